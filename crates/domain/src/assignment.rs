@@ -1,0 +1,187 @@
+//! What one warden must make true. Complete and immutable: executing it makes no choices, so a
+//! second try with the same Assignment does the same.
+
+use crate::{ChannelName, HostName, JobName, limits};
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// One container instance of a training job, as its warden is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Assignment {
+    /// Tries are numbered; a report of an older generation is refused.
+    pub generation: u64,
+    /// The job.
+    pub job: JobName,
+    /// `TrainingJobArn`.
+    pub job_arn: String,
+    /// `AWS_REGION` in the container.
+    pub region: String,
+    /// This instance.
+    pub host: HostName,
+    /// Shown to the container as `current_instance_type`.
+    pub instance_type: String,
+    /// The image, as containers-transports(5) writes it, or a name of the image store.
+    pub image: String,
+    /// `ContainerEntrypoint`; empty if not given.
+    #[serde(default)]
+    pub entrypoint: Vec<String>,
+    /// `ContainerArguments`; empty if not given.
+    #[serde(default)]
+    pub arguments: Vec<String>,
+    /// `Environment`.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
+    /// `HyperParameters`: strings, as they were sent.
+    #[serde(default)]
+    pub hyperparameters: BTreeMap<String, String>,
+    /// `InputDataConfig`, File mode.
+    #[serde(default)]
+    pub channels: Vec<Channel>,
+    /// `S3OutputPath`: a path, `file://` or `s3://`; the job's name is appended.
+    pub output: String,
+    /// Limits on the container.
+    pub resources: Resources,
+    /// When and how it is stopped.
+    pub stop: StopPolicy,
+    /// `MetricDefinitions`.
+    #[serde(default)]
+    pub metrics: Vec<MetricDefinition>,
+}
+
+/// One channel in File mode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Channel {
+    /// Folder below `/opt/ml/input/data`.
+    pub name: ChannelName,
+    /// A path, `file://` or `s3://bucket/prefix`.
+    pub uri: String,
+    /// `ContentType`, shown to the container only if given.
+    pub content_type: Option<String>,
+}
+
+/// Limits on a container; `None` means the machine's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Resources {
+    /// Thousandths of a CPU.
+    pub cpu_millis: Option<u64>,
+    /// Bytes of memory, the page cache that it dirties and its tmpfs files included.
+    pub memory_bytes: Option<u64>,
+    /// Processes and threads. Always limited.
+    pub processes: u32,
+}
+
+/// `StoppingCondition`, and the grace of `docker stop -t 120`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct StopPolicy {
+    /// `MaxRuntimeInSeconds`.
+    pub max_runtime_seconds: u64,
+    /// Seconds between TERM and KILL.
+    pub grace_seconds: u64,
+}
+
+impl Default for StopPolicy {
+    fn default() -> Self {
+        Self {
+            max_runtime_seconds: limits::DEFAULT_MAX_RUNTIME_SECONDS,
+            grace_seconds: limits::STOP_GRACE_SECONDS,
+        }
+    }
+}
+
+/// One `MetricDefinition`; its regex is known to compile and to have a group.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "RawMetric", into = "RawMetric")]
+pub struct MetricDefinition {
+    name: String,
+    regex: Regex,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMetric {
+    name: String,
+    regex: String,
+}
+
+/// Why a metric definition is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricError {
+    /// Outside 1 to 255 bytes.
+    #[error("a metric's name must have 1 to {} bytes", limits::MAX_METRIC_NAME)]
+    Name,
+    /// Outside 1 to 500 bytes.
+    #[error("the regular expression of metric '{0}' must have 1 to 500 bytes")]
+    Length(String),
+    /// Not a regular expression, or one with look-around or back-references.
+    #[error("the regular expression of metric '{name}' is not valid: {reason}")]
+    Regex {
+        /// The metric.
+        name: String,
+        /// The library's words, on one line.
+        reason: String,
+    },
+    /// There must be a group to capture the value.
+    #[error(
+        "the regular expression of metric '{0}' has no group: put the value in parentheses, as in 'loss=([0-9.]+)'"
+    )]
+    NoGroup(String),
+}
+
+impl MetricDefinition {
+    /// Checks and compiles a definition.
+    ///
+    /// # Errors
+    /// If the name or regex breaks a limit, or the regex does not compile or has no group.
+    pub fn new(name: &str, regex: &str) -> Result<Self, MetricError> {
+        if name.is_empty() || name.len() > limits::MAX_METRIC_NAME {
+            return Err(MetricError::Name);
+        }
+        if regex.is_empty() || regex.len() > limits::MAX_METRIC_REGEX {
+            return Err(MetricError::Length(name.to_owned()));
+        }
+        let compiled = Regex::new(regex).map_err(|e| MetricError::Regex {
+            name: name.to_owned(),
+            reason: e.to_string().lines().last().unwrap_or_default().trim().to_owned(),
+        })?;
+        if compiled.captures_len() < 2 {
+            return Err(MetricError::NoGroup(name.to_owned()));
+        }
+        Ok(Self { name: name.to_owned(), regex: compiled })
+    }
+
+    /// The metric's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The compiled expression; group 1 is the value.
+    #[must_use]
+    pub fn regex(&self) -> &Regex {
+        &self.regex
+    }
+}
+
+impl PartialEq for MetricDefinition {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.regex.as_str() == other.regex.as_str()
+    }
+}
+
+impl TryFrom<RawMetric> for MetricDefinition {
+    type Error = MetricError;
+    fn try_from(raw: RawMetric) -> Result<Self, MetricError> {
+        Self::new(&raw.name, &raw.regex)
+    }
+}
+
+impl From<MetricDefinition> for RawMetric {
+    fn from(m: MetricDefinition) -> Self {
+        Self { name: m.name, regex: m.regex.as_str().to_owned() }
+    }
+}

@@ -1,0 +1,132 @@
+//! The evidence of a sealed run: an in-toto Statement v1 whose predicate is Belljar's own.
+//! Sources: in-toto attestation framework, `spec/v1/statement.md`; DSSE, `protocol.md`.
+
+use crate::attempt::Attempts;
+use crate::{Exit, HostName, JobName, Outcome, SealReading, StagedChannel, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// `_type` of every in-toto Statement v1.
+pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+/// `predicateType` of Belljar's predicate. The host name is reserved by RFC 2606: it names, and
+/// nothing is there.
+pub const PREDICATE_TYPE: &str = "https://belljar.example.com/sealed-run/v1";
+/// `payloadType` of the DSSE envelope around a Statement.
+pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+
+/// The signed text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statement {
+    /// [`STATEMENT_TYPE`].
+    #[serde(rename = "_type")]
+    pub kind: String,
+    /// What the statement is about: the artifacts.
+    pub subject: Vec<Subject>,
+    /// [`PREDICATE_TYPE`].
+    #[serde(rename = "predicateType")]
+    pub predicate_type: String,
+    /// What is stated.
+    pub predicate: Predicate,
+}
+
+/// One artifact, by digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Subject {
+    /// `model.tar.gz`, `output.tar.gz`.
+    pub name: String,
+    /// Algorithm (`sha256`) to lower-case hexadecimal.
+    pub digest: BTreeMap<String, String>,
+}
+
+/// What Belljar states of a sealed run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Predicate {
+    /// Version of Belljar that ran it.
+    pub belljar: String,
+    /// The job.
+    pub job: JobName,
+    /// The instance.
+    pub host: HostName,
+    /// Of the Assignment.
+    pub generation: u64,
+    /// The image.
+    pub image: ImageEvidence,
+    /// What was executed, every argument.
+    pub command: Vec<String>,
+    /// The environment variables' names; values can be secrets and are left out.
+    pub environment_names: Vec<String>,
+    /// What was staged in, every file with its digest.
+    pub inputs: Vec<StagedChannel>,
+    /// The seal before the container's first instruction.
+    pub seal_at_start: SealReading,
+    /// The seal after its last; `None` if the process was gone before it could be read.
+    pub seal_at_end: Option<SealReading>,
+    /// What it tried to reach.
+    pub attempts: Attempts,
+    /// Whether anything like a credential was within reach.
+    pub credentials: CredentialsEvidence,
+    /// When the container's first process was started.
+    pub started: Timestamp,
+    /// When it had ended.
+    pub ended: Timestamp,
+    /// How it ended.
+    pub exit: Exit,
+    /// How the job ended.
+    pub outcome: Outcome,
+    /// Kernel release and machine (`6.1.0 x86_64`), as `uname` says.
+    pub kernel: String,
+}
+
+/// The image that ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ImageEvidence {
+    /// As it was asked for.
+    pub reference: String,
+    /// Digest of its manifest.
+    pub digest: String,
+    /// Digests of its unpacked layers, lowest first.
+    pub diff_ids: Vec<String>,
+}
+
+/// Belljar passes no credential; what the requester put in by hand is named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct CredentialsEvidence {
+    /// Always false: the platform gave none.
+    pub given_by_platform: bool,
+    /// Environment variables of the request or the image whose names look like a credential's.
+    pub suspicious_environment_names: Vec<String>,
+}
+
+impl CredentialsEvidence {
+    /// Looks through the names of environment variables.
+    pub fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        const MARKS: [&str; 6] =
+            ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "CREDENTIAL", "ACCESS_KEY"];
+        let suspicious = |name: &&str| {
+            let upper = name.to_ascii_uppercase();
+            MARKS.iter().any(|m| upper.contains(m)) || upper.ends_with("API_KEY")
+        };
+        let suspicious_environment_names = names.filter(suspicious).map(str::to_owned).collect();
+        Self { given_by_platform: false, suspicious_environment_names }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_look_like_credentials_are_named() {
+        let names = ["PATH", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "AWS_REGION", "OPENAI_API_KEY"];
+        let c = CredentialsEvidence::of(names.into_iter());
+        assert_eq!(
+            c.suspicious_environment_names,
+            ["AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "OPENAI_API_KEY"]
+        );
+    }
+}

@@ -1,0 +1,35 @@
+//! The nouns of Belljar: training job, channel, instance, [`Assignment`] and [`Report`].
+//!
+//! Pure: no files, no clock, no randomness, no async. Whoever needs the time passes it in.
+//! **Invariant**: control and warden know each other only by the types of this crate, so either
+//! can be replaced, restarted or run on another host without the other noticing.
+//!
+//! Facts about SageMaker come from AWS's service model (botocore) and Developer Guide; each item
+//! names its section.
+
+pub mod arn;
+pub mod assignment;
+pub mod attempt;
+pub mod config_files;
+pub mod event;
+pub mod evidence;
+pub mod failure;
+pub mod instance;
+pub mod limits;
+pub mod metrics;
+pub mod name;
+pub mod report;
+pub mod seal;
+pub mod size;
+pub mod status;
+pub mod timestamp;
+
+pub use assignment::{Assignment, Channel, MetricDefinition, Resources, StopPolicy};
+pub use attempt::{Attempt, Protocol};
+pub use event::{Event, Stage, StageState, Stream};
+pub use evidence::{Predicate, Statement};
+pub use name::{ChannelName, HostName, JobName, NameError};
+pub use report::{Artifact, Exit, Outcome, Report, StagedChannel, StagedFile};
+pub use seal::SealReading;
+pub use status::{SecondaryStatus, TrainingJobStatus, Transition};
+pub use timestamp::Timestamp;

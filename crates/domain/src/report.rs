@@ -1,0 +1,123 @@
+//! What a warden saw and did: the only account of an instance that the rest of Belljar has.
+
+use crate::attempt::Attempts;
+use crate::metrics::MetricDatum;
+use crate::status::Transitions;
+use crate::{ChannelName, HostName, JobName, SecondaryStatus};
+use serde::{Deserialize, Serialize};
+
+/// How one instance ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Report {
+    /// Of the Assignment.
+    pub generation: u64,
+    /// The job.
+    pub job: JobName,
+    /// The instance.
+    pub host: HostName,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// How the container's first process ended; `None` if it never ran.
+    pub exit: Option<Exit>,
+    /// `SecondaryStatusTransitions`.
+    pub transitions: Transitions,
+    /// `FinalMetricDataList`.
+    pub metrics: Vec<MetricDatum>,
+    /// What was staged in.
+    pub inputs: Vec<StagedChannel>,
+    /// What was staged out.
+    pub artifacts: Vec<Artifact>,
+    /// What the container tried to reach.
+    pub attempts: Attempts,
+    /// Digest of the image's manifest, once resolved.
+    pub image_digest: Option<String>,
+    /// Where the signed evidence is, once written.
+    pub evidence: Option<String>,
+    /// Everything a person should know that is no failure, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// How an instance ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", tag = "status")]
+pub enum Outcome {
+    /// Exit 0 and all artifacts in place.
+    Completed,
+    /// Something failed.
+    Failed {
+        /// `FailureReason`, at most 1,024 characters.
+        reason: String,
+        /// What a person can do about it.
+        hint: Option<String>,
+        /// Whether this machine cannot do what was asked, as against the job failing.
+        machine: bool,
+    },
+    /// Stopped on request; artifacts are in place.
+    Stopped,
+    /// Stopped at the maximum runtime; artifacts are in place.
+    MaxRuntimeExceeded,
+}
+
+impl Outcome {
+    /// The terminal secondary status of that outcome.
+    #[must_use]
+    pub fn status(&self) -> SecondaryStatus {
+        match self {
+            Self::Completed => SecondaryStatus::Completed,
+            Self::Failed { .. } => SecondaryStatus::Failed,
+            Self::Stopped => SecondaryStatus::Stopped,
+            Self::MaxRuntimeExceeded => SecondaryStatus::MaxRuntimeExceeded,
+        }
+    }
+}
+
+/// How the container's first process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Exit {
+    /// Its exit code, or 128 and the signal's number.
+    pub code: i32,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
+    /// Whether the kernel's out-of-memory killer struck in its cgroup.
+    pub out_of_memory: bool,
+}
+
+/// One channel as it was staged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct StagedChannel {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Where it came from.
+    pub uri: String,
+    /// Its files, sorted by path.
+    pub files: Vec<StagedFile>,
+}
+
+/// One file that the container was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct StagedFile {
+    /// Path below the channel's folder.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 of the content, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// One object that was staged out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Artifact {
+    /// `model.tar.gz`, `output.tar.gz`.
+    pub name: String,
+    /// Where it is.
+    pub uri: String,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256, lower-case hexadecimal.
+    pub sha256: String,
+}

@@ -1,0 +1,136 @@
+//! The seal as it was read back from the kernel, and what it must be.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What the kernel said of a container's process and network at one moment. Nothing here is
+/// what Belljar meant to set up: every field was read back.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct SealReading {
+    /// Interfaces of the network namespace, by name.
+    pub interfaces: Vec<String>,
+    /// Addresses on them, as `lo 127.0.0.1/8`.
+    pub addresses: Vec<String>,
+    /// Routes of all tables but the kernel's own `local`, as `default dev lo src 169.254.7.2`.
+    pub routes: Vec<String>,
+    /// The nftables rules, one line each, as `output: tcp -> log, reject with tcp reset`.
+    pub rules: Vec<String>,
+    /// Namespace kind (`net`, `user`, `mnt`, `pid`, `ipc`, `uts`, `cgroup`) to inode number.
+    pub namespaces: BTreeMap<String, u64>,
+    /// Kinds in which the container shares the host's namespace: must be empty.
+    pub shared_with_host: Vec<String>,
+    /// Capability sets of PID 1 (`inheritable`, `permitted`, `effective`, `bounding`,
+    /// `ambient`), in hexadecimal as /proc has them.
+    pub capabilities: BTreeMap<String, String>,
+    /// `NoNewPrivs` of PID 1.
+    pub no_new_privileges: bool,
+    /// `Seccomp` of PID 1: 2 is "filter".
+    pub seccomp_mode: u32,
+    /// How many filters are stacked.
+    pub seccomp_filters: u32,
+    /// The user namespace's `uid_map`, one `inside outside count` a line.
+    pub uid_map: Vec<String>,
+    /// Mounts that the container sees, as `/path type flags`.
+    pub mounts: Vec<String>,
+}
+
+impl SealReading {
+    /// Every way in which this is not a seal; empty if it holds.
+    #[must_use]
+    pub fn breaches(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if self.interfaces != ["lo"] {
+            found.push(format!("interfaces are {:?}, must be lo alone", self.interfaces));
+        }
+        for route in &self.routes {
+            if !route.contains("dev lo") {
+                found.push(format!("route '{route}' leads out of lo"));
+            }
+        }
+        if self.rules.is_empty() {
+            found.push("no nftables rule is loaded".to_owned());
+        }
+        for kind in &self.shared_with_host {
+            found.push(format!("the {kind} namespace is the host's"));
+        }
+        for kind in ["net", "user", "mnt", "pid", "ipc", "uts", "cgroup"] {
+            if !self.namespaces.contains_key(kind) {
+                found.push(format!("the {kind} namespace could not be read"));
+            }
+        }
+        for set in ["inheritable", "permitted", "effective", "bounding", "ambient"] {
+            match self.capabilities.get(set) {
+                None => found.push(format!("the {set} capabilities could not be read")),
+                Some(hex) if hex.chars().any(|c| c != '0') => {
+                    found.push(format!("the {set} capabilities are {hex}, must be none"));
+                }
+                Some(_) => {}
+            }
+        }
+        if !self.no_new_privileges {
+            found.push("new privileges are possible".to_owned());
+        }
+        if self.seccomp_mode != 2 || self.seccomp_filters < 2 {
+            found.push(format!(
+                "seccomp is mode {} with {} filters, must be 2 with at least 2",
+                self.seccomp_mode, self.seccomp_filters
+            ));
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn sealed() -> SealReading {
+        let kinds = ["net", "user", "mnt", "pid", "ipc", "uts", "cgroup"];
+        let sets = ["inheritable", "permitted", "effective", "bounding", "ambient"];
+        SealReading {
+            interfaces: vec!["lo".into()],
+            routes: vec!["default dev lo src 169.254.7.2".into()],
+            rules: vec!["output: log, reject".into()],
+            namespaces: kinds.iter().map(|k| ((*k).to_owned(), 1)).collect(),
+            capabilities: sets
+                .iter()
+                .map(|s| ((*s).to_owned(), "0000000000000000".into()))
+                .collect(),
+            no_new_privileges: true,
+            seccomp_mode: 2,
+            seccomp_filters: 2,
+            ..SealReading::default()
+        }
+    }
+
+    #[test]
+    fn a_seal_has_no_breach_and_nothing_read_is_no_seal() {
+        assert_eq!(sealed().breaches(), Vec::<String>::new());
+        assert!(SealReading::default().breaches().len() > 10);
+    }
+
+    #[test]
+    fn each_hole_is_named() {
+        type Damage = fn(&mut SealReading);
+        let cases: [(Damage, &str); 8] = [
+            (|s| s.interfaces.push("eth0".into()), "interfaces"),
+            (|s| s.routes.push("default via 10.0.0.1 dev eth0".into()), "route"),
+            (|s| s.rules.clear(), "nftables"),
+            (|s| s.shared_with_host.push("net".into()), "net namespace is the host's"),
+            (|s| s.namespaces.retain(|k, _| k != "pid"), "pid namespace"),
+            (
+                |s| drop(s.capabilities.insert("bounding".into(), "0000000000000020".into())),
+                "bounding",
+            ),
+            (|s| s.no_new_privileges = false, "privileges"),
+            (|s| s.seccomp_filters = 0, "seccomp"),
+        ];
+        for (damage, word) in cases {
+            let mut s = sealed();
+            damage(&mut s);
+            let b = s.breaches();
+            assert!(b.len() == 1 && b[0].contains(word), "{b:?}");
+        }
+    }
+}
