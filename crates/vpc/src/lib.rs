@@ -1,1 +1,11 @@
-//! (being built)
+//! The network as data: rules, and what they decide about a packet.
+//!
+//! Pure: nothing here touches the kernel. `linux` loads a [`Ruleset`] and reads it back; tests
+//! hold [`Ruleset::interpret`] against real packets.
+//!
+//! **Invariant**: what is enforced and what is explained are the same value.
+
+pub mod rules;
+pub mod sealed;
+
+pub use rules::{Action, Decision, Match, Packet, Rule, Ruleset, Verdict};
