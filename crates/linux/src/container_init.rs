@@ -6,9 +6,7 @@ use crate::mounts::{Detached, Restrict, open_in_root};
 use crate::process::die_with_parent;
 use crate::seccomp::Filters;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
-use rustix::mount::{
-    MountPropagationFlags, UnmountFlags, mount_bind_recursive, mount_change, unmount,
-};
+use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::process::{
     Pid, Resource, Rlimit, WaitId, WaitIdOptions, chdir, getrlimit, pivot_root, setrlimit, setsid,
     umask, waitid,
@@ -118,6 +116,9 @@ fn enter_namespaces(order: &Order) -> Result<()> {
     let open =
         |fd: i32| File::open(format!("/proc/{}/fd/{fd}", order.warden)).during("open a namespace");
     let (net, user) = (open(order.net_ns)?, open(order.user_ns)?);
+    // Entered now, because the container's user could not pass the warden's own folders on the
+    // way; the kernel carries the working folder over into the new mount namespace.
+    chdir(&order.spec.root).during("enter the root file system")?;
     let join = |file: &File, kind| {
         rustix::thread::move_into_link_name_space(file.as_fd(), Some(kind))
             .during("join a namespace")
@@ -182,8 +183,11 @@ fn seal_and_exec(
 fn enter_root(spec: &Spec) -> Result<()> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private).during("make the mounts private")?;
-    mount_bind_recursive(&spec.root, &spec.root).during("bind the root file system")?;
-    chdir(&spec.root).during("enter the root file system")?;
+    let root = Detached::clone_of_working_dir()?;
+    let at = rustix::fs::open(".", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let copy = root.as_fd().try_clone_to_owned().during("keep the root file system")?;
+    root.attach(at.during("open the root file system")?.as_fd())?;
+    rustix::process::fchdir(copy).during("enter the root file system")?;
     pivot_root(".", ".").during("change the root")?;
     // The old root is still there, below the working folder: the kernel allows a new /proc only
     // where a whole one can be seen. The root of this process is the new one already, so that

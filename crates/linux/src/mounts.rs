@@ -82,6 +82,17 @@ impl Detached {
         open_tree(fd, "", flags).map(Self).during("clone a mount")
     }
 
+    /// A second view of the working folder, with all that is mounted below.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn clone_of_working_dir() -> Result<Self> {
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_RECURSIVE;
+        open_tree(CWD, ".", flags).map(Self).during("bind the root file system")
+    }
+
     /// Restricts it further.
     ///
     /// # Errors

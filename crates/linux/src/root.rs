@@ -92,6 +92,14 @@ impl Root {
         &self.path
     }
 
+    /// Makes a folder of the container's own, if it is not there.
+    ///
+    /// # Errors
+    /// If something on the way is no folder.
+    pub fn make_folder(&self, path: &str) -> Result<()> {
+        self.folder(path).map(drop)
+    }
+
     fn furnish(&self, plan: &Plan<'_>) -> Result<()> {
         for folder in ["proc", "sys"] {
             self.folder(folder)?;

@@ -53,7 +53,8 @@ pub async fn seal(ns: &NetNs, rules: &Ruleset) -> Result<()> {
     let v4 = Ipv4Route::default_route().dev("lo").prefsrc(ADDRESS_V4);
     route.add_route(v4).await.during("point the IPv4 default route into lo")?;
     if has_ipv6(ns)? {
-        let v6 = Ipv6Address::new("lo", ADDRESS_V6, 128);
+        // Without duplicate detection, which would keep the address from being a source for now.
+        let v6 = Ipv6Address::new("lo", ADDRESS_V6, 128).nodad();
         route.add_address(v6).await.during("give lo its IPv6 address")?;
         let v6 = Ipv6Route::default_route().dev("lo").prefsrc(ADDRESS_V6);
         route.add_route(v6).await.during("point the IPv6 default route into lo")?;
