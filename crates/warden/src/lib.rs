@@ -5,4 +5,5 @@
 //! are under a temporary name until they are whole.
 
 pub mod failure;
+pub mod image;
 pub mod progress;
