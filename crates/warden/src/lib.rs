@@ -4,6 +4,8 @@
 //! by the next one: processes die with it, namespaces and mounts are held by it alone, and files
 //! are under a temporary name until they are whole.
 
+pub mod evidence;
 pub mod failure;
 pub mod image;
 pub mod progress;
+pub mod staging;

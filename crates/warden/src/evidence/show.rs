@@ -1,0 +1,166 @@
+//! A statement for people.
+
+use belljar_domain::size::{human_bytes, human_millis};
+use belljar_domain::{Attempt, SealReading, Statement};
+use std::fmt::Write as _;
+
+/// Files of one channel that are listed; the rest is counted.
+const MAX_FILES_SHOWN: usize = 20;
+/// Attempts that are listed; the rest is counted.
+const MAX_ATTEMPTS_SHOWN: usize = 50;
+
+/// A text without control characters: what a container chose (a name that it asked for, a file
+/// name) must not steer the reader's terminal.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let hidden = c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            let escaped = hidden.then(|| c.escape_unicode());
+            let plain = (!hidden).then_some(c);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
+}
+
+/// The statement as text: job, image, command, inputs, seal, attempts, exit. Says nothing about
+/// whether it is true; for that see [`super::verify`].
+#[must_use]
+pub fn show(statement: &Statement) -> String {
+    let p = &statement.predicate;
+    let mut out = String::new();
+    field(&mut out, "Job", &format!("{} ({})", p.job, p.host));
+    field(&mut out, "Image", &format!("{}\n{}", p.image.reference, p.image.digest));
+    field(&mut out, "Command", &p.command.join(" "));
+    field(
+        &mut out,
+        "Ran",
+        &format!("{} to {} ({})", p.started, p.ended, human_millis(p.ended.since(p.started))),
+    );
+    let signal = p.exit.signal.map(|s| format!(", ended by signal {s}")).unwrap_or_default();
+    let memory = if p.exit.out_of_memory { ", out of memory" } else { "" };
+    field(&mut out, "Exit", &format!("code {}{signal}{memory}", p.exit.code));
+    let reason = match &p.outcome {
+        belljar_domain::Outcome::Failed { reason, .. } => format!(": {reason}"),
+        _ => String::new(),
+    };
+    field(&mut out, "Status", &format!("{:?}{reason}", p.outcome.status()));
+    field(&mut out, "Host", &format!("Belljar {}, Linux {}", p.belljar, p.kernel));
+    inputs(&mut out, statement);
+    out.push_str("\nArtifacts\n");
+    for subject in &statement.subject {
+        let digest = subject.digest.get("sha256").map_or("no sha256", String::as_str);
+        let _ = writeln!(out, "  {}  {}", digest, printable(&subject.name));
+    }
+    if statement.subject.is_empty() {
+        out.push_str("  none\n");
+    }
+    out.push_str("\nSeal at the start\n");
+    seal(&mut out, &p.seal_at_start);
+    out.push_str("\nSeal at the end\n");
+    match &p.seal_at_end {
+        Some(end) if *end == p.seal_at_start => out.push_str("  the same\n"),
+        Some(end) => seal(&mut out, end),
+        None => out.push_str("  not read: the process was gone\n"),
+    }
+    attempts(&mut out, statement);
+    out.push_str("\nCredentials\n");
+    let given = if p.credentials.given_by_platform { "GIVEN" } else { "none" };
+    let _ = writeln!(out, "  from the platform: {given}");
+    for name in &p.credentials.suspicious_environment_names {
+        let _ = writeln!(out, "  environment variable that looks like one: {}", printable(name));
+    }
+    out
+}
+
+fn field(out: &mut String, name: &str, value: &str) {
+    for (i, part) in value.split('\n').enumerate() {
+        let label = if i == 0 { name } else { "" };
+        let _ = writeln!(out, "{label:<9} {}", printable(part));
+    }
+}
+
+fn inputs(out: &mut String, statement: &Statement) {
+    out.push_str("\nInputs\n");
+    for channel in &statement.predicate.inputs {
+        let bytes: u64 = channel.files.iter().map(|f| f.size).sum();
+        let _ = writeln!(
+            out,
+            "  {} from {}: {} files, {}",
+            channel.channel,
+            printable(&channel.uri),
+            channel.files.len(),
+            human_bytes(bytes)
+        );
+        for file in channel.files.iter().take(MAX_FILES_SHOWN) {
+            let (size, path) = (human_bytes(file.size), printable(&file.path));
+            let _ = writeln!(out, "    {}  {size:>9}  {path}", file.sha256);
+        }
+        if channel.files.len() > MAX_FILES_SHOWN {
+            let _ = writeln!(out, "    and {} more", channel.files.len() - MAX_FILES_SHOWN);
+        }
+    }
+    if statement.predicate.inputs.is_empty() {
+        out.push_str("  none\n");
+    }
+}
+
+fn seal(out: &mut String, seal: &SealReading) {
+    let breaches = seal.breaches();
+    if breaches.is_empty() {
+        out.push_str("  holds\n");
+    }
+    for breach in breaches {
+        let _ = writeln!(out, "  BROKEN: {}", printable(&breach));
+    }
+    let mut list = |name: &str, items: &[String]| {
+        let text = if items.is_empty() { "none".to_owned() } else { items.join("; ") };
+        let _ = writeln!(out, "  {name:<13} {}", printable(&text));
+    };
+    list("interfaces", &seal.interfaces);
+    list("addresses", &seal.addresses);
+    list("routes", &seal.routes);
+    list("rules", &seal.rules);
+    let own: Vec<String> = seal.namespaces.keys().cloned().collect();
+    list("namespaces", &own);
+    let held: Vec<String> = seal
+        .capabilities
+        .iter()
+        .filter(|(_, hex)| hex.chars().any(|c| c != '0'))
+        .map(|(set, hex)| format!("{set} {hex}"))
+        .collect();
+    list("capabilities", &held);
+    let filters = format!("mode {}, {} filters", seal.seccomp_mode, seal.seccomp_filters);
+    list("seccomp", &[filters]);
+}
+
+fn attempts(out: &mut String, statement: &Statement) {
+    let attempts = &statement.predicate.attempts;
+    let _ = writeln!(out, "\nAttempts to reach something: {}", attempts.total());
+    for attempt in attempts.targets.iter().take(MAX_ATTEMPTS_SHOWN) {
+        let (protocol, target) = target(attempt);
+        let _ = writeln!(out, "  {}  {:>6}x  {protocol:<5} {target}", attempt.first, attempt.count);
+    }
+    let hidden = attempts.targets.len().saturating_sub(MAX_ATTEMPTS_SHOWN);
+    for (count, what) in [
+        (hidden as u64, "more targets"),
+        (attempts.beyond, "attempts at further targets, counted only"),
+        (attempts.lost, "attempts that came too fast to be recorded"),
+    ] {
+        if count > 0 {
+            let _ = writeln!(out, "  and {count} {what}");
+        }
+    }
+}
+
+fn target(attempt: &Attempt) -> (String, String) {
+    let protocol = format!("{:?}", attempt.protocol).to_lowercase();
+    let place = match (attempt.address, attempt.port) {
+        (Some(address), Some(port)) => std::net::SocketAddr::new(address, port).to_string(),
+        (Some(address), None) => address.to_string(),
+        (None, Some(port)) => format!("port {port}"),
+        (None, None) => String::new(),
+    };
+    let name = attempt.name.as_deref().map(printable).unwrap_or_default();
+    (protocol, [name, place].into_iter().filter(|t| !t.is_empty()).collect::<Vec<_>>().join(" at "))
+}

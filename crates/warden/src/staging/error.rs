@@ -1,0 +1,254 @@
+//! Why data could not be staged.
+
+use super::location::LocationError;
+use super::s3::S3Error;
+use crate::evidence::show::printable;
+use crate::failure::Explain;
+use belljar_domain::ChannelName;
+use belljar_domain::failure::Blame;
+use std::io;
+use std::path::PathBuf;
+
+/// A file operation that failed: what, on which file, why.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} '{path}'")]
+pub struct FileError {
+    /// A verb: "read", "write".
+    pub action: &'static str,
+    /// The file.
+    pub path: String,
+    /// The kernel's answer.
+    #[source]
+    pub source: io::Error,
+}
+
+impl FileError {
+    pub(crate) fn new(
+        action: &'static str,
+        path: impl AsRef<std::path::Path>,
+        source: impl Into<io::Error>,
+    ) -> Self {
+        Self { action, path: printable(&path.as_ref().to_string_lossy()), source: source.into() }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let text = match self.source.kind() {
+            io::ErrorKind::PermissionDenied => {
+                "Give the user who runs Belljar access to it, or run Belljar as its owner."
+            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "Free some space there, or choose another place with --output or --state."
+            }
+            io::ErrorKind::ReadOnlyFilesystem => "Choose a place that can be written to.",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+
+    fn full(&self) -> bool {
+        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+/// Why a channel could not be staged in. Texts stand behind `ClientError: ` in a `FailureReason`.
+#[derive(Debug, thiserror::Error)]
+#[error("Data download failed: channel '{channel}'")]
+pub struct StageInError {
+    /// The channel.
+    pub channel: ChannelName,
+    /// Why.
+    #[source]
+    pub source: InputError,
+}
+
+/// What is wrong with a channel's data.
+#[derive(Debug, thiserror::Error)]
+pub enum InputError {
+    /// The URI is none.
+    #[error(transparent)]
+    Location(#[from] LocationError),
+    /// Nothing is there.
+    #[error("there is nothing at '{0}'")]
+    Nothing(String),
+    /// A name that would leave the channel's folder, or that Linux cannot hold.
+    #[error("the key '{0}' has an empty, '.' or '..' segment, or is too long for a file name")]
+    Name(String),
+    /// A local name that JSON cannot hold.
+    #[error("the name of '{0}' is not UTF-8")]
+    NotUtf8(String),
+    /// A file and a folder, or two files, of one name.
+    #[error("'{0}' would be two things at once: two objects have this name, or need it as folder")]
+    Clash(String),
+    /// A link out of the input.
+    #[error("the link '{link}' leads out of '{root}'")]
+    LinkOut {
+        /// The link.
+        link: String,
+        /// The channel's folder.
+        root: String,
+    },
+    /// A link to one of its own parents.
+    #[error("the link '{0}' leads back to a folder above it")]
+    LinkCycle(String),
+    /// A FIFO, socket or device.
+    #[error("'{0}' is neither a file nor a folder")]
+    Special(String),
+    /// Too many files, or too deep.
+    #[error("'{root}' has more than {limit} {what}")]
+    Limit {
+        /// The channel's URI.
+        root: String,
+        /// The limit.
+        limit: usize,
+        /// "files", "levels of folders".
+        what: &'static str,
+    },
+    /// It did not hold still.
+    #[error("'{path}' changed while it was copied: it had {expected} bytes, and gave {found}")]
+    Changed {
+        /// The file or object.
+        path: String,
+        /// Bytes when it was listed.
+        expected: u64,
+        /// Bytes that were read (one more than expected stands for more).
+        found: u64,
+    },
+    /// Belljar's own folder lies in the input.
+    #[error("'{0}' contains the folder into which it would be copied")]
+    Inside(String),
+    /// An operation on a file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// An operation on S3.
+    #[error(transparent)]
+    S3(#[from] S3Error),
+    /// A thread of Belljar's own panicked.
+    #[error("staging broke off")]
+    Broken,
+}
+
+impl Explain for StageInError {
+    fn blame(&self) -> Blame {
+        match &self.source {
+            InputError::Broken => Blame::Internal,
+            InputError::File(e) if e.full() => Blame::Capacity,
+            _ => Blame::Client,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let text = match &self.source {
+            InputError::Location(e) => return Some(e.hint()),
+            InputError::File(e) => return e.hint(),
+            InputError::S3(e) => return e.hint(),
+            InputError::Nothing(uri) if uri.starts_with("s3://") => {
+                "Check the bucket, the prefix and the region; a prefix matches every key that begins with it."
+            }
+            InputError::Nothing(_) => {
+                "Check the path; a relative path starts from the current folder, and a part of a name matches nothing (only s3:// has such prefixes)."
+            }
+            InputError::Name(_) | InputError::Clash(_) => {
+                "Rename the object, or choose a prefix that leaves it out."
+            }
+            InputError::NotUtf8(_) => "Rename the file.",
+            InputError::LinkOut { .. } | InputError::LinkCycle(_) => {
+                "Replace the link by what it leads to, or name that as a channel of its own."
+            }
+            InputError::Special(_) => "Remove it, or choose a folder without it.",
+            InputError::Limit { .. } => "Pack small files into archives.",
+            InputError::Changed { .. } => "Start the job again when nothing writes there.",
+            InputError::Inside(_) => {
+                "Choose a folder that holds the data alone, or another --state."
+            }
+            InputError::Broken => return None,
+        };
+        Some(text.to_owned())
+    }
+
+    fn machine(&self) -> bool {
+        matches!(&self.source, InputError::File(e) if e.full())
+    }
+}
+
+/// Why artifacts could not be staged out. Texts stand behind `ClientError: ` in a
+/// `FailureReason`.
+#[derive(Debug, thiserror::Error)]
+pub enum StageOutError {
+    /// The destination is none.
+    #[error("Artifact upload failed")]
+    Location(#[from] LocationError),
+    /// Another job's results are there.
+    #[error("Artifact upload failed: '{0}' already exists")]
+    Exists(String),
+    /// The container made more than Belljar archives.
+    #[error("Artifact upload failed: {name} would hold more than {limit} {what}")]
+    Limit {
+        /// The archive.
+        name: String,
+        /// The limit.
+        limit: u64,
+        /// "entries", "bytes", "levels of folders".
+        what: &'static str,
+    },
+    /// A file shrank or vanished under the archiver, though nothing runs any more.
+    #[error("Artifact upload failed: '{0}' changed while it was archived")]
+    Changed(String),
+    /// An operation on a file.
+    #[error("Artifact upload failed")]
+    File(#[from] FileError),
+    /// Compressing, or handing on what was compressed.
+    #[error("Artifact upload failed: cannot write {name}")]
+    Archive {
+        /// The archive.
+        name: String,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// The journal of uploads is not what Belljar wrote.
+    #[error("the journal of uploads '{path}' cannot be read", path = .path.display())]
+    Journal {
+        /// The journal.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// An operation on S3.
+    #[error("Artifact upload failed")]
+    S3(#[from] S3Error),
+    /// A thread of Belljar's own panicked.
+    #[error("staging out broke off")]
+    Broken,
+}
+
+impl Explain for StageOutError {
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Broken | Self::Journal { .. } => Blame::Internal,
+            Self::File(e) if e.full() => Blame::Capacity,
+            Self::Limit { .. } => Blame::Algorithm,
+            _ => Blame::Client,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Location(e) => return Some(e.hint()),
+            Self::File(e) => return e.hint(),
+            Self::S3(e) => return e.hint(),
+            Self::Exists(_) => {
+                "Job names are unique: choose another --job-name or another --output."
+            }
+            Self::Limit { .. } => "Write fewer and smaller files, or pack them in the container.",
+            Self::Changed(_) | Self::Archive { .. } | Self::Journal { .. } | Self::Broken => {
+                return None;
+            }
+        };
+        Some(text.to_owned())
+    }
+
+    fn machine(&self) -> bool {
+        matches!(self, Self::File(e) if e.full())
+    }
+}

@@ -1,0 +1,43 @@
+//! Every limit on staging, in one place.
+
+use std::time::Duration;
+
+/// Files and folders of one channel. Their names and digests are held in memory and stand in
+/// the evidence.
+pub const MAX_INPUT_FILES: usize = 1_000_000;
+/// Folders within folders, of inputs and of artifacts. Each level holds one descriptor.
+pub const MAX_DEPTH: usize = 128;
+/// Entries of one artifact. The names of one folder are held in memory.
+pub const MAX_ARTIFACT_ENTRIES: u64 = 250_000;
+/// Bytes of content of one artifact, before compression; holes of sparse files count.
+pub const MAX_ARTIFACT_BYTES: u64 = 256 << 30;
+/// Bytes of `/opt/ml/output/failure` that are read: enough for the characters that
+/// `FailureReason` holds, four bytes each.
+pub const MAX_FAILURE_BYTES: u64 = 4 * belljar_domain::limits::MAX_FAILURE_REASON as u64;
+/// Files copied at a time from a local folder.
+pub const COPY_WORKERS: usize = 2;
+/// Bytes of each worker's buffer: large enough to amortise the calls, small enough for the
+/// second-level cache, where the digest finds the bytes again.
+pub const COPY_BUFFER: usize = 256 << 10;
+/// Bytes that the kernel copies in one call, before they are digested: few enough to still be in
+/// the cache then.
+pub const COPY_CHUNK: usize = 1 << 20;
+/// Objects downloaded at a time from S3.
+pub const S3_DOWNLOADS: usize = 8;
+/// Chunks of one download or upload that wait between network and disk.
+pub const CHUNKS_IN_FLIGHT: usize = 4;
+/// Bytes of one part of a multipart upload; S3 takes no less than 5 MiB, and one part is held
+/// in memory.
+pub const S3_PART: usize = 5 << 20;
+/// Parts of one upload (S3 User Guide, "Amazon S3 multipart upload limits").
+pub const S3_MAX_PARTS: usize = 10_000;
+/// Retries of one S3 request.
+pub const S3_RETRIES: usize = 3;
+/// Time for one S3 request with all its retries.
+pub const S3_RETRY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time to connect to S3.
+pub const S3_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time without a byte before an S3 request is given up.
+pub const S3_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often progress is told.
+pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);

@@ -1,0 +1,239 @@
+//! Artifacts to S3: multipart uploads, noted before they begin, so that a later warden can end
+//! those of one that was killed.
+
+use super::archive::Outcome;
+use super::error::{FileError, StageOutError};
+use super::limits;
+use super::out::Plan;
+use super::s3::S3Settings;
+use super::sink::{Tally, write_whole};
+use belljar_domain::Artifact;
+use object_store::aws::AmazonS3;
+use object_store::list::{PaginatedListOptions, PaginatedListStore};
+use object_store::multipart::{MultipartStore, PartId};
+use object_store::path::Path as Key;
+use object_store::{ObjectStoreExt, PutPayload};
+use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use tokio::sync::mpsc;
+
+/// A bucket and the key prefix that `--output` names.
+pub(super) struct Target<'a> {
+    pub(super) settings: &'a S3Settings,
+    pub(super) bucket: &'a str,
+    pub(super) prefix: &'a str,
+}
+
+/// An upload that is under way, as the journal has it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Note {
+    bucket: String,
+    key: String,
+    upload_id: String,
+}
+
+/// An upload whose parts are all there.
+pub(super) struct Uploaded {
+    key: Key,
+    id: String,
+    parts: Vec<PartId>,
+    note: PathBuf,
+    pub(super) artifact: Artifact,
+    pub(super) outcome: Outcome,
+}
+
+impl Target<'_> {
+    fn key(&self, below: &str) -> Result<Key, StageOutError> {
+        let text = match self.prefix.trim_end_matches('/') {
+            "" => below.to_owned(),
+            prefix => format!("{prefix}/{below}"),
+        };
+        let parsed = Key::parse(&text).map_err(object_store::Error::from);
+        parsed.map_err(|e| self.settings.error("name", &text, e).into())
+    }
+
+    fn uri(&self, key: &Key) -> String {
+        format!("s3://{}/{key}", self.bucket)
+    }
+
+    /// Whether any object lies below `folder`; also shows that the bucket can be reached.
+    pub(super) async fn exists(&self, folder: &str) -> Result<bool, StageOutError> {
+        let store = self.settings.bucket(self.bucket)?;
+        let key = self.key(folder)?;
+        let options = PaginatedListOptions { max_keys: Some(1), ..Default::default() };
+        let page = store
+            .list_paginated(Some(&format!("{key}/")), options)
+            .await
+            .map_err(|e| self.settings.error("list", &self.uri(&key), e))?;
+        Ok(!page.result.objects.is_empty())
+    }
+
+    /// Writes a small object at once, whole or not at all.
+    pub(super) async fn put(&self, below: &str, bytes: Vec<u8>) -> Result<String, StageOutError> {
+        let store = self.settings.bucket(self.bucket)?;
+        let key = self.key(below)?;
+        let put = store.put(&key, PutPayload::from(bytes)).await;
+        put.map_err(|e| self.settings.error("write", &self.uri(&key), e))?;
+        Ok(self.uri(&key))
+    }
+
+    /// Uploads one archive, all but the last step.
+    pub(super) async fn upload(
+        &self,
+        store: &AmazonS3,
+        plan: Plan,
+        journal: &Path,
+    ) -> Result<Uploaded, StageOutError> {
+        let key = self.key(&plan.below)?;
+        let error = |action, e| self.settings.error(action, &self.uri(&key), e);
+        let id = store.create_multipart(&key).await.map_err(|e| error("write", e))?;
+        let note = note_path(journal, plan.name);
+        let text =
+            Note { bucket: self.bucket.to_owned(), key: key.to_string(), upload_id: id.clone() };
+        let noted = serde_json::to_vec(&text)
+            .map_err(|source| StageOutError::Journal { path: note.clone(), source })
+            .and_then(|bytes| Ok(write_whole(&note, &bytes)?));
+        let sent = match noted {
+            Ok(()) => self.send(store, &key, &id, plan).await,
+            Err(error) => Err(error),
+        };
+        match sent {
+            Ok((artifact, outcome, parts)) => {
+                Ok(Uploaded { key, id, parts, note, artifact, outcome })
+            }
+            Err(error) => {
+                self.abort(store, &key, &id, &note).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        store: &AmazonS3,
+        key: &Key,
+        id: &String,
+        plan: Plan,
+    ) -> Result<(Artifact, Outcome, Vec<PartId>), StageOutError> {
+        let (sender, mut receiver) = mpsc::channel(limits::CHUNKS_IN_FLIGHT);
+        let (name, uri) = (plan.name.to_owned(), self.uri(key));
+        let archiver = tokio::task::spawn_blocking(move || {
+            let pipe = io::BufWriter::with_capacity(64 << 10, Pipe(sender));
+            let (outcome, tally) = plan.archive().write(Tally::new(pipe))?;
+            let (mut pipe, size, sha256) = tally.finish();
+            let name = plan.name.to_owned();
+            pipe.flush().map_err(|source| StageOutError::Archive { name, source })?;
+            Ok::<_, StageOutError>((outcome, size, sha256))
+        });
+        let mut parts = Vec::new();
+        let mut part = Vec::with_capacity(limits::S3_PART);
+        let failed = |e| self.settings.error("write", &uri, e);
+        while let Some(chunk) = receiver.recv().await {
+            part.extend_from_slice(&chunk);
+            if part.len() >= limits::S3_PART {
+                if parts.len() + 1 >= limits::S3_MAX_PARTS {
+                    let limit = (limits::S3_MAX_PARTS * limits::S3_PART) as u64;
+                    return Err(StageOutError::Limit { name, limit, what: "bytes (compressed)" });
+                }
+                let full = std::mem::replace(&mut part, Vec::with_capacity(limits::S3_PART));
+                let sent = store.put_part(key, id, parts.len(), PutPayload::from(full)).await;
+                parts.push(sent.map_err(failed)?);
+            }
+        }
+        // The archiver has closed the pipe: done, or failed.
+        let (outcome, size, sha256) = archiver.await.map_err(|_| StageOutError::Broken)??;
+        if !part.is_empty() || parts.is_empty() {
+            let sent = store.put_part(key, id, parts.len(), PutPayload::from(part)).await;
+            parts.push(sent.map_err(failed)?);
+        }
+        Ok((Artifact { name, uri, size, sha256 }, outcome, parts))
+    }
+
+    /// Gives the object its name.
+    pub(super) async fn publish(
+        &self,
+        store: &AmazonS3,
+        uploaded: Uploaded,
+    ) -> Result<(Artifact, Outcome), StageOutError> {
+        let Uploaded { key, id, parts, note, artifact, outcome } = uploaded;
+        match store.complete_multipart(&key, &id, parts).await {
+            Ok(_) => {
+                forget(&note)?;
+                Ok((artifact, outcome))
+            }
+            Err(e) => {
+                self.abort(store, &key, &id, &note).await;
+                Err(self.settings.error("write", &self.uri(&key), e).into())
+            }
+        }
+    }
+
+    /// Ends an upload without result.
+    pub(super) async fn discard(&self, store: &AmazonS3, uploaded: Uploaded) {
+        self.abort(store, &uploaded.key, &uploaded.id, &uploaded.note).await;
+    }
+
+    async fn abort(&self, store: &AmazonS3, key: &Key, id: &String, note: &Path) {
+        // If this fails too, the note stays, and the next sweep tries again.
+        match store.abort_multipart(key, id).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {
+                if let Err(error) = forget(note) {
+                    tracing::warn!(%error, "left behind");
+                }
+            }
+            Err(e) => {
+                let error = self.settings.error("abort the upload of", &self.uri(key), e);
+                tracing::warn!(%error, "left behind");
+            }
+        }
+    }
+}
+
+fn note_path(journal: &Path, name: &str) -> PathBuf {
+    journal.join(format!("{name}.upload.json"))
+}
+
+fn forget(note: &Path) -> Result<(), FileError> {
+    std::fs::remove_file(note).map_err(|e| FileError::new("remove", note, e))
+}
+
+/// Ends the uploads that the journal knows of.
+pub(super) async fn sweep(settings: &S3Settings, journal: &Path) -> Result<(), StageOutError> {
+    for name in super::out::ARTIFACTS {
+        let path = note_path(journal, name);
+        super::sink::remove_unfinished(&path)?;
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(FileError::new("read", &path, e).into()),
+        };
+        let note: Note = serde_json::from_slice(&bytes)
+            .map_err(|source| StageOutError::Journal { path: path.clone(), source })?;
+        let store = settings.bucket(&note.bucket)?;
+        let what = format!("s3://{}/{}", note.bucket, note.key);
+        let error = |e| settings.error("abort the upload of", &what, e);
+        let key = Key::parse(&note.key).map_err(|e| error(e.into()))?;
+        match store.abort_multipart(&key, &note.upload_id).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => forget(&path)?,
+            Err(e) => return Err(error(e).into()),
+        }
+    }
+    Ok(())
+}
+
+/// Hands written bytes to the uploading task; waits when that is behind.
+struct Pipe(mpsc::Sender<Vec<u8>>);
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the upload has ended");
+        self.0.blocking_send(bytes.to_vec()).map_err(gone)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,311 @@
+//! Evidence: signed, verified, and every change seen.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+use belljar_domain::attempt::{Attempt, Attempts, Protocol};
+use belljar_domain::evidence::{
+    CredentialsEvidence, ImageEvidence, PREDICATE_TYPE, STATEMENT_TYPE, Subject,
+};
+use belljar_domain::{
+    Exit, Outcome, Predicate, SealReading, StagedChannel, StagedFile, Statement, Timestamp,
+};
+use belljar_warden::evidence::{
+    EnvelopeError, HostKey, KeyError, PublicKey, dsse, show, sign, verify,
+};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+fn seal() -> SealReading {
+    let kinds = ["net", "user", "mnt", "pid", "ipc", "uts", "cgroup"];
+    let sets = ["inheritable", "permitted", "effective", "bounding", "ambient"];
+    SealReading {
+        interfaces: vec!["lo".into()],
+        routes: vec!["default dev lo src 169.254.7.2".into()],
+        rules: vec!["output: log, reject".into()],
+        namespaces: kinds.iter().map(|k| ((*k).to_owned(), 4_026_531_840)).collect(),
+        capabilities: sets.iter().map(|s| ((*s).to_owned(), "0000000000000000".into())).collect(),
+        no_new_privileges: true,
+        seccomp_mode: 2,
+        seccomp_filters: 2,
+        ..SealReading::default()
+    }
+}
+
+fn statement() -> Statement {
+    let at = Timestamp::from_millis;
+    let digest = |c: &str| c.repeat(64);
+    let attempt = Attempt {
+        protocol: Protocol::Tcp,
+        address: Some([169, 254, 169, 254].into()),
+        port: Some(80),
+        name: Some("metadata\u{1b}[2J".into()),
+        first: at(1_795_439_700_123),
+        last: at(1_795_439_700_200),
+        count: 3,
+    };
+    Statement {
+        kind: STATEMENT_TYPE.into(),
+        subject: vec![Subject {
+            name: "model.tar.gz".into(),
+            digest: [("sha256".to_owned(), digest("a"))].into(),
+        }],
+        predicate_type: PREDICATE_TYPE.into(),
+        predicate: Predicate {
+            belljar: "0.1.0".into(),
+            job: "job-1".parse().unwrap(),
+            host: "algo-1".parse().unwrap(),
+            generation: 1,
+            image: ImageEvidence {
+                reference: "oci:image".into(),
+                digest: format!("sha256:{}", digest("b")),
+                diff_ids: vec![format!("sha256:{}", digest("c"))],
+            },
+            command: vec!["train".into(), "--ä".into()],
+            environment_names: vec!["PATH".into()],
+            inputs: vec![StagedChannel {
+                channel: "train".parse().unwrap(),
+                uri: "/data".into(),
+                files: vec![StagedFile { path: "a".into(), size: 1, sha256: digest("d") }],
+            }],
+            seal_at_start: seal(),
+            seal_at_end: Some(seal()),
+            attempts: Attempts { targets: vec![attempt], beyond: 0, lost: 0 },
+            credentials: CredentialsEvidence::of(["PATH"].into_iter()),
+            started: at(1_795_439_700_000),
+            ended: at(1_795_439_701_000),
+            exit: Exit { code: 0, signal: None, out_of_memory: false },
+            outcome: Outcome::Completed,
+            kernel: "6.1.0 x86_64".into(),
+        },
+    }
+}
+
+fn key() -> (tempfile::TempDir, HostKey) {
+    let dir = tempfile::tempdir().unwrap();
+    let key = HostKey::open(&dir.path().join("keys")).unwrap();
+    (dir, key)
+}
+
+#[test]
+fn the_encoding_is_that_of_the_specification() {
+    // The example of DSSE's protocol.md.
+    let encoded =
+        dsse::pre_authentication_encoding("http://example.com/HelloWorld", b"hello world");
+    assert_eq!(encoded, b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
+}
+
+#[test]
+fn what_was_signed_is_valid_and_always_the_same_bytes() {
+    let (_dir, key) = key();
+    let envelope = sign(&statement(), &key).unwrap();
+    assert_eq!(envelope, sign(&statement(), &key).unwrap());
+    let verdict = verify(&envelope, Some(&key.public())).unwrap();
+    assert_eq!(verdict.statement, statement());
+    assert!(verdict.holds() && verdict.problems.is_empty(), "{:?}", verdict.problems);
+    let text = verdict.render();
+    assert!(text.starts_with(&format!("VALID: signed by the key {}", key.public().id())));
+    assert!(text.contains("Not proved:") && text.contains("host is honest"));
+}
+
+#[test]
+fn every_changed_byte_is_seen() {
+    let (_dir, key) = key();
+    let public = key.public();
+    let envelope = sign(&statement(), &key).unwrap();
+    for position in 0..envelope.len() {
+        let mut changed = envelope.clone();
+        for mask in [0x01, 0x20, 0x80] {
+            changed[position] = envelope[position] ^ mask;
+            assert!(verify(&changed, Some(&public)).is_err(), "byte {position} ^ {mask}");
+        }
+    }
+    for length in 0..envelope.len() {
+        assert!(verify(&envelope[..length], Some(&public)).is_err(), "cut to {length}");
+    }
+    for extra in ["\n", " ", "{}"] {
+        let longer = [envelope.as_slice(), extra.as_bytes()].concat();
+        assert!(verify(&longer, Some(&public)).is_err());
+    }
+}
+
+#[test]
+fn other_spellings_of_the_same_envelope_are_refused() {
+    let (_dir, key) = key();
+    let text = String::from_utf8(sign(&statement(), &key).unwrap()).unwrap();
+    let signature = &text[text.find("{\"keyid\"").unwrap()..text.rfind(']').unwrap()];
+    let twice = text.replace(signature, &format!("{signature},{signature}"));
+    let none = text.replace(signature, "");
+    let keyid = format!("\"keyid\":\"{}\"", key.public().id());
+    for (what, changed) in [
+        ("two signatures", twice),
+        ("no signature", none),
+        ("a key twice", text.replace(&keyid, &format!("{keyid},{keyid}"))),
+        ("an unknown key", text.replace(&keyid, &format!("\"cert\":\"\",{keyid}"))),
+        ("a space", text.replacen(':', ": ", 1)),
+        ("an escape", text.replace("application/", "application\\/")),
+        ("another type", text.replace("vnd.in-toto", "vnd.in-tofu")),
+    ] {
+        assert_ne!(changed, text, "{what}");
+        assert!(verify(changed.as_bytes(), Some(&key.public())).is_err(), "{what}");
+        assert!(verify(changed.as_bytes(), None).is_err(), "{what} without key");
+    }
+}
+
+#[test]
+fn a_signed_statement_of_another_type_is_refused() {
+    let (_dir, key) = key();
+    let mut other = statement();
+    other.predicate_type = "https://example.com/other/v1".into();
+    let envelope = sign(&other, &key).unwrap();
+    let error = verify(&envelope, Some(&key.public())).unwrap_err();
+    assert!(format!("{error:?}").contains("predicateType"), "{error:?}");
+}
+
+#[test]
+fn another_key_does_not_verify_even_under_a_stolen_name() {
+    let ((_a, key), (_b, other)) = (key(), key());
+    let envelope = sign(&statement(), &key).unwrap();
+    let error = dsse::open(&envelope, Some(&other.public())).unwrap_err();
+    assert!(matches!(error, EnvelopeError::OtherKey { .. }));
+    let text = String::from_utf8(envelope).unwrap();
+    let renamed = text.replace(&key.public().id(), &other.public().id());
+    let error = dsse::open(renamed.as_bytes(), Some(&other.public())).unwrap_err();
+    assert!(matches!(error, EnvelopeError::Forged(_)));
+}
+
+#[test]
+fn without_a_key_nothing_is_claimed() {
+    let (_dir, key) = key();
+    let verdict = verify(&sign(&statement(), &key).unwrap(), None).unwrap();
+    assert!(!verdict.holds());
+    let text = verdict.render();
+    assert!(text.starts_with("NOT CHECKED") && !text.contains("VALID") && !text.contains("Proved"));
+}
+
+#[test]
+fn a_well_signed_account_of_no_seal_does_not_hold() {
+    type Damage = fn(&mut Predicate);
+    let cases: [(Damage, &str); 7] = [
+        (|p| p.seal_at_start.interfaces.push("eth0".into()), "at the start"),
+        (|p| p.seal_at_end.as_mut().unwrap().rules.clear(), "at the end"),
+        (
+            |p| p.seal_at_end.as_mut().unwrap().namespaces.extend([("net".to_owned(), 7)]),
+            "namespaces",
+        ),
+        (|p| p.ended = Timestamp::from_millis(0), "before it started"),
+        (|p| p.credentials.given_by_platform = true, "credentials"),
+        (|p| p.exit.code = 1, "exit code"),
+        (|p| p.image.digest = "latest".into(), "image"),
+    ];
+    let (_dir, key) = key();
+    for (damage, word) in cases {
+        let mut damaged = statement();
+        damage(&mut damaged.predicate);
+        let verdict = verify(&sign(&damaged, &key).unwrap(), Some(&key.public())).unwrap();
+        assert!(!verdict.holds());
+        assert!(
+            verdict.problems.iter().any(|p| p.contains(word)),
+            "{word}: {:?}",
+            verdict.problems
+        );
+        assert!(verdict.render().starts_with("NOT A SEALED RUN"));
+    }
+}
+
+#[test]
+fn an_end_that_was_not_read_is_said() {
+    let (_dir, key) = key();
+    let mut early = statement();
+    early.predicate.seal_at_end = None;
+    let verdict = verify(&sign(&early, &key).unwrap(), Some(&key.public())).unwrap();
+    assert!(verdict.holds());
+    assert!(verdict.render().contains("held to the end"));
+    assert!(show(&early).contains("not read"));
+}
+
+#[test]
+fn artifacts_are_compared_by_digest() {
+    let (dir, key) = key();
+    let file = dir.path().join("model.tar.gz");
+    fs::write(&file, "model").unwrap();
+    let mut true_one = statement();
+    let digest = "9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4";
+    true_one.subject[0].digest = [("sha256".to_owned(), digest.to_owned())].into();
+    let envelope = sign(&true_one, &key).unwrap();
+    let mut verdict = verify(&envelope, Some(&key.public())).unwrap();
+    assert!(verdict.check_artifact("model.tar.gz", &file).unwrap() && verdict.holds());
+    assert!(!verdict.check_artifact("output.tar.gz", &file).unwrap());
+    fs::write(&file, "other").unwrap();
+    assert!(!verdict.check_artifact("model.tar.gz", &file).unwrap());
+    assert!(!verdict.holds() && verdict.render().contains("is NOT the file"));
+}
+
+#[test]
+fn what_a_container_chose_does_not_steer_the_terminal() {
+    let text = show(&statement());
+    assert!(!text.contains('\u{1b}') && text.contains("metadata\\u{1b}[2J at 169.254.169.254:80"));
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().mode() & 0o777
+}
+
+#[test]
+fn the_key_is_made_once_and_for_its_owner_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let keys = dir.path().join("state/keys");
+    assert_eq!(PublicKey::of_host(&keys).unwrap(), None);
+    let threads: Vec<_> = (0..4)
+        .map(|_| {
+            let keys = keys.clone();
+            std::thread::spawn(move || HostKey::open(&keys).unwrap().public())
+        })
+        .collect();
+    let made: Vec<_> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+    let key = HostKey::open(&keys).unwrap();
+    assert!(made.iter().all(|public| *public == key.public()));
+    assert_eq!(PublicKey::of_host(&keys).unwrap(), Some(key.public()));
+    assert_eq!((mode(&keys), mode(&keys.join("evidence.key.pem"))), (0o700, 0o600));
+    let pem = fs::read_to_string(keys.join("evidence.pub.pem")).unwrap();
+    assert_eq!(PublicKey::from_pem(&pem, "x").unwrap(), key.public());
+    let names: BTreeMap<_, _> =
+        fs::read_dir(&keys).unwrap().map(|e| (e.unwrap().file_name(), ())).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused() {
+    let (dir, _) = key();
+    let keys = dir.path().join("keys");
+    let file = keys.join("evidence.key.pem");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(matches!(HostKey::open(&keys).unwrap_err(), KeyError::Exposed { .. }));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(matches!(HostKey::open(&keys).unwrap_err(), KeyError::Exposed { .. }));
+    fs::set_permissions(&keys, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(&file, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
+    assert!(matches!(HostKey::open(&keys).unwrap_err(), KeyError::Form(_)));
+}
+
+#[test]
+fn a_public_key_that_was_lost_comes_back() {
+    let (dir, key) = key();
+    let keys = dir.path().join("keys");
+    fs::remove_file(keys.join("evidence.pub.pem")).unwrap();
+    HostKey::open(&keys).unwrap();
+    assert_eq!(PublicKey::of_host(&keys).unwrap(), Some(key.public()));
+}
+
+/// Writes an envelope and its key for other implementations:
+/// `BELLJAR_EVIDENCE=FILE BELLJAR_PUBLIC_KEY=FILE cargo test --test evidence -- --ignored`.
+#[test]
+#[ignore = "writes files for tests/clients"]
+fn write_an_example() {
+    let (_dir, key) = key();
+    let place = |name: &str| std::env::var_os(name).expect(name);
+    fs::write(place("BELLJAR_EVIDENCE"), sign(&statement(), &key).unwrap()).unwrap();
+    fs::write(place("BELLJAR_PUBLIC_KEY"), key.public().to_pem()).unwrap();
+}
