@@ -1,11 +1,27 @@
 //! One container instance, from [`belljar_domain::Assignment`] to [`belljar_domain::Report`].
 //!
+//! [`main`] is the whole program `belljar-warden`; [`run`] shows a job's stages in order.
+//!
 //! **Invariant**: a warden can be killed at any instruction, and what it leaves behind is swept
 //! by the next one: processes die with it, namespaces and mounts are held by it alone, and files
 //! are under a temporary name until they are whole.
 
+mod attempts;
+mod dns;
+mod doctor;
 pub mod evidence;
 pub mod failure;
 pub mod image;
+mod job;
+mod journal;
+mod logs;
+mod orders;
+mod program;
 pub mod progress;
+mod run;
+mod seal;
+mod stages;
 pub mod staging;
+mod sweep;
+
+pub use program::main;

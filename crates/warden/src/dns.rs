@@ -1,0 +1,201 @@
+//! The resolver inside the seal: knows the container's own name, answers that no other exists,
+//! and says what was asked. `NXDOMAIN` makes `getaddrinfo` fail in milliseconds; silence, or a
+//! refusal, would make it try again.
+
+use crate::journal::now;
+use belljar_domain::{Attempt, Protocol};
+use belljar_linux::netns::NetNs;
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{RData, Record, RecordType};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+
+const ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 53));
+/// Questions by TCP that are answered at once.
+const MAX_CONNECTIONS: usize = 16;
+/// A connection that asks nothing for so long is closed.
+const IDLE: Duration = Duration::from_secs(5);
+/// Seconds for which an answer may be kept.
+const TTL: u32 = 60;
+
+/// The running responder; dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Responder {
+    tasks: [JoinHandle<()>; 2],
+}
+
+impl Drop for Responder {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Starts to answer on 127.0.0.1:53 of the namespace.
+pub(crate) fn start(
+    ns: &NetNs,
+    host_name: &str,
+    heard: mpsc::Sender<Attempt>,
+) -> belljar_linux::Result<Responder> {
+    let failed =
+        |e| belljar_linux::Error { operation: "use the resolver's socket".into(), source: e };
+    let udp = UdpSocket::from_std(ns.bind_udp(ADDRESS)?).map_err(failed)?;
+    let tcp = TcpListener::from_std(ns.listen(ADDRESS)?).map_err(failed)?;
+    let zone = Arc::new(Zone { own: host_name.to_ascii_lowercase(), heard });
+    let tasks =
+        [tokio::spawn(serve_udp(udp, Arc::clone(&zone))), tokio::spawn(serve_tcp(tcp, zone))];
+    Ok(Responder { tasks })
+}
+
+struct Zone {
+    own: String,
+    heard: mpsc::Sender<Attempt>,
+}
+
+async fn serve_udp(socket: UdpSocket, zone: Arc<Zone>) {
+    let mut packet = [0; 4096];
+    loop {
+        let Ok((length, from)) = socket.recv_from(&mut packet).await else { continue };
+        if let Some(answer) = zone.answer(&packet[..length]).await {
+            // A client that has gone does not want it.
+            let _ = socket.send_to(&answer, from).await;
+        }
+    }
+}
+
+async fn serve_tcp(listener: TcpListener, zone: Arc<Zone>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let zone = Arc::clone(&zone);
+        tokio::spawn(async move {
+            let _ = converse(stream, &zone).await;
+            drop(place);
+        });
+    }
+}
+
+/// Questions by TCP carry their length in front (RFC 1035, 4.2.2).
+async fn converse(mut stream: TcpStream, zone: &Zone) -> std::io::Result<()> {
+    loop {
+        let length = tokio::time::timeout(IDLE, stream.read_u16()).await??;
+        let mut question = vec![0; usize::from(length)];
+        tokio::time::timeout(IDLE, stream.read_exact(&mut question)).await??;
+        let Some(answer) = zone.answer(&question).await else { return Ok(()) };
+        let length = u16::try_from(answer.len()).map_err(std::io::Error::other)?;
+        stream.write_u16(length).await?;
+        stream.write_all(&answer).await?;
+    }
+}
+
+impl Zone {
+    async fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
+        let question = Message::from_vec(question).ok()?;
+        if question.metadata.message_type != MessageType::Query {
+            return None;
+        }
+        let mut answer = Message::response(question.metadata.id, question.metadata.op_code);
+        answer.metadata.recursion_desired = question.metadata.recursion_desired;
+        answer.metadata.recursion_available = true;
+        let code = match question.queries.as_slice() {
+            [query] if question.metadata.op_code == OpCode::Query => {
+                answer.queries.push(query.clone());
+                self.look_up(query, &mut answer).await
+            }
+            _ => ResponseCode::NotImp,
+        };
+        answer.metadata.response_code = code;
+        answer.to_vec().ok()
+    }
+
+    async fn look_up(&self, query: &Query, answer: &mut Message) -> ResponseCode {
+        let name = readable(query);
+        if name == self.own || name == "localhost" {
+            if query.query_type() == RecordType::A {
+                let own = RData::A(Ipv4Addr::LOCALHOST.into());
+                answer.answers.push(Record::from_rdata(query.name().clone(), TTL, own));
+            }
+            return ResponseCode::NoError;
+        }
+        // If the list is full the container waits for its answer: nothing goes unrecorded.
+        let _ = self.heard.send(attempt(name)).await;
+        ResponseCode::NXDomain
+    }
+}
+
+fn readable(query: &Query) -> String {
+    query.name().to_string().trim_end_matches('.').to_ascii_lowercase()
+}
+
+fn attempt(name: String) -> Attempt {
+    let at = now();
+    Attempt {
+        protocol: Protocol::Dns,
+        address: None,
+        port: None,
+        name: Some(name),
+        first: at,
+        last: at,
+        count: 1,
+    }
+}
+
+/// The name that a DNS question asks for, if it is one.
+pub(crate) fn name_asked(packet: &[u8]) -> Option<String> {
+    Message::from_vec(packet).ok()?.queries.first().map(readable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_proto::rr::Name;
+
+    fn question(name: &str, kind: RecordType) -> Vec<u8> {
+        let mut m = Message::new(7, MessageType::Query, OpCode::Query);
+        m.queries.push(Query::query(Name::from_ascii(name).unwrap(), kind));
+        m.to_vec().unwrap()
+    }
+
+    async fn ask(name: &str, kind: RecordType) -> (Message, Vec<Attempt>) {
+        let (heard, mut list) = mpsc::channel(8);
+        let zone = Zone { own: "algo-1".into(), heard };
+        let answer = zone.answer(&question(name, kind)).await.unwrap();
+        let mut all = Vec::new();
+        while let Ok(a) = list.try_recv() {
+            all.push(a);
+        }
+        (Message::from_vec(&answer).unwrap(), all)
+    }
+
+    #[tokio::test]
+    async fn its_own_name_resolves_and_is_no_attempt() {
+        let (m, attempts) = ask("ALGO-1.", RecordType::A).await;
+        assert_eq!(m.answers.len(), 1);
+        assert_eq!(m.metadata.response_code, ResponseCode::NoError);
+        assert!(attempts.is_empty());
+        let (m, _) = ask("algo-1.", RecordType::AAAA).await;
+        assert_eq!((m.answers.len(), m.metadata.response_code), (0, ResponseCode::NoError));
+    }
+
+    #[tokio::test]
+    async fn any_other_does_not_exist_and_is_recorded() {
+        let (m, attempts) = ask("telemetry.example.com.", RecordType::A).await;
+        assert_eq!(m.metadata.response_code, ResponseCode::NXDomain);
+        assert_eq!(m.metadata.id, 7);
+        assert_eq!(attempts[0].name.as_deref(), Some("telemetry.example.com"));
+    }
+
+    #[tokio::test]
+    async fn nonsense_is_not_answered() {
+        let (heard, _list) = mpsc::channel(8);
+        let zone = Zone { own: "algo-1".into(), heard };
+        for bytes in [&b""[..], b"x", &[0xff; 64]] {
+            assert!(zone.answer(bytes).await.is_none());
+        }
+    }
+}

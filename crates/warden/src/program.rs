@@ -1,0 +1,98 @@
+//! The program `belljar-warden`.
+
+use crate::failure::chain;
+use crate::job::JobDir;
+use crate::{doctor, run, sweep};
+use belljar_linux::{container, idmap, privilege, reading};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+belljar-warden runs one container of a Belljar job. Belljar starts it; you need not.
+
+  belljar-warden run --job DIR      run the assignment in DIR; events on standard output
+  belljar-warden sweep --job DIR    remove what a killed warden of that job left
+  belljar-warden sweep --state DIR  the same for every job of a state folder
+  belljar-warden doctor             what this machine can do, one JSON object a line
+";
+
+/// Wrong usage; see `sysexits.h`, like 70 for a failure of Belljar's own.
+const USAGE_ERROR: u8 = 64;
+const INTERNAL_ERROR: u8 = 70;
+
+/// Runs the program; its arguments are those of the process. Must be called before the process
+/// has a second thread, because it changes namespaces.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().filter_map(|a| a.to_str()).collect();
+    match words.as_slice() {
+        [container::HELPER] => exit_code(container::helper_main()),
+        [idmap::HOLDER] => answer(idmap::holder_main().map_err(|e| chain(&e))),
+        ["run", "--job", _] => answer(run_job(arguments[2].clone().into())),
+        ["sweep", "--job", _] => answer(sweep_one(arguments[2].clone().into())),
+        ["sweep", "--state", _] => answer(sweep_state(arguments[2].clone().into())),
+        ["doctor"] => answer(doctor::main()),
+        _ => {
+            say(USAGE);
+            ExitCode::from(USAGE_ERROR)
+        }
+    }
+}
+
+fn exit_code(code: i32) -> ExitCode {
+    ExitCode::from(u8::try_from(code).unwrap_or(INTERNAL_ERROR))
+}
+
+fn answer(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            say(&format!("belljar-warden: {text}\n"));
+            ExitCode::from(INTERNAL_ERROR)
+        }
+    }
+}
+
+/// Standard error is for whoever started the warden; if it is closed, nobody listens.
+fn say(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+}
+
+fn run_job(folder: PathBuf) -> Result<(), String> {
+    let job = JobDir::open(folder).map_err(|e| chain(&e))?;
+    let _lock = job.lock().map_err(|e| chain(&e))?;
+    let host = reading::namespaces("self");
+    privilege::assert_single_threaded().map_err(|e| chain(&e))?;
+    let privilege = privilege::enter();
+    runtime()?.block_on(run::run(job, privilege, host)).map_err(|e| chain(&e))
+}
+
+fn sweep_one(folder: PathBuf) -> Result<(), String> {
+    let job = JobDir::open(folder).map_err(|e| chain(&e))?;
+    enter_to_sweep()?;
+    runtime()?.block_on(sweep::job(&job)).map_err(|e| chain(&e))
+}
+
+fn sweep_state(state: PathBuf) -> Result<(), String> {
+    enter_to_sweep()?;
+    runtime()?.block_on(sweep::state(&state))
+}
+
+/// An ordinary user's containers leave folders that only the root of its namespace may enter.
+/// Where there can be no such namespace there were no containers either.
+fn enter_to_sweep() -> Result<(), String> {
+    privilege::assert_single_threaded().map_err(|e| chain(&e))?;
+    let _ = privilege::enter();
+    Ok(())
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .thread_stack_size(512 << 10)
+        .build()
+        .map_err(|e| format!("start the event loop: {e}"))
+}

@@ -1,0 +1,198 @@
+//! A job from its first stage to its report.
+
+use crate::failure::{Explain, Failure, chain};
+use crate::job::{JobDir, JobError};
+use crate::journal::{Journal, now};
+use crate::orders::Orders;
+use crate::stages::{self, Facts};
+use crate::sweep;
+use belljar_domain::failure::Blame;
+use belljar_domain::status::Transitions;
+use belljar_domain::{Assignment, Event, Outcome, Report, SecondaryStatus, Stage, StageState};
+use belljar_linux::privilege::Privilege;
+use belljar_linux::reading::Namespaces;
+use rustix::io::Errno;
+use std::cell::RefCell;
+
+/// What every stage needs.
+pub(crate) struct Context {
+    pub(crate) job: JobDir,
+    pub(crate) assignment: Assignment,
+    pub(crate) privilege: Privilege,
+    /// The host's namespaces, as they were before this process left them.
+    pub(crate) host: Namespaces,
+    pub(crate) journal: Journal,
+    pub(crate) orders: Orders,
+    transitions: RefCell<Transitions>,
+}
+
+/// How a stage can end a job before its last one.
+pub(crate) enum Ending {
+    /// It failed.
+    Failed(Failure),
+    /// It was told to stop.
+    Stopped,
+}
+
+impl From<Failure> for Ending {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl<E: Explain> From<E> for Ending {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Runs the job in `job` to its report. An error is one that could not even be reported.
+pub(crate) async fn run(
+    job: JobDir,
+    privilege: belljar_linux::Result<Privilege>,
+    host: Namespaces,
+) -> Result<(), JobError> {
+    let assignment = job.assignment()?;
+    let failed = |e| JobError::Write(job.journal(), e);
+    let (journal, writer) = Journal::open(&job).map_err(failed)?;
+    let orders = Orders::listen(journal.deaf()).map_err(failed)?;
+    let mut facts = Facts::default();
+    let (report, journal) = match privilege {
+        Err(e) => {
+            let failure = cannot_seal(&e);
+            let outcome = outcome_of(Err(Ending::Failed(failure)));
+            (report(&assignment, facts, outcome, Transitions::default()), journal)
+        }
+        Ok(privilege) => {
+            let transitions = RefCell::default();
+            let cx = Context {
+                job: job.clone(),
+                assignment,
+                privilege,
+                host,
+                journal,
+                orders,
+                transitions,
+            };
+            let outcome = outcome_of(stages::all(&cx, &mut facts).await);
+            let outcome = stages::evidence(&cx, &mut facts, outcome).await;
+            tidy(&cx, &mut facts).await;
+            cx.status(outcome.status()).await;
+            (report(&cx.assignment, facts, outcome, cx.transitions.take()), cx.journal)
+        }
+    };
+    job.write_report(&report)?;
+    journal.tell(Event::Report(Box::new(report))).await;
+    drop(journal);
+    writer.finish();
+    Ok(())
+}
+
+impl Context {
+    /// Enters a secondary status, if it may follow, and tells so.
+    pub(crate) async fn status(&self, status: SecondaryStatus) {
+        let at = now();
+        if self.transitions.borrow_mut().enter(status, at) {
+            let message = status.message().to_owned();
+            self.journal.tell(Event::Status { status, message, at }).await;
+        }
+    }
+
+    /// Runs one stage, and says so before and after. A stop ends it, unless it is the
+    /// container's, which has its own way of stopping.
+    pub(crate) async fn stage<T>(
+        &self,
+        stage: Stage,
+        work: impl Future<Output = Result<T, Ending>>,
+    ) -> Result<T, Ending> {
+        self.journal.point(stage, "before");
+        self.journal.stage(stage, StageState::Begun).await;
+        let stoppable =
+            matches!(stage, Stage::Image | Stage::Root | Stage::StageIn | Stage::Network);
+        let result = tokio::select! {
+            result = work => result,
+            _ = self.orders.stop(), if stoppable => Err(Ending::Stopped),
+        };
+        let state = if result.is_ok() { StageState::Done } else { StageState::Failed };
+        self.journal.stage(stage, state).await;
+        self.journal.point(stage, "after");
+        result
+    }
+}
+
+/// Undoes what must not outlive the job, as the sweeper would.
+async fn tidy(cx: &Context, facts: &mut Facts) {
+    for (stage, problem) in sweep::undo_all(&cx.job, &cx.assignment).await {
+        match problem {
+            Ok(()) => cx.journal.stage(stage, StageState::Undone).await,
+            Err(text) => {
+                facts.warnings.push(format!("could not clear the {} stage: {text}", stage.as_str()))
+            }
+        }
+    }
+}
+
+fn outcome_of(result: Result<Outcome, Ending>) -> Outcome {
+    match result {
+        Ok(outcome) => outcome,
+        Err(Ending::Stopped) => Outcome::Stopped,
+        Err(Ending::Failed(f)) => {
+            Outcome::Failed { reason: f.blame.reason(&f.text), hint: f.hint, machine: f.machine }
+        }
+    }
+}
+
+fn report(a: &Assignment, f: Facts, outcome: Outcome, mut transitions: Transitions) -> Report {
+    transitions.enter(outcome.status(), now());
+    Report {
+        generation: a.generation,
+        job: a.job.clone(),
+        host: a.host.clone(),
+        outcome,
+        exit: f.exit,
+        transitions,
+        metrics: f.metrics,
+        inputs: f.inputs,
+        artifacts: f.artifacts,
+        attempts: f.attempts,
+        image_digest: f.image.map(|i| i.digest),
+        evidence: f.evidence,
+        warnings: f.warnings,
+    }
+}
+
+fn cannot_seal(e: &belljar_linux::Error) -> Failure {
+    Failure {
+        blame: Blame::Capacity,
+        text: format!("this machine cannot seal a container: {}", chain(e)),
+        hint: Some(
+            "run 'belljar doctor': user namespaces may be disabled for ordinary users".to_owned(),
+        ),
+        machine: true,
+    }
+}
+
+/// A kernel call that failed.
+impl Explain for belljar_linux::Error {
+    fn blame(&self) -> Blame {
+        if is_full(self) { Blame::Capacity } else { Blame::Internal }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = if is_full(self) {
+            "the disk is full: free space in the state directory"
+        } else {
+            "run 'belljar doctor' to see what this machine can do"
+        };
+        Some(hint.to_owned())
+    }
+
+    fn machine(&self) -> bool {
+        true
+    }
+}
+
+fn is_full(e: &belljar_linux::Error) -> bool {
+    let full = [Errno::NOSPC, Errno::DQUOT].map(Errno::raw_os_error);
+    e.errno().is_some_and(|n| full.contains(&n))
+}

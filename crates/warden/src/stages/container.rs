@@ -1,0 +1,175 @@
+//! From the sealed root to the end of the container's last process.
+
+use super::root::Rooted;
+use super::{Facts, Network, internal};
+use crate::failure::Failure;
+use crate::journal::now;
+use crate::logs::{self, Logs};
+use crate::run::{Context, Ending};
+use crate::{seal, staging};
+use belljar_domain::failure::{self, Blame};
+use belljar_domain::{Event, Exit, Outcome, SecondaryStatus, Stage};
+use belljar_linux::cgroup::{self, Cgroup, Controller, Limits};
+use belljar_linux::container::{self, Ended, Running};
+use std::time::Duration;
+
+/// Why a container was told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Asked,
+    TooLong,
+}
+
+pub(super) async fn run(
+    cx: &Context,
+    facts: &mut Facts,
+    rooted: Rooted,
+    network: Network,
+) -> Result<Outcome, Ending> {
+    let cgroup = make_cgroup(cx)?;
+    rooted.root.mount_sys(&network.ns)?;
+    cx.journal.point(Stage::Container, "during");
+    let sealed = container::seal(rooted.spec.clone(), &network.ns, &rooted.user_ns, &cgroup);
+    let sealed = sealed.await.map_err(start_failure)?;
+    let (reading, _) = seal::read(sealed.pid(), &network.ns, &cx.host).await?;
+    let breaches = reading.breaches();
+    if !breaches.is_empty() {
+        // Dropped, it dies: it has not run an instruction of its own.
+        return Err(internal(format!("the seal does not hold: {}", breaches.join("; "))).into());
+    }
+    cx.journal.tell(Event::Sealed { seal: Box::new(reading.clone()) }).await;
+    facts.seal_at_start = Some(reading);
+    facts.started = now();
+    let (mut running, output) = sealed.start().await?;
+    let logs = logs::follow(output, &cx.assignment.metrics, &cx.journal.sender());
+    let logs = logs.map_err(|e| internal(format!("read the container's output: {e}")))?;
+    let end = attend(cx, &mut running).await;
+    let outcome = match end {
+        Ok((ended, told)) => {
+            facts.ended = now();
+            let out_of_memory = cgroup.out_of_memory_kills() > 0;
+            let exit = Exit { code: ended.code, signal: ended.signal, out_of_memory };
+            facts.exit = Some(exit);
+            let exited = running.exited(ended);
+            let (reading, _) = seal::read(exited.pid(), &network.ns, &cx.host).await?;
+            facts.seal_at_end = Some(reading);
+            exited.reap().await?;
+            Ok((exit, told))
+        }
+        Err(e) => Err(e),
+    };
+    finish(facts, logs, network).await?;
+    let (exit, told) = outcome.map_err(start_failure)?;
+    let breaches = facts.seal_at_end.as_ref().map_or(vec![], |s| s.breaches_after_exit());
+    if !breaches.is_empty() {
+        let text = format!("the seal did not hold to the end: {}", breaches.join("; "));
+        return Err(internal(text).into());
+    }
+    judge(cx, exit, told)
+}
+
+/// What the container left in the pipes and in the kernel's queues.
+async fn finish(facts: &mut Facts, logs: Logs, network: Network) -> Result<(), Ending> {
+    facts.metrics = logs.finish().await;
+    facts.attempts = network.watch.finish(&network.ns).await?;
+    Ok(())
+}
+
+fn judge(cx: &Context, exit: Exit, told: Option<Told>) -> Result<Outcome, Ending> {
+    match told {
+        Some(Told::Asked) => return Ok(Outcome::Stopped),
+        Some(Told::TooLong) => return Ok(Outcome::MaxRuntimeExceeded),
+        None if exit.code == 0 => return Ok(Outcome::Completed),
+        None => {}
+    }
+    let text = staging::read_failure_file(&cx.job.opt_ml());
+    let reason = failure::of_exit(&exit, text.as_deref());
+    // The text carries its first word already.
+    let text = reason.strip_prefix("AlgorithmError: ").unwrap_or(&reason).to_owned();
+    let hint = exit
+        .out_of_memory
+        .then(|| "give it more with --memory or a larger --instance-type".to_owned());
+    Err(Failure { blame: Blame::Algorithm, text, hint, machine: false }.into())
+}
+
+/// Lets it run to its end: by itself, at a stop, or at its time. TERM first, then KILL.
+async fn attend(
+    cx: &Context,
+    running: &mut Running,
+) -> belljar_linux::Result<(Ended, Option<Told>)> {
+    let policy = cx.assignment.stop;
+    let time = tokio::time::sleep(Duration::from_secs(policy.max_runtime_seconds));
+    let told = tokio::select! {
+        ended = running.wait() => return Ok((ended?, None)),
+        _ = cx.orders.stop() => Told::Asked,
+        () = time => Told::TooLong,
+    };
+    cx.status(SecondaryStatus::Stopping).await;
+    running.process().terminate();
+    let grace = Duration::from_secs(policy.grace_seconds);
+    if let Ok(ended) = tokio::time::timeout(grace, running.wait()).await {
+        return Ok((ended?, Some(told)));
+    }
+    running.process().kill();
+    Ok((running.wait().await?, Some(told)))
+}
+
+/// The limits that were asked for, or an error that names the one that cannot be had.
+fn make_cgroup(cx: &Context) -> Result<Cgroup, Ending> {
+    let wanted = cx.assignment.resources;
+    let available = cgroup::available();
+    let missing = |controller: Controller| !available.contains(&controller);
+    for (asked, controller, option) in [
+        (wanted.cpu_millis.is_some(), Controller::Cpu, "a CPU limit"),
+        (wanted.memory_bytes.is_some(), Controller::Memory, "a memory limit"),
+    ] {
+        if asked && missing(controller) {
+            return Err(cannot_limit(option, controller).into());
+        }
+    }
+    let limits = Limits {
+        cpu_millis: wanted.cpu_millis,
+        memory_bytes: wanted.memory_bytes,
+        // Without the controller RLIMIT_NPROC holds the same number.
+        processes: (!missing(Controller::Processes)).then_some(wanted.processes),
+    };
+    Ok(Cgroup::create(&cx.job.cgroup(), &limits)?)
+}
+
+fn cannot_limit(option: &str, controller: Controller) -> Failure {
+    Failure {
+        blame: Blame::Capacity,
+        text: format!(
+            "{option} was asked for, and this user may not use the kernel's '{}' cgroup controller",
+            controller.name()
+        ),
+        hint: Some(
+            "run belljar as root, or have the controller delegated to you (systemd: Delegate=yes), or ask for no limit"
+                .to_owned(),
+        ),
+        machine: true,
+    }
+}
+
+/// A program that cannot be executed is the image's fault; everything else is this machine's.
+fn start_failure(e: belljar_linux::Error) -> Failure {
+    if !e.operation.starts_with("execute ") {
+        return e.into();
+    }
+    let hint = match e.errno().map(rustix::io::Errno::from_raw_os_error) {
+        Some(rustix::io::Errno::NOEXEC) => {
+            "it is no program of this machine's architecture, or a script without '#!'"
+        }
+        Some(rustix::io::Errno::NOENT) => {
+            "the interpreter or dynamic loader that it names is not in the image"
+        }
+        Some(rustix::io::Errno::ACCESS) => "make it executable in the image",
+        _ => "look into the image with 'belljar image inspect'",
+    };
+    Failure {
+        blame: Blame::Client,
+        text: crate::failure::chain(&e),
+        hint: Some(hint.to_owned()),
+        machine: false,
+    }
+}

@@ -1,0 +1,95 @@
+//! The last stage: says under signature what was run, how it was sealed and what came of it.
+
+use super::Facts;
+use crate::evidence::{HostKey, sign};
+use crate::failure::chain;
+use crate::run::{Context, Ending};
+use crate::staging;
+use belljar_domain::evidence::{
+    CredentialsEvidence, ImageEvidence, PREDICATE_TYPE, Predicate, STATEMENT_TYPE, Statement,
+    Subject,
+};
+use belljar_domain::{Outcome, Stage};
+
+/// Writes the evidence of a container that ran. If it cannot be written the job fails: without
+/// evidence nobody should take it for sealed.
+pub(crate) async fn evidence(cx: &Context, facts: &mut Facts, outcome: Outcome) -> Outcome {
+    let Some(statement) = statement(cx, facts, &outcome) else { return outcome };
+    match cx.stage(Stage::Evidence, write(cx, &statement)).await {
+        Ok(uri) => {
+            facts.evidence = Some(uri);
+            outcome
+        }
+        Err(Ending::Failed(f)) if outcome == Outcome::Completed => {
+            Outcome::Failed { reason: f.blame.reason(&f.text), hint: f.hint, machine: f.machine }
+        }
+        Err(Ending::Failed(f)) => {
+            facts.warnings.push(format!("the evidence could not be written: {}", f.text));
+            outcome
+        }
+        Err(Ending::Stopped) => outcome,
+    }
+}
+
+async fn write(cx: &Context, statement: &Statement) -> Result<String, Ending> {
+    let key = HostKey::open(&cx.job.state().join("keys"))?;
+    cx.journal.point(Stage::Evidence, "during");
+    let envelope = sign(statement, &key).map_err(|e| super::internal(chain(&e)))?;
+    let a = &cx.assignment;
+    let below = format!("{}/evidence/{}.intoto.json", a.job, a.host);
+    Ok(staging::put_file(&a.output, &below, envelope).await?)
+}
+
+/// `None` for a job whose container never ran: there is nothing to state.
+fn statement(cx: &Context, facts: &Facts, outcome: &Outcome) -> Option<Statement> {
+    let a = &cx.assignment;
+    let image = facts.image.as_ref()?;
+    let names = facts.environment_names.iter().map(String::as_str);
+    let predicate = Predicate {
+        belljar: env!("CARGO_PKG_VERSION").to_owned(),
+        job: a.job.clone(),
+        host: a.host.clone(),
+        generation: a.generation,
+        image: ImageEvidence {
+            reference: a.image.clone(),
+            digest: image.digest.clone(),
+            diff_ids: image.diff_ids.clone(),
+        },
+        command: facts.command.clone(),
+        environment_names: facts.environment_names.clone(),
+        inputs: facts.inputs.clone(),
+        seal_at_start: facts.seal_at_start.clone()?,
+        seal_at_end: facts.seal_at_end.clone(),
+        attempts: facts.attempts.clone(),
+        credentials: CredentialsEvidence::of(names),
+        started: facts.started,
+        ended: facts.ended,
+        exit: facts.exit?,
+        outcome: outcome.clone(),
+        kernel: kernel(),
+    };
+    Some(Statement {
+        kind: STATEMENT_TYPE.to_owned(),
+        subject: subjects(facts),
+        predicate_type: PREDICATE_TYPE.to_owned(),
+        predicate,
+    })
+}
+
+/// The artifacts; of a job that left none, the image that ran, because a Statement must be about
+/// something.
+fn subjects(facts: &Facts) -> Vec<Subject> {
+    let digest = |hex: &str| [("sha256".to_owned(), hex.to_owned())].into();
+    let subject = |name: &str, hex: &str| Subject { name: name.to_owned(), digest: digest(hex) };
+    let mut all: Vec<Subject> =
+        facts.artifacts.iter().map(|a| subject(&a.name, &a.sha256)).collect();
+    if let (true, Some(image)) = (all.is_empty(), &facts.image) {
+        all.push(subject("image", image.digest.trim_start_matches("sha256:")));
+    }
+    all
+}
+
+fn kernel() -> String {
+    let uname = rustix::system::uname();
+    format!("{} {}", uname.release().to_string_lossy(), uname.machine().to_string_lossy())
+}

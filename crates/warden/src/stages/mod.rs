@@ -1,0 +1,130 @@
+//! The stages of a job, in order. Each takes what the one before made: the wrong order does not
+//! compile.
+
+mod container;
+mod evidence;
+mod root;
+
+use crate::attempts::{self, Watch};
+use crate::failure::Failure;
+use crate::image::{Image, ImageStore, Reference};
+use crate::run::{Context, Ending};
+use crate::staging::{self, StageOut};
+use belljar_domain::attempt::Attempts;
+use belljar_domain::metrics::MetricDatum;
+use belljar_domain::{
+    Artifact, Exit, Outcome, SealReading, SecondaryStatus, Stage, StagedChannel, Timestamp,
+};
+use belljar_linux::netns::NetNs;
+use belljar_linux::seal_net;
+use belljar_vpc::sealed;
+pub(crate) use evidence::evidence;
+use root::Rooted;
+
+/// What is known of a job so far: the report and the evidence are made of it, whichever stage
+/// was the last.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) image: Option<ImageFacts>,
+    pub(crate) command: Vec<String>,
+    pub(crate) environment_names: Vec<String>,
+    pub(crate) inputs: Vec<StagedChannel>,
+    pub(crate) seal_at_start: Option<SealReading>,
+    pub(crate) seal_at_end: Option<SealReading>,
+    pub(crate) attempts: Attempts,
+    pub(crate) started: Timestamp,
+    pub(crate) ended: Timestamp,
+    pub(crate) exit: Option<Exit>,
+    pub(crate) metrics: Vec<MetricDatum>,
+    pub(crate) artifacts: Vec<Artifact>,
+    pub(crate) evidence: Option<String>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The image that runs.
+#[derive(Debug)]
+pub(crate) struct ImageFacts {
+    pub(crate) digest: String,
+    pub(crate) diff_ids: Vec<String>,
+}
+
+/// A sealed network with its witness.
+pub(crate) struct Network {
+    ns: NetNs,
+    watch: Watch,
+}
+
+/// All stages but the last, which is done whatever these end in.
+pub(crate) async fn all(cx: &Context, facts: &mut Facts) -> Result<Outcome, Ending> {
+    cx.status(SecondaryStatus::Starting).await;
+    let image = cx.stage(Stage::Image, image(cx, facts)).await?;
+    let rooted = cx.stage(Stage::Root, root::root(cx, facts, &image)).await?;
+    cx.status(SecondaryStatus::Downloading).await;
+    cx.stage(Stage::StageIn, stage_in(cx, facts, &rooted)).await?;
+    let network = cx.stage(Stage::Network, network(cx)).await?;
+    cx.status(SecondaryStatus::Training).await;
+    let outcome = cx.stage(Stage::Container, container::run(cx, facts, rooted, network)).await?;
+    cx.status(SecondaryStatus::Uploading).await;
+    cx.stage(Stage::StageOut, stage_out(cx, facts)).await?;
+    Ok(outcome)
+}
+
+/// Checks what can be checked for nothing, then brings the image in.
+async fn image(cx: &Context, facts: &mut Facts) -> Result<Image, Ending> {
+    let a = &cx.assignment;
+    staging::check_output(&a.output, &a.job).await?;
+    staging::check_inputs(&a.channels, &cx.job.opt_ml()).await?;
+    let store = ImageStore::open(&cx.job.state().join("images"))?;
+    let reference: Reference = a.image.parse()?;
+    let progress = cx.journal.progress(Stage::Image);
+    let image = store.resolve(&reference, &progress).await?;
+    cx.journal.point(Stage::Image, "during");
+    facts.image = Some(ImageFacts {
+        digest: image.digest.clone(),
+        diff_ids: image.layers.iter().map(|l| l.diff_id.to_string()).collect(),
+    });
+    Ok(image)
+}
+
+async fn stage_in(cx: &Context, facts: &mut Facts, rooted: &Rooted) -> Result<(), Ending> {
+    let data = cx.job.opt_ml().join("input/data");
+    let progress = cx.journal.progress(Stage::StageIn);
+    cx.journal.point(Stage::StageIn, "during");
+    facts.inputs =
+        staging::stage_in(&cx.assignment.channels, &data, rooted.owner(), &progress).await?;
+    Ok(())
+}
+
+async fn network(cx: &Context) -> Result<Network, Ending> {
+    let ns = NetNs::create()?;
+    cx.journal.point(Stage::Network, "during");
+    seal_net::seal(&ns, &sealed::output_rules()).await?;
+    let host = cx.assignment.host.as_str();
+    let watch = attempts::watch(&ns, host, cx.journal.sender()).await?;
+    Ok(Network { ns, watch })
+}
+
+async fn stage_out(cx: &Context, facts: &mut Facts) -> Result<(), Ending> {
+    let request = StageOut {
+        ml_dir: &cx.job.opt_ml(),
+        destination: &cx.assignment.output,
+        job: &cx.assignment.job,
+        journal: &cx.job.uploads(),
+    };
+    let progress = cx.journal.progress(Stage::StageOut);
+    cx.journal.point(Stage::StageOut, "during");
+    let (artifacts, warnings) = staging::stage_out(&request, &progress).await?;
+    facts.artifacts = artifacts;
+    facts.warnings.extend(warnings);
+    Ok(())
+}
+
+/// The end of a job for a reason of Belljar's own.
+fn internal(text: impl Into<String>) -> Failure {
+    Failure {
+        blame: belljar_domain::failure::Blame::Internal,
+        text: text.into(),
+        hint: None,
+        machine: true,
+    }
+}
