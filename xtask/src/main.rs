@@ -1,1 +1,54 @@
-fn main() {}
+//! `cargo run -p xtask -- edges`: fails on every dependency between rooms that is not drawn in
+//! ARCHITECTURE.md, on a pure room that could touch the outside, and on a crate that allows
+//! `unsafe` without being the one that may.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool speaks on its streams")]
+
+mod edges;
+mod metadata;
+mod unsafety;
+
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if args != ["edges"] {
+        eprintln!("usage: cargo run -p xtask -- edges");
+        return ExitCode::from(2);
+    }
+    match check() {
+        Ok(problems) if problems.is_empty() => {
+            println!("edges: every dependency is one that is drawn");
+            ExitCode::SUCCESS
+        }
+        Ok(problems) => {
+            for problem in &problems {
+                eprintln!("error: {problem}");
+            }
+            eprintln!("hint: ARCHITECTURE.md says which room may know which, and why");
+            ExitCode::FAILURE
+        }
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check() -> Result<Vec<String>, String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--format-version=1", "--no-deps", "--locked"])
+        .output()
+        .map_err(|e| format!("cargo metadata does not start: {e}"))?;
+    if !output.status.success() {
+        return Err(format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim()));
+    }
+    let metadata: metadata::Metadata = serde_json::from_slice(&output.stdout)
+        .map_err(|e| format!("cargo metadata is not readable: {e}"))?;
+    let mut problems = edges::problems(&metadata);
+    for package in &metadata.packages {
+        problems.extend(unsafety::problems(package, Path::new(&package.manifest_path))?);
+    }
+    Ok(problems)
+}

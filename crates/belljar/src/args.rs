@@ -1,0 +1,240 @@
+//! What can be typed.
+
+use belljar_control::request::TrainRequest;
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Trains machine-learning models in containers sealed off the network, behind the SageMaker
+/// container contract, with signed evidence of it.
+#[derive(Debug, Parser)]
+#[command(name = "belljar", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    after_help = "Exit codes: 0 completed, 1 the job failed, 2 wrong usage, 3 stopped or out of time,\n4 this machine cannot, 70 a bug."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Global {
+    /// Where jobs and images are kept [default: /var/lib/belljar for root, else
+    /// ~/.local/share/belljar; or $BELLJAR_STATE]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub(crate) state: Option<PathBuf>,
+    /// Say nothing but errors; the container's lines still come
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say what happens in detail
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    /// Colour what Belljar says: auto, always or never; auto heeds NO_COLOR
+    #[arg(
+        long,
+        value_name = "WHEN",
+        global = true,
+        default_value = "auto",
+        hide_possible_values = true
+    )]
+    pub(crate) color: Color,
+}
+
+/// `--color`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    Auto,
+    /// Even into a file
+    Always,
+    /// Not at all
+    Never,
+}
+
+impl Color {
+    pub(crate) fn choice(self) -> anstream::ColorChoice {
+        match self {
+            Self::Auto => anstream::ColorChoice::Auto,
+            Self::Always => anstream::ColorChoice::Always,
+            Self::Never => anstream::ColorChoice::Never,
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a training job in a sealed container
+    Train(Box<TrainArgs>),
+    /// Get, list and remove images
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Read and check the signed evidence of a job
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
+    /// Say what this machine can do, and what to change
+    Doctor,
+    /// Train an example in a sealed container and show the proof
+    Quickstart(QuickstartArgs),
+}
+
+/// `belljar image`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    /// Get an image into the store; every digest is verified
+    Pull {
+        /// As for `belljar train --image`
+        reference: String,
+        /// Keep it under this name
+        #[arg(long, value_name = "NAME")]
+        tag: Option<String>,
+    },
+    /// List the store's images
+    List,
+    /// Print what is known of an image, as JSON
+    Inspect {
+        /// A tag, or as for `belljar train --image`
+        reference: String,
+    },
+    /// Remove an image, and the layers that no other image uses
+    Remove {
+        /// A tag, or as for `belljar train --image`
+        reference: String,
+    },
+    /// Make an image of a root file system folder
+    Import(ImportArgs),
+}
+
+/// `belljar image import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The folder
+    pub(crate) dir: PathBuf,
+    /// The image's name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) tag: String,
+    /// The image's entry point; several make its arguments
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true, action = ArgAction::Append)]
+    pub(crate) entrypoint: Vec<String>,
+    /// The image's default command
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true, action = ArgAction::Append)]
+    pub(crate) cmd: Vec<String>,
+    /// An environment variable
+    #[arg(long, value_name = "K=V", value_parser = pair, action = ArgAction::Append)]
+    pub(crate) env: Vec<(String, String)>,
+    /// The working directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) working_dir: Option<String>,
+    /// Who runs it, as USER[:GROUP]
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+}
+
+/// `belljar evidence`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum EvidenceCommand {
+    /// Print the signed statement in readable form; checks nothing
+    Show {
+        /// The envelope, as algo-1.intoto.json
+        file: PathBuf,
+    },
+    /// Check the signature and say what is proved and what is not
+    Verify {
+        /// The envelope, as algo-1.intoto.json
+        file: PathBuf,
+        /// The public key that must have signed it [default: this machine's own]
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+    },
+}
+
+/// `belljar quickstart`.
+#[derive(Debug, Args)]
+pub(crate) struct QuickstartArgs {
+    /// The example's static program [default: found beside the build]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) program: Option<PathBuf>,
+    /// The folder of train.csv and test.csv [default: examples/digits/data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// `belljar train`.
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// The image: a registry name, docker://NAME, oci:DIR[:TAG], oci-archive:FILE,
+    /// docker-archive:FILE, docker-daemon:NAME, or a tag of `belljar image list`
+    #[arg(long, value_name = "REF")]
+    pub(crate) image: String,
+    /// Where artifacts and evidence go: a path, file:// or s3://bucket/prefix
+    #[arg(long, value_name = "URI")]
+    pub(crate) output: String,
+    /// The job's name, used once [default: belljar-DATE-XXXX]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) job_name: Option<String>,
+    /// A channel (may be repeated): its files are in /opt/ml/input/data/CHANNEL
+    #[arg(long, value_name = "CHANNEL=URI", value_parser = pair, action = ArgAction::Append)]
+    pub(crate) input: Vec<(String, String)>,
+    /// A hyperparameter (may be repeated)
+    #[arg(long, value_name = "K=V", value_parser = pair, action = ArgAction::Append)]
+    pub(crate) hyperparameter: Vec<(String, String)>,
+    /// An environment variable of the container (may be repeated)
+    #[arg(long, value_name = "K=V", value_parser = pair, action = ArgAction::Append)]
+    pub(crate) env: Vec<(String, String)>,
+    /// Replaces the image's entry point; several make its arguments
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true, action = ArgAction::Append)]
+    pub(crate) entrypoint: Vec<String>,
+    /// Replaces the argument `train`; several are passed in order
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true, action = ArgAction::Append)]
+    pub(crate) argument: Vec<String>,
+    /// Limits like those of a SageMaker instance, as ml.m5.large
+    #[arg(long, value_name = "TYPE", conflicts_with_all = ["cpus", "memory"])]
+    pub(crate) instance_type: Option<String>,
+    /// CPUs that the container may use, as 2 or 0.5
+    #[arg(long, value_name = "N")]
+    pub(crate) cpus: Option<String>,
+    /// Memory that the container may use, as 512M or 4G
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<String>,
+    /// Stop the job after this time, as 90s, 10m or 24h [default: 24h]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) max_runtime: Option<String>,
+    /// A metric (may be repeated): the first group of REGEX in what the container prints is its value
+    #[arg(long, value_name = "NAME=REGEX", value_parser = pair, action = ArgAction::Append)]
+    pub(crate) metric: Vec<(String, String)>,
+    /// Print events, one JSON object a line, and nothing else on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl TrainArgs {
+    /// The request, and whether events are wanted.
+    pub(crate) fn request(self) -> TrainRequest {
+        TrainRequest {
+            job_name: self.job_name,
+            image: self.image,
+            output: self.output,
+            inputs: self.input,
+            hyperparameters: self.hyperparameter,
+            environment: self.env,
+            entrypoint: self.entrypoint,
+            arguments: self.argument,
+            instance_type: self.instance_type,
+            cpus: self.cpus,
+            memory: self.memory,
+            max_runtime: self.max_runtime,
+            metrics: self.metric,
+        }
+    }
+}
+
+/// `K=V`; the value may hold further equals signs.
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some(("", _)) => Err("there is nothing before the equals sign".to_owned()),
+        Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+        None => Err("there is no equals sign in it".to_owned()),
+    }
+}

@@ -1,0 +1,85 @@
+//! Everything outside that the command line uses, in one place.
+
+use anstream::ColorChoice;
+use belljar_control::machine::Machine;
+use belljar_domain::Timestamp;
+use std::ffi::{OsStr, OsString};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::SystemTime;
+use tokio::sync::mpsc;
+
+/// Opens standard error, with colours or without.
+pub type OpenStderr = Box<dyn Fn(ColorChoice) -> Box<dyn Write + Send>>;
+
+/// Where the wish to stop comes from.
+pub enum Interrupts {
+    /// INT, TERM and HUP.
+    Signals,
+    /// A channel: one message is one signal.
+    Given(mpsc::Receiver<()>),
+}
+
+/// The outside.
+pub struct Deps {
+    /// What was asked for goes here.
+    pub stdout: Box<dyn Write + Send>,
+    /// What Belljar says goes here.
+    pub stderr: OpenStderr,
+    /// Whether progress may be drawn there.
+    pub stderr_is_terminal: bool,
+    /// Whether standard output is a terminal that shows colours.
+    pub stdout_has_colours: bool,
+    /// The environment.
+    pub variables: Vec<(OsString, OsString)>,
+    /// Relative paths start here.
+    pub directory: PathBuf,
+    /// This program: the warden and the examples are found from here.
+    pub executable: Option<PathBuf>,
+    /// Whether the user is root.
+    pub root: bool,
+    /// This machine.
+    pub machine: Machine,
+    /// The clock.
+    pub now: fn() -> Timestamp,
+    /// Chance, for names.
+    pub random: fn() -> u32,
+    /// The wish to stop.
+    pub interrupts: Interrupts,
+}
+
+impl Deps {
+    /// This process and this machine.
+    #[must_use]
+    pub fn real() -> Self {
+        Self {
+            stdout: Box::new(io::stdout()),
+            stderr: Box::new(|choice| Box::new(anstream::AutoStream::new(io::stderr(), choice))),
+            stderr_is_terminal: io::stderr().is_terminal(),
+            stdout_has_colours: anstream::AutoStream::choice(&io::stdout()) != ColorChoice::Never,
+            variables: std::env::vars_os().collect(),
+            directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            executable: std::env::current_exe().ok(),
+            root: rustix::process::geteuid().is_root(),
+            machine: Machine::read(),
+            now,
+            random: || {
+                let bits = RandomState::new().build_hasher().finish();
+                u32::try_from(bits & u64::from(u32::MAX)).unwrap_or_default()
+            },
+            interrupts: Interrupts::Signals,
+        }
+    }
+
+    /// A variable of the environment.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&OsStr> {
+        self.variables.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_os_str())
+    }
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,32 @@
+//! `belljar evidence`: the signed proof of a job, read and checked.
+
+use crate::args::EvidenceCommand;
+use crate::deps::Deps;
+use crate::evidence_files;
+use crate::exit::Exit;
+use crate::run::state_path;
+use crate::trouble::Trouble;
+use std::io::Write;
+use std::path::Path;
+
+pub(crate) fn run(
+    mut deps: Deps,
+    given: Option<&Path>,
+    command: EvidenceCommand,
+) -> Result<Exit, Trouble> {
+    let (text, exit) = match command {
+        EvidenceCommand::Show { file } => {
+            (evidence_files::show(&deps.directory.join(file))?, Exit::Completed)
+        }
+        EvidenceCommand::Verify { file, key } => {
+            let key = key.map(|k| deps.directory.join(k));
+            let state = state_path(&deps, given)?;
+            evidence_files::verify(&deps.directory.join(file), key.as_deref(), &state)?
+        }
+    };
+    deps.stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| deps.stdout.flush())
+        .map_err(|e| Trouble::stdout(&e))?;
+    Ok(exit)
+}

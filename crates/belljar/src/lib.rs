@@ -1,0 +1,27 @@
+//! The command line of Belljar. [`run`] is the whole product: everything outside that it uses is
+//! in [`Deps`], so that it runs on fakes as it runs on a machine.
+//!
+//! **Invariant**: standard output carries what was asked for (the container's lines, events,
+//! tables) and nothing else; everything that Belljar says itself goes to standard error.
+
+mod args;
+pub mod bug;
+mod deps;
+mod doctor;
+mod evidence;
+mod evidence_files;
+mod exit;
+mod image;
+mod image_store;
+mod quickstart;
+mod run;
+mod screen;
+mod signals;
+mod summary;
+mod terminal;
+mod train;
+mod trouble;
+
+pub use deps::{Deps, Interrupts, OpenStderr};
+pub use exit::Exit;
+pub use run::run;
