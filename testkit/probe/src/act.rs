@@ -1,0 +1,175 @@
+//! Things that tests need done inside a container.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// At most this many processes come of `fork-bomb`, whatever is asked for.
+const MOST_PROCESSES: u32 = 10_000;
+
+static TERMED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn on_term(_signal: i32) {
+    TERMED.store(true, Ordering::SeqCst);
+}
+
+#[expect(unsafe_code, reason = "signal handlers have no safe interface in the standard library")]
+fn catch_term(ignore: bool) {
+    let handler = if ignore { libc::SIG_IGN } else { on_term as *const () as libc::sighandler_t };
+    // SAFETY: the handler only stores to an atomic, which is allowed at any moment.
+    unsafe { libc::signal(libc::SIGTERM, handler) };
+}
+
+/// Waits that many seconds; TERM ends it with 143, as it would outside of a container.
+pub(crate) fn sleep(seconds: f64, ignore_term: bool) -> ExitCode {
+    catch_term(ignore_term);
+    wait(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX), ExitCode::from(143))
+}
+
+/// Waits for TERM and ends with the code given.
+pub(crate) fn trap_term(code: u8) -> ExitCode {
+    catch_term(false);
+    println!("waiting for TERM");
+    wait(Duration::MAX, ExitCode::from(code))
+}
+
+fn wait(time: Duration, on_term: ExitCode) -> ExitCode {
+    let began = Instant::now();
+    while began.elapsed() < time {
+        if TERMED.load(Ordering::SeqCst) {
+            println!("got TERM");
+            return on_term;
+        }
+        thread::sleep(Duration::from_millis(10).min(time.saturating_sub(began.elapsed())));
+    }
+    ExitCode::SUCCESS
+}
+
+/// Touches that many bytes and keeps them; prints how far it came.
+pub(crate) fn hog_memory(bytes: usize) -> ExitCode {
+    const STEP: usize = 1 << 20;
+    let mut kept: Vec<Vec<u8>> = Vec::new();
+    let mut done = 0;
+    while done < bytes {
+        let size = STEP.min(bytes - done);
+        kept.push(vec![0xA5; size]);
+        done += size;
+        if kept.len().is_multiple_of(16) {
+            println!("bytes={done}");
+        }
+    }
+    println!("held bytes={done}");
+    ExitCode::SUCCESS
+}
+
+/// Starts that many sleeping processes, prints how many there were, and ends them all.
+pub(crate) fn fork_bomb(wanted: u32) -> ExitCode {
+    let mut children = Vec::new();
+    let mut stopped = String::from("none");
+    for _ in 0..wanted.min(MOST_PROCESSES) {
+        match Command::new("/proc/self/exe").args(["sleep", "60"]).spawn() {
+            Ok(child) => children.push(child),
+            Err(e) => {
+                stopped = e.to_string();
+                break;
+            }
+        }
+    }
+    println!("processes={} error={stopped}", children.len());
+    for child in &mut children {
+        let _ended = child.kill().and_then(|()| child.wait());
+    }
+    ExitCode::SUCCESS
+}
+
+/// `line 1` to `line N`, on the two streams in turn.
+pub(crate) fn print_lines(count: u64) -> io::Result<ExitCode> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    for i in 1..=count {
+        if i % 2 == 1 { writeln!(out, "line {i}")? } else { writeln!(io::stderr(), "line {i}")? }
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Makes a file of that many bytes, none of them zero, so that it is not sparse.
+pub(crate) fn fill(path: &str, mut bytes: u64) -> io::Result<ExitCode> {
+    let mut file = File::create(path)?;
+    let block = [0xA5; 1 << 16];
+    while bytes > 0 {
+        let size = bytes.min(block.len() as u64);
+        file.write_all(&block[..size as usize])?;
+        bytes -= size;
+    }
+    file.sync_all()?;
+    println!("filled {path}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Copies files to standard output.
+pub(crate) fn cat(paths: &[String]) -> io::Result<ExitCode> {
+    for path in paths {
+        io::copy(&mut File::open(path)?, &mut io::stdout().lock())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lists a folder: kind, octal mode, size, path; links are not followed; in order.
+pub(crate) fn tree(root: &str) -> io::Result<ExitCode> {
+    use std::os::unix::fs::MetadataExt;
+    let mut todo = vec![Path::new(root).to_owned()];
+    while let Some(path) = todo.pop() {
+        let meta = fs::symlink_metadata(&path)?;
+        let kind = match meta.mode() & libc::S_IFMT {
+            libc::S_IFDIR => "dir",
+            libc::S_IFREG => "file",
+            libc::S_IFLNK => "link",
+            libc::S_IFIFO => "fifo",
+            _ => "other",
+        };
+        println!("{kind} {:04o} {} {}", meta.mode() & 0o7777, meta.size(), path.display());
+        if meta.is_dir() {
+            let mut inside = fs::read_dir(&path)?
+                .map(|e| e.map(|e| e.path()))
+                .collect::<io::Result<Vec<_>>>()?;
+            inside.sort();
+            todo.extend(inside.into_iter().rev());
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the failure file and exits.
+pub(crate) fn write_failure(text: &str, code: u8) -> io::Result<ExitCode> {
+    fs::write("/opt/ml/output/failure", text)?;
+    Ok(ExitCode::from(code))
+}
+
+/// Leaves in a folder (`/opt/ml/model`) what an archiver must not fall for: links out, a link to a
+/// folder, a loop, a FIFO, a socket, a file that nobody may read, a name that is not UTF-8.
+pub(crate) fn hostile_model(dir: &Path) -> io::Result<ExitCode> {
+    use std::os::unix::ffi::OsStrExt;
+    use std::os::unix::fs::PermissionsExt;
+    fs::write(dir.join("model.txt"), "a real file\n")?;
+    symlink("/etc/passwd", dir.join("link-absolute"))?;
+    symlink("../../../../../../etc/passwd", dir.join("link-up"))?;
+    symlink("/", dir.join("link-root"))?;
+    symlink("loop", dir.join("loop"))?;
+    symlink("model.txt", dir.join("link-inside"))?;
+    fs::hard_link(dir.join("model.txt"), dir.join("hard-link"))?;
+    let fifo = std::ffi::CString::new(dir.join("fifo").as_os_str().as_bytes())?;
+    let mode = i64::from(libc::S_IFIFO | 0o600);
+    use crate::sys::Arg::{N, Z};
+    crate::sys::call(libc::SYS_mknodat, &mut [N(libc::AT_FDCWD.into()), Z(&fifo), N(mode), N(0)])
+        .map_err(io::Error::from_raw_os_error)?;
+    std::os::unix::net::UnixListener::bind(dir.join("socket"))?;
+    fs::write(dir.join("unreadable"), "secret\n")?;
+    fs::set_permissions(dir.join("unreadable"), fs::Permissions::from_mode(0o000))?;
+    fs::write(dir.join(std::ffi::OsStr::from_bytes(b"not-utf8-\xff")), "x")?;
+    Ok(ExitCode::SUCCESS)
+}
