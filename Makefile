@@ -1,0 +1,89 @@
+# Everything a developer or a newcomer runs. `make` alone says what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CARGO ?= cargo
+PYTHON ?= python3
+HOST := $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+BELLJAR := target/release/belljar
+STATIC := target/static/$(HOST)/release
+VENV := .venv
+# The time that `make fuzz` spends on each target, in seconds.
+FUZZ_SECONDS ?= 30
+
+.PHONY: help
+help: ## Say what there is
+	@echo "Belljar. Targets:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+.PHONY: needs-build
+needs-build:
+	@tests/needs.sh build
+
+.PHONY: needs-test
+needs-test:
+	@tests/needs.sh build test
+
+.PHONY: build
+build: needs-build static ## Build Belljar, its warden, the example image's program and the probe
+	$(CARGO) build --release --locked -p belljar
+
+# Programs that go into images have no library to lean on. They get a target folder of their own,
+# so that their flags don't make cargo build everything else again.
+.PHONY: static
+static: needs-build
+	RUSTFLAGS='-C target-feature=+crt-static' $(CARGO) build --release --locked \
+	    --target $(HOST) --target-dir target/static -p digits -p belljar-probe
+
+.PHONY: quickstart
+quickstart: build ## Build, then train the example in a sealed container and show the proof
+	$(BELLJAR) quickstart
+
+.PHONY: test
+test: needs-test build venv images ## Run every test, with all that it needs
+	tests/run.sh
+
+.PHONY: venv
+venv: $(VENV)/.ready ## Install the Python clients that tests use into .venv
+
+$(VENV)/.ready: tests/clients/requirements.txt | needs-test
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+	@touch $@
+
+.PHONY: images
+images: needs-test ## Assemble the Python images that tests run (no daemon, no root; cached)
+	tests/images/python.sh
+
+.PHONY: lint
+lint: needs-build ## Check format, lints, the edges between crates, licences and advisories
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) run --quiet --locked -p xtask -- edges
+	@if ! $(CARGO) deny --version >/dev/null 2>&1; then \
+	    echo "NOT CHECKED: licences and advisories; cargo install --locked cargo-deny"; \
+	elif ! $(CARGO) deny --log-level error check licenses bans sources; then \
+	    exit 1; \
+	elif ! $(CARGO) deny --log-level off fetch db >/dev/null 2>&1; then \
+	    echo "NOT CHECKED: advisories; their database cannot be fetched from here"; \
+	else \
+	    $(CARGO) deny --log-level error check --disable-fetch advisories; \
+	fi
+
+.PHONY: bench
+bench: build ## Measure against runc, umoci and cp on this machine (docs/benchmarks.md)
+	@if [ -x benches/run.sh ]; then benches/run.sh; else \
+	    echo "there is no benches/run.sh in this tree" >&2; exit 1; fi
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZ_SECONDS (30); needs a nightly toolchain and cargo-fuzz
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { \
+	    echo "cargo-fuzz is missing: cargo install --locked cargo-fuzz" >&2; exit 1; }
+	for target in $$($(CARGO) +nightly fuzz list); do \
+	    $(CARGO) +nightly fuzz run "$$target" -- -max_total_time=$(FUZZ_SECONDS); done
+
+.PHONY: clean
+clean: ## Remove all that was built, downloaded and cached here
+	rm -rf target $(VENV) fuzz/target

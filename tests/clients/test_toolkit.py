@@ -1,0 +1,66 @@
+"""PyPI's sagemaker-training 5.1.4, unchanged, in script mode: the code comes in channel `code`."""
+
+import textwrap
+
+import pytest
+
+from conftest import rootfs
+
+SCRIPT = """
+    import argparse, json, os, pathlib, socket
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--fail", default="")
+    chosen = parser.parse_args()
+    if chosen.fail:
+        raise RuntimeError(chosen.fail)
+    lines = pathlib.Path(os.environ["SM_CHANNEL_TRAIN"], "data.txt").read_text().split()
+    print("host", os.environ["SM_CURRENT_HOST"], json.loads(os.environ["SM_HOSTS"]))
+    print("resolved", socket.gethostbyname("algo-1"))
+    print("interface", os.environ["SM_NETWORK_INTERFACE_NAME"])
+    print(f"epochs={chosen.epochs} lines={len(lines)}")
+    pathlib.Path(os.environ["SM_MODEL_DIR"], "model.txt").write_text("trained")
+"""
+
+
+@pytest.fixture(scope="module")
+def image(belljar) -> str:
+    return belljar.import_image(rootfs("toolkit"), "toolkit")
+
+
+def run(belljar, image, folder, **hyperparameters):
+    """As the SageMaker SDK starts a script: values are JSON in strings."""
+    code, train = folder / "code", folder / "train"
+    code.mkdir()
+    train.mkdir()
+    (code / "train.py").write_text(textwrap.dedent(SCRIPT))
+    (train / "data.txt").write_text("a\nb\nc\n")
+    return belljar.train(
+        image,
+        folder / "output",
+        inputs={"code": code, "train": train},
+        hyperparameters={
+            "sagemaker_program": '"train.py"',
+            "sagemaker_submit_directory": '"/opt/ml/input/data/code"',
+            **hyperparameters,
+        },
+        metrics={"epochs": "epochs=([0-9]+)"},
+    )
+
+
+def test_a_script_is_trained(belljar, image, tmp_path):
+    job = run(belljar, image, tmp_path, epochs=3).completed()
+    assert "host algo-1 ['algo-1']" in job.log, job.log
+    assert "interface lo" in job.log
+    assert "epochs=3 lines=3" in job.log
+    assert any(line.startswith("resolved 127.") or line.startswith("resolved 169.254.") for line in job.log)
+    assert job.metrics == {"epochs": 3.0}
+    assert "model.txt" in job.members("model.tar.gz")
+
+
+def test_what_the_script_raised_is_the_failure_reason(belljar, image, tmp_path):
+    job = run(belljar, image, tmp_path, fail='"no such luck"')
+    assert job.exit_code == 1
+    reason = job.report["outcome"]["reason"]
+    assert reason.startswith("AlgorithmError") and "RuntimeError: no such luck" in reason, reason
