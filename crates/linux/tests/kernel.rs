@@ -1,6 +1,8 @@
 //! The kernel room against the kernel itself: as root, or as an ordinary user in a user namespace
 //! of its own. It has a `main` of its own because namespaces are changed before there are threads.
 
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
 #[path = "kernel/mounts.rs"]
 mod mounts;
 #[path = "kernel/sealed.rs"]
