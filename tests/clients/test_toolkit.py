@@ -49,8 +49,8 @@ def run(belljar, image, folder, **hyperparameters):
     )
 
 
-def test_a_script_is_trained(belljar, image, tmp_path):
-    job = run(belljar, image, tmp_path, epochs=3).completed()
+def test_a_script_is_trained(belljar, image, folder):
+    job = run(belljar, image, folder, epochs=3).completed()
     assert "host algo-1 ['algo-1']" in job.log, job.log
     assert "interface lo" in job.log
     assert "epochs=3 lines=3" in job.log
@@ -59,8 +59,12 @@ def test_a_script_is_trained(belljar, image, tmp_path):
     assert "model.txt" in job.members("model.tar.gz")
 
 
-def test_what_the_script_raised_is_the_failure_reason(belljar, image, tmp_path):
-    job = run(belljar, image, tmp_path, fail='"no such luck"')
+def test_what_the_toolkit_says_of_a_script_that_raised_is_the_failure_reason(belljar, image, folder):
+    job = run(belljar, image, folder, fail='"no such luck"')
     assert job.exit_code == 1
+    assert "RuntimeError: no such luck" in job.log, job.log
+    # The toolkit writes the script's exit code and command into its failure file, and leaves what
+    # the script raised in the log.
     reason = job.report["outcome"]["reason"]
-    assert reason.startswith("AlgorithmError") and "RuntimeError: no such luck" in reason, reason
+    assert reason.startswith("AlgorithmError: ExecuteUserScriptError:\nExitCode 1\n"), reason
+    assert reason.endswith(", exit code: 1"), reason
