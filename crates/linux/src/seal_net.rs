@@ -8,6 +8,7 @@ use crate::netns::NetNs;
 use belljar_vpc::rules::{Action, Match, Rule, Ruleset};
 use belljar_vpc::sealed::{ADDRESS_V4, ADDRESS_V6};
 use nlink::netlink::addr::{Ipv4Address, Ipv6Address};
+use nlink::netlink::messages::RouteMessage;
 use nlink::netlink::nftables::expr::LogExpr;
 use nlink::netlink::nftables::{
     self as nft, BaseChain, Chain, Family, FilterHook, Object, ObjectState, Policy, Priority,
@@ -15,8 +16,10 @@ use nlink::netlink::nftables::{
 };
 use nlink::netlink::route::{Ipv4Route, Ipv6Route};
 use nlink::netlink::{Connection, Nftables, Route};
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::time::Duration;
 
 const TABLE: &str = "belljar";
 const CHAIN: &str = "output";
@@ -56,10 +59,28 @@ pub async fn seal(ns: &NetNs, rules: &Ruleset) -> Result<()> {
         // Without duplicate detection, which would keep the address from being a source for now.
         let v6 = Ipv6Address::new("lo", ADDRESS_V6, 128).nodad();
         route.add_address(v6).await.during("give lo its IPv6 address")?;
+        until_local(&route).await?;
         let v6 = Ipv6Route::default_route().dev("lo").prefsrc(ADDRESS_V6);
         route.add_route(v6).await.during("point the IPv6 default route into lo")?;
     }
     Ok(())
+}
+
+/// Waits until the kernel takes packets for the new IPv6 address as its own, which it does a
+/// moment after it has added the address. Before that, the reset that refuses a connection would
+/// not arrive, and the connection would hang.
+async fn until_local(route: &Connection<Route>) -> Result<()> {
+    for _ in 0..500 {
+        let routes = route.get_routes().await.during("list the routes")?;
+        let is_own = |r: &RouteMessage| {
+            r.table_id() == TABLE_LOCAL && r.destination() == Some(&IpAddr::V6(ADDRESS_V6))
+        };
+        if routes.iter().any(is_own) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    Err(Error::other("give lo its IPv6 address", "the kernel did not take it up"))
 }
 
 /// Whether the namespace has IPv6 at all; a host can be booted without it.
@@ -155,10 +176,7 @@ pub async fn read(ns: &NetNs) -> Result<NetReading> {
     Ok(NetReading { interfaces, addresses, routes, rules, recorded })
 }
 
-fn describe_route(
-    r: &nlink::netlink::messages::RouteMessage,
-    name_of: &impl Fn(u32) -> String,
-) -> String {
+fn describe_route(r: &RouteMessage, name_of: &impl Fn(u32) -> String) -> String {
     let mut text = match r.destination() {
         Some(net) => format!("{net}/{}", r.dst_len()),
         None => "default".to_owned(),

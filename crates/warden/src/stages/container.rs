@@ -60,12 +60,21 @@ pub(super) async fn run(
     };
     finish(facts, logs, network).await?;
     let (exit, told) = outcome.map_err(start_failure)?;
-    let breaches = facts.seal_at_end.as_ref().map_or(vec![], |s| s.breaches_after_exit());
-    if !breaches.is_empty() {
-        let text = format!("the seal did not hold to the end: {}", breaches.join("; "));
+    let broken = broken_since_start(facts);
+    if !broken.is_empty() {
+        let text = format!("the seal did not hold to the end: {}", broken.join("; "));
         return Err(internal(text).into());
     }
     judge(cx, exit, told)
+}
+
+fn broken_since_start(facts: &Facts) -> Vec<String> {
+    let (Some(start), Some(end)) = (&facts.seal_at_start, &facts.seal_at_end) else {
+        return vec!["it was not read".to_owned()];
+    };
+    let mut broken = end.breaches_after_exit();
+    broken.extend(end.changes_since(start));
+    broken
 }
 
 /// What the container left in the pipes and in the kernel's queues.
