@@ -1,5 +1,6 @@
 """PyPI's sagemaker-training 5.1.4, unchanged, in script mode: the code comes in channel `code`."""
 
+import subprocess
 import textwrap
 
 import pytest
@@ -27,6 +28,16 @@ SCRIPT = """
 @pytest.fixture(scope="module")
 def image(belljar) -> str:
     return belljar.import_image(rootfs("toolkit"), "toolkit")
+
+
+@pytest.fixture
+def toolkit_with_a_program(belljar, folder) -> str:
+    """The toolkit's image with `COPY train.py /opt/ml/code/` and `ENV SAGEMAKER_PROGRAM train.py`."""
+    root = folder / "rootfs"
+    subprocess.run(["cp", "-a", "--reflink=auto", rootfs("toolkit"), root], check=True, timeout=120)
+    (root / "opt/ml/code").mkdir(parents=True)
+    (root / "opt/ml/code/train.py").write_text("print(\"trained by the image's own program\")\n")
+    return belljar.import_image(root, "toolkit-program", "--env", "SAGEMAKER_PROGRAM=train.py")
 
 
 def run(belljar, image, folder, **hyperparameters):
@@ -68,3 +79,9 @@ def test_what_the_toolkit_says_of_a_script_that_raised_is_the_failure_reason(bel
     reason = job.report["outcome"]["reason"]
     assert reason.startswith("AlgorithmError: ExecuteUserScriptError:\nExitCode 1\n"), reason
     assert reason.endswith(", exit code: 1"), reason
+
+
+def test_a_program_in_the_image_is_trained(belljar, toolkit_with_a_program, folder):
+    """The way of the toolkit's own README: the program in /opt/ml/code, named by a variable."""
+    job = belljar.train(toolkit_with_a_program, folder / "output").completed()
+    assert "trained by the image's own program" in job.log, job.log

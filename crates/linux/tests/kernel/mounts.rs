@@ -31,7 +31,7 @@ impl Bench {
         assemble(&Plan {
             layers,
             scratch: &self.dir("scratch"),
-            opt_ml: &self.dir("ml"),
+            volumes: &[(self.dir("ml/model"), "opt/ml/model")],
             user_ns: &user_ns,
             host_name: "algo-1",
             shm_bytes: Some(1 << 20),
@@ -88,6 +88,10 @@ pub(crate) fn assembled(privilege: Privilege) -> Outcome {
     fs::write(low.join("both"), "low")?;
     fs::write(high.join("both"), "high")?;
     fs::create_dir_all(high.join("etc"))?;
+    fs::create_dir_all(high.join("opt/ml/code"))?;
+    fs::create_dir_all(high.join("opt/ml/model"))?;
+    fs::write(high.join("opt/ml/code/train.py"), "of the image")?;
+    fs::write(high.join("opt/ml/model/old"), "of the image")?;
     symlink(victim.join("hosts"), high.join("etc/hosts"))?;
     let root = bench.assemble(&[low.clone(), high], privilege)?;
     let path = root.path();
@@ -97,7 +101,11 @@ pub(crate) fn assembled(privilege: Privilege) -> Outcome {
     // The image's link is replaced, not followed.
     assert!(fs::read_to_string(path.join("etc/hosts"))?.contains("localhost algo-1"));
     untouched(&victim);
-    assert!(fs::metadata(path.join("opt/ml"))?.is_dir());
+    // A volume covers what the image has there, and nothing beside it.
+    assert!(path.join("opt/ml/code/train.py").exists());
+    assert!(!path.join("opt/ml/model/old").exists());
+    fs::write(path.join("opt/ml/model/new"), "x")?;
+    assert!(bench.dir("ml/model").join("new").exists());
     let owner = fs::metadata(path.join("bin/train"))?.uid();
     let (base, _) = privilege.id_range(7);
     assert_eq!(owner, base, "what is root's on disk is the container's root's here");
