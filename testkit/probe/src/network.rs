@@ -9,7 +9,8 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_millis(700);
+/// Long enough for a lost packet to be sent again; a sealed container is never kept waiting.
+const PATIENCE: Duration = Duration::from_secs(5);
 const NLM_REQUEST_ACK: u16 = 0x5;
 const NLM_REQUEST_DUMP: u16 = 0x301;
 

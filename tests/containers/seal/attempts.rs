@@ -10,15 +10,25 @@ use std::net::IpAddr;
 /// Protocol, address, port, name and count of every target, in order.
 fn list(attempts: &Attempts) -> Vec<(Protocol, Option<IpAddr>, Option<u16>, Option<&str>, u64)> {
     let targets = attempts.targets.iter();
-    let mut all: Vec<_> = targets
-        .map(|t| (t.protocol, t.address, t.port, t.name.as_deref(), t.count))
-        .collect();
+    let mut all: Vec<_> =
+        targets.map(|t| (t.protocol, t.address, t.port, t.name.as_deref(), t.count)).collect();
     all.sort_unstable();
     all
 }
 
 fn live(run: &Run) -> usize {
     run.events.iter().filter(|e| matches!(e, Event::Attempt(_))).count()
+}
+
+/// Nothing may be lost, but where the host's kernel gives an ordinary user only a short queue:
+/// there what was lost must be counted as such.
+fn allowed_loss(who: As, attempts: &Attempts) -> u64 {
+    const LONG: u64 = 1 << 20;
+    let longest = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap();
+    if who == As::Root || longest.trim().parse::<u64>().unwrap() >= LONG {
+        assert_eq!(attempts.lost, 0, "{who:?}");
+    }
+    attempts.lost
 }
 
 #[test]
@@ -58,8 +68,9 @@ fn a_thousand_attempts_on_one_target_are_counted() {
         assert_eq!(*inside::fact(&lines, "connect-many"), json!({"refused": 1000}), "{who:?}");
         let attempts = &run.report().attempts;
         let address = Some("192.0.2.7".parse().unwrap());
-        assert_eq!(list(attempts), [(Protocol::Tcp, address, Some(443), None, 1000)], "{who:?}");
-        assert_eq!((attempts.beyond, attempts.lost), (0, 0), "{who:?}");
+        let listed = 1000 - allowed_loss(who, attempts);
+        assert_eq!(list(attempts), [(Protocol::Tcp, address, Some(443), None, listed)], "{who:?}");
+        assert_eq!(attempts.beyond, 0, "{who:?}");
     }
 }
 
@@ -83,8 +94,8 @@ fn a_port_scan_gives_a_bounded_list() {
         let attempts = &run.report().attempts;
         assert_eq!(attempts.targets.len(), Attempts::MAX_TARGETS, "{who:?}");
         assert_eq!(attempts.total(), PORTS, "{who:?}");
-        assert_eq!(attempts.beyond, PORTS - Attempts::MAX_TARGETS as u64, "{who:?}");
-        assert_eq!(attempts.lost, 0, "{who:?}");
+        let beyond = PORTS - Attempts::MAX_TARGETS as u64 - allowed_loss(who, attempts);
+        assert_eq!(attempts.beyond, beyond, "{who:?}");
         assert_eq!(live(&run), Attempts::MAX_TARGETS, "{who:?}");
     }
 }

@@ -75,8 +75,11 @@ fn it_sees_one_interface_and_no_route_out() {
         let (_, lines) = inside_of(who);
         assert_eq!(*fact(&lines, "interfaces"), serde_json::json!(["lo"]), "{who:?}: sysfs");
         let devices = text(&lines, "net-dev");
-        let devices: Vec<&str> =
-            devices.lines().filter_map(|l| l.split_once(':')).map(|(name, _)| name.trim()).collect();
+        let devices: Vec<&str> = devices
+            .lines()
+            .filter_map(|l| l.split_once(':'))
+            .map(|(name, _)| name.trim())
+            .collect();
         assert_eq!(devices, ["lo"], "{who:?}: procfs");
         for (table, last) in [("routes4", false), ("routes6", true)] {
             for route in text(&lines, table).lines().skip(usize::from(!last)) {

@@ -19,7 +19,8 @@ pub(crate) type Lines = BTreeMap<String, Seen>;
 pub(crate) fn read<'a>(lines: impl IntoIterator<Item = &'a str>) -> Lines {
     let mut all = Lines::new();
     for line in lines {
-        let mut parsed: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let mut parsed: Value =
+            serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         let text = |v: &Value| v.as_str().unwrap_or_else(|| panic!("{line}")).to_owned();
         let seen = Seen { result: text(&parsed["result"]), value: parsed["value"].take() };
         let name = text(&parsed["probe"]);

@@ -48,12 +48,8 @@ fn two_jobs_side_by_side_see_nothing_of_each_other() {
         let name = "abstract:belljar-neighbour";
         // The first holds a socket, a shared-memory file and its processes while it waits.
         let first = Training::probe("first", &["hold", "belljar-neighbour"]);
-        let mut first = first
-            .command(&scene)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut first =
+            first.command(&scene).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let said = until_it_says(&mut first, "waiting for TERM");
         // It has reached its own socket itself: that is the control.
         assert!(said.iter().any(|l| l.contains("held belljar-neighbour")), "{said:?}");

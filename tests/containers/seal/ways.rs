@@ -10,8 +10,11 @@ use std::collections::BTreeSet;
 fn differences(lines: &Lines, accepted: impl Fn(&table::Way) -> &[&'static str]) -> Vec<String> {
     let ways = table::ways();
     let known: BTreeSet<&str> = ways.iter().map(|w| w.name).collect();
-    let mut found: Vec<String> =
-        lines.keys().filter(|n| !known.contains(n.as_str())).map(|n| format!("{n}: unknown")).collect();
+    let mut found: Vec<String> = lines
+        .keys()
+        .filter(|n| !known.contains(n.as_str()))
+        .map(|n| format!("{n}: unknown"))
+        .collect();
     for way in &ways {
         let accepted = accepted(way);
         match lines.get(way.name) {
