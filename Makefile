@@ -74,8 +74,7 @@ lint: needs-build ## Check format, lints, the edges between crates, licences and
 
 .PHONY: bench
 bench: build ## Measure against runc, umoci and cp on this machine (docs/benchmarks.md)
-	@if [ -x benches/run.sh ]; then benches/run.sh; else \
-	    echo "there is no benches/run.sh in this tree" >&2; exit 1; fi
+	$(CARGO) run --release --locked --quiet -p xtask -- bench
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZ_SECONDS (30); needs a nightly toolchain and cargo-fuzz

@@ -31,6 +31,13 @@ impl Training {
         self
     }
 
+    /// The same under another name.
+    #[must_use]
+    pub fn named(mut self, job: &str) -> Self {
+        job.clone_into(&mut self.job);
+        self
+    }
+
     /// The job's name.
     #[must_use]
     pub fn job(&self) -> &str {

@@ -75,6 +75,8 @@ class Belljar:
         self.binary = tools / "belljar"
         self.state = folder / "state"
         self.jobs = itertools.count(1)
+        self.environment: dict[str, str] = {}
+        """Set by tests beside HOME and PATH; nothing else is inherited."""
 
     def give(self, path: Path) -> None:
         """Makes it belong to whoever runs the command."""
@@ -96,7 +98,7 @@ class Belljar:
             text=True,
             timeout=timeout,
             cwd=self.folder,
-            env={"HOME": str(self.folder), "PATH": "/usr/bin:/bin"},
+            env={"HOME": str(self.folder), "PATH": "/usr/bin:/bin", **self.environment},
             **identity,
         )
 
@@ -119,7 +121,7 @@ class Belljar:
     def train(
         self,
         image: str,
-        output: Path,
+        output: Path | str,
         *,
         inputs: dict[str, Path] | None = None,
         hyperparameters: dict[str, object] | None = None,
@@ -138,7 +140,7 @@ class Belljar:
                 args += [option, f"{key}={value}"]
         done = self.run(*args, *extra, timeout=timeout)
         events = [json.loads(line) for line in done.stdout.splitlines()]
-        return Job(done.returncode, events, done.stderr, output / name)
+        return Job(done.returncode, events, done.stderr, Path(output) / name)
 
 
 def program(variable: str, *default: str) -> Path:

@@ -72,7 +72,6 @@ impl From<StateError> for Trouble {
 impl From<LocalError> for Trouble {
     fn from(e: LocalError) -> Self {
         match e {
-            LocalError::State(e) => e.into(),
             LocalError::Start { .. } => Self::of(
                 Exit::Machine,
                 &e,

@@ -3,6 +3,7 @@
 
 use belljar_domain::{Assignment, Report};
 use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -26,6 +27,8 @@ pub(crate) enum JobError {
     Taken(PathBuf),
     #[error("write {0}")]
     Write(PathBuf, #[source] io::Error),
+    #[error("clear what the job left")]
+    Clear(#[source] io::Error),
 }
 
 /// A job's folder.
@@ -46,10 +49,12 @@ impl JobDir {
     pub(crate) fn lock(&self) -> Result<File, JobError> {
         let path = self.path.join("lock");
         let file = File::options().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(|e| JobError::Write(path, e))?;
-        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| JobError::Taken(self.path.clone()))?;
-        Ok(file)
+        let file = file.map_err(|e| JobError::Write(path.clone(), e))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(file),
+            Err(Errno::WOULDBLOCK) => Err(JobError::Taken(self.path.clone())),
+            Err(e) => Err(JobError::Write(path, e.into())),
+        }
     }
 
     /// What the warden is to do.
@@ -65,13 +70,45 @@ impl JobDir {
 
     /// Writes the report, whole or not at all.
     pub(crate) fn write_report(&self, report: &Report) -> Result<(), JobError> {
-        let path = self.path.join("report.json");
+        let path = self.report();
         let failed = |e| JobError::Write(path.clone(), e);
         let text = serde_json::to_vec_pretty(report).map_err(|e| failed(e.into()))?;
-        let temporary = self.path.join("report.json.part");
-        let mut file = File::create(&temporary).map_err(failed)?;
-        file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
-        fs::rename(&temporary, &path).map_err(failed)
+        let temporary = self.half_report();
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&temporary)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)?;
+            File::open(&self.path)?.sync_all()
+        };
+        write().map_err(|e| {
+            // If this fails too the sweeper will meet it; the first error is the one to tell.
+            let _ = fs::remove_file(&temporary);
+            failed(e)
+        })
+    }
+
+    /// Removes what a warden left that died while it wrote its report.
+    pub(crate) fn discard_half_report(&self) -> Result<(), JobError> {
+        match fs::remove_file(self.half_report()) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(JobError::Write(self.half_report(), e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the job has been reported on.
+    pub(crate) fn has_report(&self) -> bool {
+        self.report().exists()
+    }
+
+    fn report(&self) -> PathBuf {
+        self.path.join("report.json")
+    }
+
+    fn half_report(&self) -> PathBuf {
+        self.path.join("report.json.part")
     }
 
     /// `/opt/ml` of the container.
@@ -94,9 +131,12 @@ impl JobDir {
         self.path.join("journal.jsonl")
     }
 
-    /// Whether there is anything that a finished job would have cleared.
-    pub(crate) fn left_something(&self) -> bool {
-        [self.opt_ml(), self.scratch(), self.uploads()].iter().any(|p| p.exists())
+    /// Whether a warden began and there is anything that a finished job would have cleared, or no
+    /// report. A job whose warden has yet to take its lock is never unfinished, so that no sweeper
+    /// takes the lock first.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        let left = [self.opt_ml(), self.scratch(), self.uploads(), self.half_report()];
+        self.journal().exists() && (!self.has_report() || left.iter().any(|p| p.exists()))
     }
 
     /// The state directory that this folder is `jobs/<name>` of.

@@ -81,11 +81,12 @@ pub(crate) async fn run(
             (report(&cx.assignment, facts, outcome, cx.transitions.take()), cx.journal)
         }
     };
-    job.write_report(&report)?;
+    let kept = job.write_report(&report);
+    // Told also if it cannot be kept: whoever reads it can still say how the job ended.
     journal.tell(Event::Report(Box::new(report))).await;
     drop(journal);
     writer.finish();
-    Ok(())
+    kept
 }
 
 impl Context {
@@ -142,7 +143,13 @@ fn outcome_of(result: Result<Outcome, Ending>) -> Outcome {
     }
 }
 
-fn report(a: &Assignment, f: Facts, outcome: Outcome, mut transitions: Transitions) -> Report {
+/// What is told of a job at its end.
+pub(crate) fn report(
+    a: &Assignment,
+    f: Facts,
+    outcome: Outcome,
+    mut transitions: Transitions,
+) -> Report {
     transitions.enter(outcome.status(), now());
     Report {
         generation: a.generation,

@@ -1,13 +1,24 @@
 //! Removes what a warden left: its own at the end, or a killed one's. Everything here can be
 //! repeated, and knows where to look without being told.
 
+use crate::image::unpack::remove::remove_tree;
 use crate::job::{JobDir, JobError};
+use crate::run;
+use crate::stages::Facts;
 use crate::staging;
-use belljar_domain::{Assignment, Stage};
+use belljar_domain::failure::Blame;
+use belljar_domain::status::Transitions;
+use belljar_domain::{Assignment, Outcome, Report, Stage};
 use belljar_linux::cgroup;
 use rustix::mount::{UnmountFlags, unmount};
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
+use std::time::Duration;
+
+/// How often, and how long apart, something is tried again that a dying process still uses.
+const TRIES: u32 = 200;
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 /// Undoes every stage, the last first. One that fails does not keep the others from it.
 pub(crate) async fn undo_all(
@@ -29,55 +40,119 @@ async fn undo(stage: Stage, job: &JobDir, a: &Assignment) -> Option<Result<(), S
         // The store sweeps itself when it is opened; network namespaces end with their holders;
         // evidence is an output like the others.
         Stage::Image | Stage::Network | Stage::Evidence => return None,
-        Stage::StageOut => staging::sweep(&a.output, &a.job, &job.uploads())
-            .await
-            .map_err(|e| crate::failure::chain(&e)),
+        Stage::StageOut => sweep_uploads(job, a).await,
         Stage::Container => cgroup::sweep(&job.cgroup()).map_err(|e| crate::failure::chain(&e)),
-        Stage::StageIn => remove(&job.opt_ml()),
+        Stage::StageIn => remove(&job.opt_ml()).await,
         Stage::Root => {
             // Mounted only in the warden's own namespace; a sweeper finds nothing there.
             while unmount(job.scratch().join("mnt"), UnmountFlags::DETACH).is_ok() {}
-            remove(&job.scratch())
+            remove(&job.scratch()).await
         }
     })
 }
 
-fn remove(folder: &Path) -> Result<(), String> {
-    match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(format!("remove {}: {e}", folder.display()))
+async fn sweep_uploads(job: &JobDir, a: &Assignment) -> Result<(), String> {
+    let swept = staging::sweep(&a.output, &a.job, &job.uploads()).await;
+    swept.map_err(|e| crate::failure::chain(&e))?;
+    match fs::remove_dir(job.uploads()) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(format!("remove {}: {e}", job.uploads().display()))
         }
         _ => Ok(()),
     }
 }
 
+/// Removes a folder of the job's that the container could shape as it liked. Where there is no
+/// cgroup by which to kill them, its last processes may still be dying, and writing: it is tried
+/// until they are gone.
+async fn remove(folder: &Path) -> Result<(), String> {
+    let mut tries = 0;
+    loop {
+        let Err(e) = remove_once(folder) else { return Ok(()) };
+        tries += 1;
+        if tries == TRIES {
+            return Err(format!("remove {}: {e}", folder.display()));
+        }
+        tokio::time::sleep(BETWEEN_TRIES).await;
+    }
+}
+
+fn remove_once(folder: &Path) -> io::Result<()> {
+    let parent = File::open(folder.parent().unwrap_or(Path::new("/")))?;
+    let name = folder.file_name().unwrap_or_default();
+    remove_tree(&parent, name.as_encoded_bytes())
+}
+
 /// Sweeps one job, unless its warden lives.
 pub(crate) async fn job(job: &JobDir) -> Result<(), JobError> {
-    let _lock = job.lock()?;
-    let assignment = job.assignment()?;
-    let problems: Vec<String> =
-        undo_all(job, &assignment).await.into_iter().filter_map(|(_, r)| r.err()).collect();
+    let _lock = lock_patiently(job).await?;
+    clear(job, &job.assignment()?).await
+}
+
+/// Whoever asks for one job's sweep knows that its warden is dead: what holds the lock is another
+/// sweeper, which is done soon.
+async fn lock_patiently(job: &JobDir) -> Result<File, JobError> {
+    let mut tries = 0;
+    loop {
+        match job.lock() {
+            Err(JobError::Taken(_)) if tries < TRIES => tries += 1,
+            result => return result,
+        }
+        tokio::time::sleep(BETWEEN_TRIES).await;
+    }
+}
+
+async fn clear(job: &JobDir, assignment: &Assignment) -> Result<(), JobError> {
+    let undone = undo_all(job, assignment).await;
+    let problems: Vec<String> = undone.into_iter().filter_map(|(_, r)| r.err()).collect();
+    job.discard_half_report()?;
     if problems.is_empty() {
         return Ok(());
     }
-    let text = std::io::Error::other(problems.join("; "));
-    Err(JobError::Write(job.journal(), text))
+    Err(JobError::Clear(io::Error::other(problems.join("; "))))
 }
 
 /// Sweeps every job of a state directory whose warden has died.
 pub(crate) async fn state(state: &Path) -> Result<(), String> {
-    let Ok(jobs) = fs::read_dir(state.join("jobs")) else { return Ok(()) };
+    let jobs = match fs::read_dir(state.join("jobs")) {
+        Ok(jobs) => jobs,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(format!("list the jobs: {e}")),
+    };
     let mut problems = Vec::new();
-    for entry in jobs.flatten() {
-        let Ok(dir) = JobDir::open(entry.path()) else { continue };
-        if !dir.left_something() {
+    for entry in jobs {
+        let dir = entry.map_err(|e| format!("list the jobs: {e}"))?.path();
+        // A folder that cannot be opened is no job's, or has just been removed.
+        let Ok(dir) = JobDir::open(dir) else { continue };
+        if !dir.is_unfinished() {
             continue;
         }
-        match job(&dir).await {
+        match abandoned(&dir).await {
             // A job that runs is nobody's to sweep.
             Ok(()) | Err(JobError::Taken(_)) => {}
             Err(e) => problems.push(crate::failure::chain(&e)),
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+}
+
+/// Sweeps a job that nobody attends any more, and reports for its warden if that did not.
+async fn abandoned(job: &JobDir) -> Result<(), JobError> {
+    let _lock = job.lock()?;
+    let assignment = job.assignment()?;
+    clear(job, &assignment).await?;
+    if job.has_report() {
+        return Ok(());
+    }
+    job.write_report(&report_of_lost(&assignment))
+}
+
+fn report_of_lost(assignment: &Assignment) -> Report {
+    let text = "the warden and belljar were both killed before either could report. The container ended with them.";
+    let outcome = Outcome::Failed {
+        reason: Blame::Internal.reason(text),
+        hint: Some("run it again, under another name".to_owned()),
+        machine: false,
+    };
+    run::report(assignment, Facts::default(), outcome, Transitions::default())
 }

@@ -59,9 +59,6 @@ pub enum LocalError {
     /// A sweep was given up.
     #[error("the sweep did not end within {0} s")]
     SweepHangs(u64),
-    /// The report cannot be kept.
-    #[error(transparent)]
-    State(#[from] StateError),
 }
 
 /// Runs a job whose folder and Assignment are in place, to its end.
@@ -69,8 +66,10 @@ pub enum LocalError {
 /// `events` gets every event in order, the report last. If its receiver goes away the job is
 /// asked to stop: nobody would see it. `asks` may be used at any time.
 ///
+/// A report that cannot be kept, as on a full disk, is told all the same, with a warning.
+///
 /// # Errors
-/// If the warden cannot be started or waited for, or the report cannot be kept.
+/// If the warden cannot be started or waited for.
 pub async fn run(
     warden: &Warden,
     job: &Path,
@@ -86,7 +85,7 @@ pub async fn run(
     };
     let ended = match found {
         true => Ended { report, diagnostics: None },
-        false => in_place(warden, job, report, seen.diagnostics).await?,
+        false => in_place(warden, job, report, seen.diagnostics).await,
     };
     // A caller that no longer listens has the returned report.
     let _ = events.send(Event::Report(Box::new(ended.report.clone()))).await;
@@ -103,24 +102,27 @@ fn own_report(
         (r.generation, &r.job, &r.host)
             == (assignment.generation, &assignment.job, &assignment.host)
     };
-    if let Some(report) = state::read_report(job)?.filter(ours) {
-        return Ok(Some(report));
+    let kept = state::read_report(job).map(|report| report.filter(ours));
+    if let Ok(Some(_)) = kept {
+        return kept;
     }
-    let Some(report) = seen.report.as_ref().filter(|r| ours(r)) else { return Ok(None) };
-    state::write_report(job, report)?;
-    Ok(Some(report.clone()))
+    let Some(mut told) = seen.report.clone().filter(ours) else { return kept };
+    keep(job, &mut told);
+    Ok(Some(told))
 }
 
 /// Sweeps after a warden that left no report, and keeps the report written in its place.
-async fn in_place(
-    warden: &Warden,
-    job: &Path,
-    mut report: Report,
-    diagnostics: String,
-) -> Result<Ended, LocalError> {
+async fn in_place(warden: &Warden, job: &Path, mut report: Report, diagnostics: String) -> Ended {
     if let Err(e) = warden.sweep_job(job).await {
         report.warnings.push(format!("what the job left behind could not be swept: {e}"));
     }
-    state::write_report(job, &report)?;
-    Ok(Ended { report, diagnostics: Some(diagnostics) })
+    keep(job, &mut report);
+    Ended { report, diagnostics: Some(diagnostics) }
+}
+
+fn keep(job: &Path, report: &mut Report) {
+    if let Err(e) = state::write_report(job, report) {
+        let cause = std::error::Error::source(&e).map(|c| format!(": {c}")).unwrap_or_default();
+        report.warnings.push(format!("this report is told only here: {e}{cause}"));
+    }
 }

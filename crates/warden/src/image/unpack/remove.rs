@@ -11,8 +11,8 @@ const DIRECTORY: OFlags =
 
 /// Removes `name` in `parent`, with all below it if it is a directory. Nothing there is fine.
 ///
-/// Nobody else may change the tree meanwhile. One descriptor is held at a time, and no stack
-/// grows with the depth but a list of names.
+/// If somebody else changes the tree meanwhile this fails and may be repeated; it never leaves the
+/// tree. One descriptor is held at a time, and no stack grows with the depth but a list of names.
 pub(crate) fn remove_tree(parent: impl AsFd, name: &[u8]) -> io::Result<()> {
     match rustix::fs::unlinkat(&parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
@@ -20,16 +20,20 @@ pub(crate) fn remove_tree(parent: impl AsFd, name: &[u8]) -> io::Result<()> {
         Err(error) => return Err(error.into()),
     }
     let mut here = open_directory(&parent, name)?;
-    let mut names: Vec<CString> = Vec::new();
+    let mut above: Vec<(CString, Id)> = Vec::new();
     loop {
         match empty(&here)? {
             Some(below) => {
+                let parent = id(&here)?;
                 here = open_directory(&here, below.to_bytes())?;
-                names.push(below);
+                above.push((below, parent));
             }
-            None => match names.pop() {
-                Some(done) => {
+            None => match above.pop() {
+                Some((done, parent)) => {
                     here = rustix::fs::openat(&here, c"..", DIRECTORY, Mode::empty())?;
+                    if id(&here)? != parent {
+                        return Err(Errno::AGAIN.into());
+                    }
                     rustix::fs::unlinkat(&here, done, AtFlags::REMOVEDIR)?;
                 }
                 None => break,
@@ -38,6 +42,14 @@ pub(crate) fn remove_tree(parent: impl AsFd, name: &[u8]) -> io::Result<()> {
     }
     drop(here);
     Ok(rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR)?)
+}
+
+/// What a directory is, whatever its name.
+type Id = (u64, u64);
+
+fn id(directory: &OwnedFd) -> io::Result<Id> {
+    let stat = rustix::fs::fstat(directory)?;
+    Ok((stat.st_dev, stat.st_ino))
 }
 
 /// Removes the files of a directory until a directory is met, which is returned.

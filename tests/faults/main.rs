@@ -1,0 +1,10 @@
+//! Whatever is killed, whenever, and whatever runs out: the report is honest, nothing is left,
+//! and the next job runs.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod killed;
+mod leftovers;
+mod processes;
+mod run;
+mod stages;
+mod sweep;
