@@ -4,9 +4,9 @@ use crate::dns;
 use crate::journal::now;
 use belljar_domain::attempt::Attempts;
 use belljar_domain::{Attempt, Event, Protocol};
+use belljar_linux::Result;
 use belljar_linux::netns::NetNs;
 use belljar_linux::nflog::{Listener, Refused};
-use belljar_linux::{Result, seal_net};
 use belljar_vpc::rules::{ICMP, ICMPV6, TCP, UDP};
 use belljar_vpc::sealed::{GROUP, SNAP_LENGTH};
 use std::time::Duration;
@@ -69,9 +69,9 @@ fn with<T>(tally: &std::sync::Mutex<Tally>, work: impl FnOnce(&mut Tally) -> T) 
 }
 
 impl Watch {
-    /// Everything that was tried. The kernel's counter has the last word on how much.
-    pub(crate) async fn finish(self, ns: &NetNs) -> Result<Attempts> {
-        let recorded = seal_net::read(ns).await?.recorded;
+    /// Everything that was tried. The kernel's counter, read after the container's end, has the last
+    /// word on how much.
+    pub(crate) async fn finish(self, recorded: u64) -> Attempts {
         let settled = async {
             while with(&self.tally, |t| t.packets).is_some_and(|seen| seen < recorded) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -87,7 +87,7 @@ impl Watch {
             attempts.lost = recorded.saturating_sub(t.packets);
             attempts
         };
-        Ok(with(&self.tally, take).unwrap_or_default())
+        with(&self.tally, take).unwrap_or_default()
     }
 }
 
