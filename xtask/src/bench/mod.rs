@@ -77,9 +77,11 @@ impl Bench {
         Ok(bench)
     }
 
-    /// An image's root with the probe as its only file.
+    /// An image's root with the folders that every image has, and the probe as its only file.
     fn probe_root(&self, at: &Path) -> Result<(), String> {
-        tools::make_folder(at)?;
+        for folder in ["dev", "etc", "opt/ml", "proc", "sys", "tmp"] {
+            tools::make_folder(&at.join(folder))?;
+        }
         std::fs::copy(&self.probe, at.join("probe"))
             .map(drop)
             .map_err(|e| format!("copy the probe: {e}"))
