@@ -15,6 +15,9 @@ need() { # package, then a command that succeeds if it is there
 has_venv() { python3 -c 'import venv, ensurepip'; }
 has_static_libc() { echo 'int main(void){return 0;}' | cc -static -x c -o /dev/null -; }
 
+# An ordinary user's PATH may lack the folder.
+has_ip() { PATH=$PATH:/usr/sbin:/sbin command -v ip; }
+
 for what in "$@"; do
     case $what in
     build)
@@ -30,6 +33,8 @@ for what in "$@"; do
         need python3 command -v python3
         need python3-venv has_venv
         need dpkg command -v dpkg-deb
+        need iproute2 has_ip
+        need util-linux command -v unshare
         ;;
     *)
         echo "usage: needs.sh build|test..." >&2

@@ -1,10 +1,8 @@
 #!/usr/bin/env bash
-# Runs every test on what `make build venv images` made: pytest with real clients, documentation
-# examples, then the workspace. Ends with each runner's own summary and one line of sums; fails if
-# any test failed, or if a runner ran nothing.
-#
-# The workspace is tested in the dev profile: overflow checks on, and no link-time optimisation for
-# each test program. Tests of the whole system use the release build, by these variables.
+# Runs every test on what `make test-build venv images` made: pytest with real clients, the example
+# and the probe, documentation examples, then the workspace. Ends with the sums of each and one line
+# of all; fails if any test failed, or if a runner ran nothing. The Makefile says why the profile is
+# release. Tests of the whole system find the programs by these variables.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 70
 
@@ -31,20 +29,30 @@ run() { # name, command...
     fi
 }
 
-# The sum of the numbers before a word (an extended regular expression), over the lines of a log that match a pattern.
+# The sum of the numbers before a word (an extended regular expression), over the lines of a log
+# that match a pattern.
 sum() { # log, line pattern, word
     sed 's/\x1b\[[0-9;]*m//g' "$logs/$1.log" | grep -E "$2" | grep -oE "[0-9]+ ($3)" |
         awk '{ n += $1 } END { print n + 0 }'
 }
 
+# The programs that go into images, as `make static` builds them.
+run_static() {
+    RUSTFLAGS='-C target-feature=+crt-static' "$@" --release --locked --no-fail-fast \
+        --target "$host" --target-dir target/static -p digits -p belljar-probe
+}
+others=(--workspace --exclude digits --exclude belljar-probe --release --locked)
+
 run clients .venv/bin/python -m pytest -q tests/clients
-run docs cargo test --workspace --doc --locked
+run docs cargo test "${others[@]}" --doc
 if cargo nextest --version >/dev/null 2>&1; then
-    run workspace cargo nextest run --workspace --locked --no-fail-fast
-    workspace='Summary \['
+    run static run_static cargo nextest run
+    run workspace cargo nextest run "${others[@]}" --no-fail-fast
+    summary='Summary \['
 else
-    run workspace cargo test --workspace --lib --bins --tests --locked --no-fail-fast
-    workspace='^test result:'
+    run static run_static cargo test
+    run workspace cargo test "${others[@]}" --lib --bins --tests --no-fail-fast
+    summary='^test result:'
 fi
 
 passed=0 failed=0
@@ -60,7 +68,14 @@ while read -r log pattern; do
 done <<EOF
 clients ^[=]*[ ]*[0-9]+ (passed|failed|error).* in [0-9]
 docs ^test result:
-workspace $workspace
+static $summary
+workspace $summary
 EOF
+if [ -n "${BELLJAR_LINT:-}" ]; then
+    echo "lint: $BELLJAR_LINT"
+    [ "$BELLJAR_LINT" = passed ] || failed=$((failed + 1)) status=1
+fi
+# A runner can fail with no test to blame: a program that does not compile, say.
+[ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
 echo "$passed passed, $failed failed"
 exit "$status"

@@ -1,16 +1,25 @@
-"""What the client tests share: a Belljar with a state of its own, and jobs run with `--json`."""
+"""What the client tests share: a Belljar with a state of its own, and jobs run with `--json`.
+
+Every test is run as each user that this process can be: both as root and as an ordinary user if
+it is root, as itself if not.
+"""
 
 import dataclasses
+import itertools
 import json
 import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+USER = 61_234
+"""An id that no real user has."""
+WHO = ["root", "user"] if os.geteuid() == 0 else ["user"]
 
 
 @dataclasses.dataclass
@@ -53,16 +62,44 @@ class Job:
 
 
 class Belljar:
-    """The command, with a state folder of its own."""
+    """The command, with a state folder of its own, run as one user."""
 
-    def __init__(self, binary: Path, state: Path):
-        self.binary = binary
-        self.state = state
+    def __init__(self, who: str, folder: Path):
+        self.other_user = who == "user" and os.geteuid() == 0
+        self.folder = folder
+        self.give(folder)
+        # The build may stand in a folder that this user may not enter.
+        tools = self.new_folder("tools")
+        for name, variable in [("belljar", "BELLJAR_BIN"), ("belljar-warden", "BELLJAR_WARDEN")]:
+            shutil.copy(program(variable, f"target/release/{name}"), tools / name)
+        self.binary = tools / "belljar"
+        self.state = folder / "state"
+        self.jobs = itertools.count(1)
+        self.environment: dict[str, str] = {}
+        """Set by tests beside HOME and PATH; nothing else is inherited."""
+
+    def give(self, path: Path) -> None:
+        """Makes it belong to whoever runs the command."""
+        if self.other_user:
+            os.chown(path, USER, USER, follow_symlinks=False)
+
+    def new_folder(self, name: str) -> Path:
+        path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.folder))
+        path.chmod(0o755)
+        self.give(path)
+        return path
 
     def run(self, *args, timeout: float = 120) -> subprocess.CompletedProcess:
         command = [self.binary, "--state", self.state, *args]
+        identity = {"user": USER, "group": USER, "extra_groups": []} if self.other_user else {}
         return subprocess.run(
-            [str(word) for word in command], capture_output=True, text=True, timeout=timeout
+            [str(word) for word in command],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=self.folder,
+            env={"HOME": str(self.folder), "PATH": "/usr/bin:/bin", **self.environment},
+            **identity,
         )
 
     def must(self, *args, timeout: float = 120) -> str:
@@ -70,22 +107,29 @@ class Belljar:
         assert done.returncode == 0, f"{args} exited {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def import_image(self, rootfs: Path, tag: str) -> str:
-        self.must("image", "import", rootfs, "--tag", tag)
+    def import_image(self, rootfs: Path, tag: str, *options: str) -> str:
+        """Makes an image of a folder that may belong to another user."""
+        if self.other_user:
+            # As if this user had assembled it: some of its folders are their owner's alone.
+            own = self.new_folder(tag) / "rootfs"
+            subprocess.run(["cp", "-a", "--reflink=auto", rootfs, own], check=True, timeout=120)
+            subprocess.run(["chown", "-Rh", f"{USER}:{USER}", own], check=True, timeout=120)
+            rootfs = own
+        self.must("image", "import", rootfs, "--tag", tag, *options)
         return tag
 
     def train(
         self,
         image: str,
-        output: Path,
+        output: Path | str,
         *,
-        name: str = "job",
         inputs: dict[str, Path] | None = None,
         hyperparameters: dict[str, object] | None = None,
         metrics: dict[str, str] | None = None,
         extra: tuple = (),
         timeout: float = 120,
     ) -> Job:
+        name = f"job-{next(self.jobs)}"
         args = ["train", "--json", "--image", image, "--output", output, "--job-name", name]
         for option, pairs in [
             ("--input", inputs),
@@ -96,7 +140,7 @@ class Belljar:
                 args += [option, f"{key}={value}"]
         done = self.run(*args, *extra, timeout=timeout)
         events = [json.loads(line) for line in done.stdout.splitlines()]
-        return Job(done.returncode, events, done.stderr, output / name)
+        return Job(done.returncode, events, done.stderr, Path(output) / name)
 
 
 def program(variable: str, *default: str) -> Path:
@@ -117,58 +161,44 @@ def rootfs(name: str) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def belljar(tmp_path_factory) -> Belljar:
-    binary = program("BELLJAR_BIN", "target/release/belljar")
-    return Belljar(binary, tmp_path_factory.mktemp("state"))
+@pytest.fixture(scope="session", params=WHO)
+def belljar(request):
+    folder = Path(tempfile.mkdtemp(prefix="belljar-clients-"))
+    folder.chmod(0o755)
+    yield Belljar(request.param, folder)
+    shutil.rmtree(folder)
 
 
-def static_image(belljar: Belljar, folder: Path, binary: Path, tag: str) -> str:
-    """An image of one static program, as `train`."""
-    (folder / "usr/bin").mkdir(parents=True)
-    shutil.copy(binary, folder / "usr/bin/train")
-    return belljar.import_image(folder, tag)
-
-
-@pytest.fixture(scope="session")
-def digits_image(belljar, tmp_path_factory) -> str:
-    binary = program("BELLJAR_DIGITS", "target/static/*/release/digits")
-    return static_image(belljar, tmp_path_factory.mktemp("digits"), binary, "digits")
+@pytest.fixture
+def folder(belljar) -> Path:
+    """A folder of the test's own that belongs to whoever runs the command."""
+    return belljar.new_folder("test")
 
 
 @pytest.fixture(scope="session")
-def probe_image(belljar, tmp_path_factory) -> str:
-    binary = program("BELLJAR_PROBE", "target/static/*/release/probe")
-    return static_image(belljar, tmp_path_factory.mktemp("probe"), binary, "probe")
+def digits_image(belljar) -> str:
+    rootfs = belljar.new_folder("digits")
+    (rootfs / "usr/bin").mkdir(parents=True)
+    shutil.copy(program("BELLJAR_DIGITS", "target/static/*/release/digits"), rootfs / "usr/bin/digits")
+    return belljar.import_image(rootfs, "digits", "--entrypoint", "/usr/bin/digits")
 
 
 @pytest.fixture(scope="session")
-def digits_job(belljar, digits_image, tmp_path_factory) -> Job:
+def sklearn_image(belljar) -> str:
+    return belljar.import_image(rootfs("sklearn"), "sklearn")
+
+
+@pytest.fixture(scope="session")
+def digits_job(belljar, digits_image) -> Job:
     """The example, trained once for all tests that look at what came of it."""
-    data = tmp_path_factory.mktemp("digits-data")
+    folder = belljar.new_folder("digits-job")
     for channel in ("train", "test"):
-        (data / channel).mkdir()
-        shutil.copy(ROOT / f"examples/digits/data/{channel}.csv", data / channel)
+        (folder / channel).mkdir()
+        shutil.copy(ROOT / f"examples/digits/data/{channel}.csv", folder / channel)
     return belljar.train(
         digits_image,
-        tmp_path_factory.mktemp("digits-output"),
-        name="digits",
-        inputs={"train": data / "train", "test": data / "test"},
+        folder / "output",
+        inputs={"train": folder / "train", "test": folder / "test"},
         hyperparameters={"trees": 20},
         metrics={"accuracy": "accuracy=([0-9.]+)"},
     )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def evidence(request) -> None:
-    """Gives test_evidence.py, which knows nothing of this file, the evidence of a real job."""
-    names = ("BELLJAR_EVIDENCE", "BELLJAR_PUBLIC_KEY")
-    if any(os.environ.get(name) for name in names):
-        return
-    if not any(item.path.name == "test_evidence.py" for item in request.session.items):
-        return
-    job = request.getfixturevalue("digits_job").completed()
-    belljar = request.getfixturevalue("belljar")
-    os.environ["BELLJAR_EVIDENCE"] = str(job.output / "evidence/algo-1.intoto.json")
-    os.environ["BELLJAR_PUBLIC_KEY"] = str(belljar.state / "keys/evidence.pub.pem")
-    request.addfinalizer(lambda: [os.environ.pop(name, None) for name in names])

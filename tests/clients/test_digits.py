@@ -46,8 +46,8 @@ def test_the_seal_is_read_back_before_the_first_line(digits_job):
     assert all(int(bits, 16) == 0 for bits in seal["capabilities"].values()), seal
 
 
-def test_a_wrong_hyperparameter_fails_the_job_with_its_reason(belljar, digits_image, tmp_path):
-    job = belljar.train(digits_image, tmp_path, name="wrong", hyperparameters={"trees": "many"})
+def test_a_wrong_hyperparameter_fails_the_job_with_its_reason(belljar, digits_image, folder):
+    job = belljar.train(digits_image, folder, hyperparameters={"trees": "many"})
     assert job.exit_code == 1
     outcome = job.report["outcome"]
     assert outcome["status"] == "failed"

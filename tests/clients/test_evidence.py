@@ -1,15 +1,9 @@
-"""Belljar's evidence, verified by an implementation that shares no code with it.
-
-The evidence is that of BELLJAR_EVIDENCE and BELLJAR_PUBLIC_KEY, if both are set; otherwise a job
-is run with BELLJAR_BIN, on the image that BELLJAR_TEST_IMAGE names.
-"""
+"""Belljar's evidence, verified by an implementation that shares no code with it."""
 
 import base64
 import copy
 import hashlib
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -25,33 +19,14 @@ from securesystemslib.signer import SSlibKey
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
 
-def run_a_job(folder: Path) -> tuple[Path, Path]:
-    binary = os.environ.get("BELLJAR_BIN")
-    image = os.environ.get("BELLJAR_TEST_IMAGE")
-    if not binary or not image:
-        pytest.fail("set BELLJAR_EVIDENCE and BELLJAR_PUBLIC_KEY, or BELLJAR_BIN and BELLJAR_TEST_IMAGE")
-    state, output = folder / "state", folder / "output"
-    command = [binary, "--state", state, "train", "--image", image, "--output", output]
-    subprocess.run([*command, "--job-name", "evidence"], check=True, timeout=120)
-    return output / "evidence/evidence/algo-1.intoto.json", state / "keys/evidence.pub.pem"
+@pytest.fixture(scope="module")
+def evidence_file(digits_job) -> Path:
+    return digits_job.completed().output / "evidence/algo-1.intoto.json"
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory) -> tuple[Path, Path]:
-    evidence, key = os.environ.get("BELLJAR_EVIDENCE"), os.environ.get("BELLJAR_PUBLIC_KEY")
-    if evidence and key:
-        return Path(evidence), Path(key)
-    return run_a_job(tmp_path_factory.mktemp("job"))
-
-
-@pytest.fixture(scope="module")
-def evidence_file(files) -> Path:
-    return files[0]
-
-
-@pytest.fixture(scope="module")
-def public_key_file(files) -> Path:
-    return files[1]
+def public_key_file(belljar, evidence_file) -> Path:
+    return belljar.state / "keys/evidence.pub.pem"
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,6 @@ from conftest import rootfs
 METRIC = {"acc": "acc=([0-9.]+)"}
 
 
-@pytest.fixture(scope="module")
-def image(belljar) -> str:
-    return belljar.import_image(rootfs("sklearn"), "sklearn")
-
-
 def channel(folder, name: str):
     """A channel with one of the data sets that scikit-learn ships."""
     data = next(rootfs("sklearn").glob(f"usr/local/lib/python3*/dist-packages/sklearn/datasets/data/{name}"))
@@ -25,11 +20,11 @@ def channel(folder, name: str):
 @pytest.mark.parametrize(
     ("name", "rows", "least"), [("wine_data.csv", 178, 0.9), ("breast_cancer.csv", 569, 0.9)]
 )
-def test_it_trains(belljar, image, tmp_path, name, rows, least):
+def test_it_trains(belljar, sklearn_image, folder, name, rows, least):
     job = belljar.train(
-        image,
-        tmp_path / "output",
-        inputs={"train": channel(tmp_path / "train", name)},
+        sklearn_image,
+        folder / "output",
+        inputs={"train": channel(folder / "train", name)},
         hyperparameters={"trees": 20},
         metrics=METRIC,
     ).completed()
@@ -40,11 +35,11 @@ def test_it_trains(belljar, image, tmp_path, name, rows, least):
     assert [file["path"] for file in staged["train"]] == [name]
 
 
-def test_an_exception_becomes_the_failure_reason(belljar, image, tmp_path):
+def test_an_exception_becomes_the_failure_reason(belljar, sklearn_image, folder):
     job = belljar.train(
-        image,
-        tmp_path / "output",
-        inputs={"train": channel(tmp_path / "train", "wine_data.csv")},
+        sklearn_image,
+        folder / "output",
+        inputs={"train": channel(folder / "train", "wine_data.csv")},
         hyperparameters={"trees": 0},
     )
     assert job.exit_code == 1

@@ -1,5 +1,6 @@
 """PyPI's sagemaker-training 5.1.4, unchanged, in script mode: the code comes in channel `code`."""
 
+import subprocess
 import textwrap
 
 import pytest
@@ -29,6 +30,16 @@ def image(belljar) -> str:
     return belljar.import_image(rootfs("toolkit"), "toolkit")
 
 
+@pytest.fixture
+def toolkit_with_a_program(belljar, folder) -> str:
+    """The toolkit's image with `COPY train.py /opt/ml/code/` and `ENV SAGEMAKER_PROGRAM train.py`."""
+    root = folder / "rootfs"
+    subprocess.run(["cp", "-a", "--reflink=auto", rootfs("toolkit"), root], check=True, timeout=120)
+    (root / "opt/ml/code").mkdir(parents=True)
+    (root / "opt/ml/code/train.py").write_text("print(\"trained by the image's own program\")\n")
+    return belljar.import_image(root, "toolkit-program", "--env", "SAGEMAKER_PROGRAM=train.py")
+
+
 def run(belljar, image, folder, **hyperparameters):
     """As the SageMaker SDK starts a script: values are JSON in strings."""
     code, train = folder / "code", folder / "train"
@@ -49,8 +60,8 @@ def run(belljar, image, folder, **hyperparameters):
     )
 
 
-def test_a_script_is_trained(belljar, image, tmp_path):
-    job = run(belljar, image, tmp_path, epochs=3).completed()
+def test_a_script_is_trained(belljar, image, folder):
+    job = run(belljar, image, folder, epochs=3).completed()
     assert "host algo-1 ['algo-1']" in job.log, job.log
     assert "interface lo" in job.log
     assert "epochs=3 lines=3" in job.log
@@ -59,8 +70,18 @@ def test_a_script_is_trained(belljar, image, tmp_path):
     assert "model.txt" in job.members("model.tar.gz")
 
 
-def test_what_the_script_raised_is_the_failure_reason(belljar, image, tmp_path):
-    job = run(belljar, image, tmp_path, fail='"no such luck"')
+def test_what_the_toolkit_says_of_a_script_that_raised_is_the_failure_reason(belljar, image, folder):
+    job = run(belljar, image, folder, fail='"no such luck"')
     assert job.exit_code == 1
+    assert "RuntimeError: no such luck" in job.log, job.log
+    # The toolkit writes the script's exit code and command into its failure file, and leaves what
+    # the script raised in the log.
     reason = job.report["outcome"]["reason"]
-    assert reason.startswith("AlgorithmError") and "RuntimeError: no such luck" in reason, reason
+    assert reason.startswith("AlgorithmError: ExecuteUserScriptError:\nExitCode 1\n"), reason
+    assert reason.endswith(", exit code: 1"), reason
+
+
+def test_a_program_in_the_image_is_trained(belljar, toolkit_with_a_program, folder):
+    """The way of the toolkit's own README: the program in /opt/ml/code, named by a variable."""
+    job = belljar.train(toolkit_with_a_program, folder / "output").completed()
+    assert "trained by the image's own program" in job.log, job.log

@@ -1,8 +1,11 @@
 //! `cargo run -p xtask -- edges`: fails on every dependency between rooms that is not drawn in
 //! ARCHITECTURE.md, on a pure room that could touch the outside, and on a crate that allows
 //! `unsafe` without being the one that may.
+//!
+//! `cargo run --release -p xtask -- bench`: measures Belljar against its peers.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool speaks on its streams")]
 
+mod bench;
 mod edges;
 mod metadata;
 mod unsafety;
@@ -12,10 +15,31 @@ use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if args != ["edges"] {
-        eprintln!("usage: cargo run -p xtask -- edges");
-        return ExitCode::from(2);
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["edges"] => check_edges(),
+        ["bench"] => measure(),
+        _ => {
+            eprintln!("usage: cargo run -p xtask -- edges|bench");
+            ExitCode::from(2)
+        }
     }
+}
+
+fn measure() -> ExitCode {
+    match bench::run() {
+        Ok(missing) if missing.is_empty() => ExitCode::SUCCESS,
+        Ok(missing) => {
+            eprintln!("error: not measured: {}", missing.join(", "));
+            ExitCode::FAILURE
+        }
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check_edges() -> ExitCode {
     match check() {
         Ok(problems) if problems.is_empty() => {
             println!("edges: every dependency is one that is drawn");

@@ -235,6 +235,6 @@ fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some(("", _)) => Err("there is nothing before the equals sign".to_owned()),
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
-        None => Err("there is no equals sign in it".to_owned()),
+        None => Err("write a name, an equals sign and a value".to_owned()),
     }
 }

@@ -31,6 +31,8 @@ pub struct Deps {
     pub stderr_is_terminal: bool,
     /// Whether standard output is a terminal that shows colours.
     pub stdout_has_colours: bool,
+    /// How wide standard output is, if it is a terminal.
+    pub stdout_columns: Option<u16>,
     /// The environment.
     pub variables: Vec<(OsString, OsString)>,
     /// Relative paths start here.
@@ -58,6 +60,10 @@ impl Deps {
             stderr: Box::new(|choice| Box::new(anstream::AutoStream::new(io::stderr(), choice))),
             stderr_is_terminal: io::stderr().is_terminal(),
             stdout_has_colours: anstream::AutoStream::choice(&io::stdout()) != ColorChoice::Never,
+            stdout_columns: rustix::termios::tcgetwinsize(io::stdout())
+                .ok()
+                .map(|size| size.ws_col)
+                .filter(|columns| *columns > 0),
             variables: std::env::vars_os().collect(),
             directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
             executable: std::env::current_exe().ok(),

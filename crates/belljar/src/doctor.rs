@@ -22,8 +22,9 @@ use std::process::{Command, Stdio};
 const MAX_FINDINGS: u64 = 1 << 20;
 /// Free space below which a job with a common image is likely to fail.
 const LITTLE_SPACE: u64 = 2 << 30;
-/// Characters before a line of text is broken.
-const WIDTH: usize = 88;
+/// Characters before a line is broken: no more than are pleasant to read, however wide the
+/// terminal; and where there is none, nothing is known that would be better.
+const WIDTH: usize = 100;
 
 /// One thing that was looked at. `belljar-warden doctor` prints these, one JSON object a line.
 #[derive(Debug, Deserialize)]
@@ -66,8 +67,9 @@ pub(crate) fn run(
     let can = !checks.iter().any(|c| c.state == CheckState::Missing);
     let mut text = String::new();
     let width = checks.iter().map(|c| c.check.chars().count()).max().unwrap_or(0);
+    let columns = deps.stdout_columns.map_or(WIDTH, |n| usize::from(n).min(WIDTH));
     for check in &checks {
-        render(&mut text, check, width);
+        render(&mut text, check, width, columns);
     }
     let limited = checks.iter().filter(|c| c.state == CheckState::Limited).count();
     text.push('\n');
@@ -92,7 +94,7 @@ pub(crate) fn run(
     Ok(if can { Exit::Completed } else { Exit::Machine })
 }
 
-fn render(out: &mut String, check: &Check, width: usize) {
+fn render(out: &mut String, check: &Check, width: usize, columns: usize) {
     let mark = match check.state {
         CheckState::Ok => "✓".green().to_string(),
         CheckState::Limited => "!".yellow().bold().to_string(),
@@ -100,17 +102,17 @@ fn render(out: &mut String, check: &Check, width: usize) {
     };
     let name = format!("{:width$}", printable(&check.check));
     let indent = " ".repeat(width + 5);
-    let finding = wrap(&printable(&check.finding), &indent);
+    let finding = wrap(&printable(&check.finding), &indent, columns);
     out.push_str(&format!(" {mark} {}  {finding}\n", name.bold()));
     if let Some(remedy) = &check.remedy {
-        let remedy = wrap(&format!("→ {}", printable(remedy)), &indent);
+        let remedy = wrap(&format!("→ {}", printable(remedy)), &format!("{indent}  "), columns);
         out.push_str(&format!("{indent}{}\n", remedy.cyan()));
     }
 }
 
 /// Breaks text at spaces; further lines are indented.
-fn wrap(text: &str, indent: &str) -> String {
-    let room = WIDTH.saturating_sub(indent.len()).max(30);
+fn wrap(text: &str, indent: &str, columns: usize) -> String {
+    let room = columns.saturating_sub(indent.len()).max(30);
     let mut out = String::new();
     let mut column = 0;
     for word in text.split_whitespace() {
@@ -254,10 +256,14 @@ mod tests {
 
     #[test]
     fn text_is_broken_at_spaces() {
-        assert_eq!(wrap("a b", ""), "a b");
-        let long = wrap(&"word ".repeat(40), "    ");
-        assert!(long.lines().all(|l| l.len() <= WIDTH), "{long}");
-        assert!(long.lines().skip(1).all(|l| l.starts_with("    word")));
+        assert_eq!(wrap("a b", "", 80), "a b");
+        for columns in [60, 80, WIDTH] {
+            let long = wrap(&"word ".repeat(40), "    ", columns);
+            // The first line is written behind what is as wide as the indent.
+            assert!(long.lines().next().is_some_and(|l| l.len() + 4 <= columns), "{long}");
+            assert!(long.lines().skip(1).all(|l| l.len() <= columns), "{long}");
+            assert!(long.lines().skip(1).all(|l| l.starts_with("    word")));
+        }
     }
 
     #[test]

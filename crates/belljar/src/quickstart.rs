@@ -20,6 +20,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 const TAG: &str = "belljar/digits";
 /// Where the program stands in the image; it is the ENTRYPOINT, and told `train` or `serve`.
@@ -115,23 +116,15 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// Puts the program into a root file system of its own and imports that.
+/// Puts the program into a root file system of its own and imports that. Modes and times are
+/// always the same, so that the same program is the same image, with the same digest.
 fn import(state: &State, program: &Path) -> Result<u64, Trouble> {
     let root = tempfile::Builder::new()
         .prefix(".quickstart-")
         .tempdir_in(state.path())
         .map_err(|e| Trouble::file("make a folder in", state.path(), &e))?;
-    let train = root.path().join(PROGRAM_IN_IMAGE);
-    let make = || -> io::Result<u64> {
-        if let Some(folder) = train.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        fs::set_permissions(root.path(), Permissions::from_mode(0o755))?;
-        let size = fs::copy(program, &train)?;
-        fs::set_permissions(&train, Permissions::from_mode(0o755))?;
-        Ok(size)
-    };
-    let size = make().map_err(|e| Trouble::file("put into an image", program, &e))?;
+    let size = furnish(root.path(), program)
+        .map_err(|e| Trouble::file("put into an image", program, &e))?;
     let import = Import {
         tag: TAG.to_owned(),
         entrypoint: vec![format!("/{PROGRAM_IN_IMAGE}")],
@@ -141,6 +134,21 @@ fn import(state: &State, program: &Path) -> Result<u64, Trouble> {
         user: None,
     };
     Store::open(&state.images())?.import(root.path(), &import, &Silent)?;
+    Ok(size)
+}
+
+/// Lays the program out below `root`; answers its size.
+fn furnish(root: &Path, program: &Path) -> io::Result<u64> {
+    let copy = root.join(PROGRAM_IN_IMAGE);
+    if let Some(folder) = copy.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let size = fs::copy(program, &copy)?;
+    // From the file up: what is written into a folder changes the folder's time.
+    for path in copy.ancestors().take_while(|p| p.starts_with(root)) {
+        fs::set_permissions(path, Permissions::from_mode(0o755))?;
+        fs::File::open(path)?.set_modified(SystemTime::UNIX_EPOCH)?;
+    }
     Ok(size)
 }
 
@@ -213,6 +221,20 @@ mod tests {
     fn a_path_is_quoted_for_a_shell() {
         assert_eq!(quoted("/a/b-1.json"), "/a/b-1.json");
         assert_eq!(quoted("/a b/it's"), "'/a b/it'\\''s'");
+    }
+
+    #[test]
+    fn the_same_program_is_the_same_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("program");
+        let digests = ["a", "b"].map(|name| {
+            fs::write(&program, "always the same").unwrap();
+            fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
+            let state = State::open(&dir.path().join(name)).unwrap();
+            import(&state, &program).unwrap();
+            Store::open(&state.images()).unwrap().list().unwrap().remove(0).digest
+        });
+        assert_eq!(digests[0], digests[1]);
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Screen {
             self.stdout.write_all(b"\n")?;
         }
         match event {
-            Event::Log { line, .. } => self.log(&line)?,
+            Event::Log { line, raw, .. } => self.log(raw.as_deref().unwrap_or(line.as_bytes()))?,
             Event::Stage { stage, state, .. } => self.stage(stage, state),
             Event::Progress { stage, item, done, total } => self.progress(stage, item, done, total),
             Event::Status { message, .. } => self.console.detail(&printable(&message)),
@@ -121,14 +121,14 @@ impl Screen {
         Ok(())
     }
 
-    /// The container's own line, as it is.
-    fn log(&mut self, line: &str) -> io::Result<()> {
+    /// The container's own line, as it is: to the byte.
+    fn log(&mut self, line: &[u8]) -> io::Result<()> {
         if self.look == Look::Json {
             return Ok(());
         }
         let stdout = &mut self.stdout;
         let mut write = || {
-            stdout.write_all(line.as_bytes())?;
+            stdout.write_all(line)?;
             stdout.write_all(b"\n")
         };
         if self.console.is_terminal() {

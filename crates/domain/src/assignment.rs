@@ -144,10 +144,8 @@ impl MetricDefinition {
         if regex.is_empty() || regex.len() > limits::MAX_METRIC_REGEX {
             return Err(MetricError::Length(name.to_owned()));
         }
-        let compiled = Regex::new(regex).map_err(|e| MetricError::Regex {
-            name: name.to_owned(),
-            reason: e.to_string().lines().last().unwrap_or_default().trim().to_owned(),
-        })?;
+        let compiled = Regex::new(regex)
+            .map_err(|e| MetricError::Regex { name: name.to_owned(), reason: reason(&e) })?;
         if compiled.captures_len() < 2 {
             return Err(MetricError::NoGroup(name.to_owned()));
         }
@@ -165,6 +163,13 @@ impl MetricDefinition {
     pub fn regex(&self) -> &Regex {
         &self.regex
     }
+}
+
+/// The last line of the library's words; those before it draw the place.
+fn reason(error: &regex::Error) -> String {
+    let words = error.to_string();
+    let last = words.lines().last().unwrap_or_default().trim();
+    last.strip_prefix("error: ").unwrap_or(last).to_owned()
 }
 
 impl PartialEq for MetricDefinition {

@@ -44,6 +44,9 @@ pub enum Event {
         stream: Stream,
         /// The line without its newline, bytes that are not UTF-8 replaced.
         line: String,
+        /// The line's bytes, where they are not UTF-8.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        raw: Option<Vec<u8>>,
         /// When it was read.
         at: Timestamp,
     },

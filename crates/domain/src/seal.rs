@@ -48,6 +48,29 @@ impl SealReading {
         found
     }
 
+    /// What of the network, the privileges and the filter is not as it was at `start`, when the
+    /// container had not run an instruction. Nothing in a container can change them.
+    #[must_use]
+    pub fn changes_since(&self, start: &Self) -> Vec<String> {
+        let same = [
+            ("interfaces", self.interfaces == start.interfaces),
+            ("addresses", self.addresses == start.addresses),
+            ("routes", self.routes == start.routes),
+            ("nftables rules", self.rules == start.rules),
+            ("capabilities", self.capabilities == start.capabilities),
+            ("seccomp filters", self.seccomp_filters >= start.seccomp_filters),
+            (
+                "namespaces",
+                // Of a process that has ended the kernel tells only some.
+                self.namespaces
+                    .iter()
+                    .all(|(kind, inode)| start.namespaces.get(kind) == Some(inode)),
+            ),
+        ];
+        let changed = same.into_iter().filter(|(_, same)| !same);
+        changed.map(|(what, _)| format!("the {what} are not what they were at the start")).collect()
+    }
+
     /// As [`Self::breaches`], for a process that has ended: the kernel no longer tells all of its
     /// namespaces then, and none that it does not tell is held against it.
     #[must_use]
@@ -116,6 +139,18 @@ pub(crate) mod tests {
     fn a_seal_has_no_breach_and_nothing_read_is_no_seal() {
         assert_eq!(sealed().breaches(), Vec::<String>::new());
         assert!(SealReading::default().breaches().len() > 10);
+    }
+
+    #[test]
+    fn a_change_is_noticed_and_a_stricter_filter_is_none() {
+        let start = sealed();
+        let mut end = sealed();
+        end.namespaces.remove("mnt");
+        end.seccomp_filters += 1;
+        assert_eq!(end.changes_since(&start), Vec::<String>::new());
+        end.rules.pop();
+        end.namespaces.insert("net".into(), 2);
+        assert_eq!(end.changes_since(&start).len(), 2);
     }
 
     #[test]

@@ -8,6 +8,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 use tokio_stream::StreamExt;
 
+/// The kernel's queue of records, in bytes: some thousands of them. Where the host allows an
+/// ordinary user less, there is less.
+const QUEUE_BYTES: usize = 8 << 20;
+
 /// One packet that was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -39,6 +43,7 @@ impl Listener {
     /// If the kernel has no NFLOG or the group is taken.
     pub async fn bind(ns: &NetNs, group: u16, snap_length: u32) -> Result<Self> {
         let nflog = Connection::<Nflog>::new_in(ns.as_fd()).during("open an NFLOG socket")?;
+        nflog.socket().set_rcvbuf(QUEUE_BYTES).during("enlarge the queue of an NFLOG socket")?;
         nflog.bind_group(group, snap_length).await.during("listen to the NFLOG group")?;
         Ok(Self { events: nflog.into_events().await })
     }

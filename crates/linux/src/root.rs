@@ -21,8 +21,8 @@ pub struct Plan<'a> {
     pub layers: &'a [PathBuf],
     /// A folder of the job's own, on a file system that can carry an overlay.
     pub scratch: &'a Path,
-    /// The folder that becomes `/opt/ml`.
-    pub opt_ml: &'a Path,
+    /// Folders of the host that are seen inside: where they are, and where they are mounted.
+    pub volumes: &'a [(PathBuf, &'a str)],
     /// The container's ids.
     pub user_ns: &'a UserNs,
     /// The container's name, which resolves to itself.
@@ -105,9 +105,9 @@ impl Root {
             self.folder(folder)?;
         }
         self.make_tmp()?;
-        Detached::clone_of(plan.opt_ml)?
-            .restrict(Restrict::OPEN)?
-            .attach(self.folder("opt/ml")?.as_fd())?;
+        for (from, at) in plan.volumes {
+            Detached::clone_of(from)?.restrict(Restrict::OPEN)?.attach(self.folder(at)?.as_fd())?;
+        }
         self.make_devices(plan)?;
         let hosts = format!(
             "127.0.0.1\tlocalhost {0}\n::1\tlocalhost ip6-localhost ip6-loopback\n",

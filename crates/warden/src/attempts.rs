@@ -4,17 +4,17 @@ use crate::dns;
 use crate::journal::now;
 use belljar_domain::attempt::Attempts;
 use belljar_domain::{Attempt, Event, Protocol};
+use belljar_linux::Result;
 use belljar_linux::netns::NetNs;
 use belljar_linux::nflog::{Listener, Refused};
-use belljar_linux::{Result, seal_net};
 use belljar_vpc::rules::{ICMP, ICMPV6, TCP, UDP};
 use belljar_vpc::sealed::{GROUP, SNAP_LENGTH};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// Attempts that wait to be counted. Beyond, the kernel's own queue fills, and then its counter
-/// still tells how many there were.
+/// Names asked that wait to be counted. Beyond, the container waits for its answer.
 const QUEUE: usize = 1024;
 /// How long records that the kernel has counted may take to arrive.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -23,71 +23,93 @@ const DNS_PORT: u16 = 53;
 /// Watches a sealed network.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    counting: JoinHandle<()>,
-    listening: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 2],
+    telling: JoinHandle<()>,
     responder: dns::Responder,
-    tally: std::sync::Arc<std::sync::Mutex<Tally>>,
+    tally: Arc<Mutex<Tally>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tally {
     attempts: Attempts,
-    /// Records that came from the kernel, also those that could not be read.
+    /// Records that came from the kernel and could be read.
     packets: u64,
+    /// New targets, to be told; bounded, because [`Attempts`] is.
+    news: mpsc::UnboundedSender<Attempt>,
+}
+
+impl Tally {
+    fn count(&mut self, attempt: Attempt) {
+        if self.attempts.add(attempt.clone()) {
+            // Whoever tells them ends only after this.
+            let _ = self.news.send(attempt);
+        }
+    }
 }
 
 /// Starts listening and answering. New targets are told as events.
+///
+/// Counting never waits for whoever reads the events: the kernel's queue is short, and does not
+/// wait for anyone.
 pub(crate) async fn watch(ns: &NetNs, host: &str, events: mpsc::Sender<Event>) -> Result<Watch> {
     let mut listener = Listener::bind(ns, GROUP, SNAP_LENGTH).await?;
-    let (heard, mut list) = mpsc::channel::<Attempt>(QUEUE);
-    let responder = dns::start(ns, host, heard.clone())?;
-    let tally = std::sync::Arc::new(std::sync::Mutex::new(Tally::default()));
-    let counted = std::sync::Arc::clone(&tally);
+    let (heard, mut asked) = mpsc::channel::<Attempt>(QUEUE);
+    let responder = dns::start(ns, host, heard)?;
+    let (news, mut new) = mpsc::unbounded_channel();
+    let tally = Arc::new(Mutex::new(Tally { attempts: Attempts::default(), packets: 0, news }));
+    let counted = Arc::clone(&tally);
     let listening = tokio::spawn(async move {
         loop {
-            let refused = listener.next().await;
-            with(&counted, |t| t.packets += 1);
-            if let Some(refused) = refused {
-                let _ = heard.send(of(refused)).await;
-            }
+            let Some(refused) = listener.next().await else { continue };
+            with(&counted, |t| {
+                t.packets += 1;
+                t.count(of(refused));
+            });
         }
     });
-    let counted = std::sync::Arc::clone(&tally);
-    let counting = tokio::spawn(async move {
-        while let Some(attempt) = list.recv().await {
-            let is_new = with(&counted, |t| t.attempts.add(attempt.clone()));
-            if is_new == Some(true) {
-                let _ = events.send(Event::Attempt(attempt)).await;
-            }
+    let counted = Arc::clone(&tally);
+    let answering = tokio::spawn(async move {
+        while let Some(attempt) = asked.recv().await {
+            with(&counted, |t| t.count(attempt));
         }
     });
-    Ok(Watch { counting, listening, responder, tally })
+    let telling = tokio::spawn(async move {
+        while let Some(attempt) = new.recv().await {
+            let _ = events.send(Event::Attempt(attempt)).await;
+        }
+    });
+    Ok(Watch { tasks: [listening, answering], telling, responder, tally })
 }
 
-fn with<T>(tally: &std::sync::Mutex<Tally>, work: impl FnOnce(&mut Tally) -> T) -> Option<T> {
+fn with<T>(tally: &Mutex<Tally>, work: impl FnOnce(&mut Tally) -> T) -> Option<T> {
     tally.lock().ok().map(|mut t| work(&mut t))
 }
 
 impl Watch {
-    /// Everything that was tried. The kernel's counter has the last word on how much.
-    pub(crate) async fn finish(self, ns: &NetNs) -> Result<Attempts> {
-        let recorded = seal_net::read(ns).await?.recorded;
+    /// Everything that was tried. The kernel's counter, read after the container's end, has the last
+    /// word on how much.
+    pub(crate) async fn finish(self, recorded: u64) -> Attempts {
         let settled = async {
             while with(&self.tally, |t| t.packets).is_some_and(|seen| seen < recorded) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
         let _ = tokio::time::timeout(SETTLE, settled).await;
-        self.listening.abort();
+        let [listening, answering] = self.tasks;
+        listening.abort();
         drop(self.responder);
-        // Its last sender is gone with the listener and the responder.
-        let _ = tokio::time::timeout(SETTLE, self.counting).await;
+        // Its last sender is gone with the responder.
+        let _ = tokio::time::timeout(SETTLE, answering).await;
         let take = |t: &mut Tally| {
+            // Nothing is counted after this, so nothing is told after it either.
+            t.news = mpsc::unbounded_channel().0;
             let mut attempts = std::mem::take(&mut t.attempts);
             attempts.lost = recorded.saturating_sub(t.packets);
             attempts
         };
-        Ok(with(&self.tally, take).unwrap_or_default())
+        let attempts = with(&self.tally, take).unwrap_or_default();
+        let _ = tokio::time::timeout(SETTLE, self.telling).await;
+        attempts
     }
 }
 

@@ -4,6 +4,7 @@ use crate::journal::now;
 use belljar_domain::metrics::{MetricDatum, keep_last, scan};
 use belljar_domain::{Event, MetricDefinition, Stream};
 use belljar_linux::container::Output;
+use std::borrow::Cow;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -102,9 +103,11 @@ impl Lines {
 
     async fn tell(&self, line: &[u8]) {
         let at = now();
-        let line = String::from_utf8_lossy(line).into_owned();
+        let text = String::from_utf8_lossy(line);
+        let raw = matches!(text, Cow::Owned(_)).then(|| line.to_vec());
+        let line = text.into_owned();
         let found = scan(&self.metrics, &line, at);
-        let _ = self.events.send(Event::Log { stream: self.stream, line, at }).await;
+        let _ = self.events.send(Event::Log { stream: self.stream, line, raw, at }).await;
         for metric in found {
             if let Ok(mut last) = self.last.lock() {
                 keep_last(&mut last, metric.clone());

@@ -208,16 +208,19 @@ mod tests {
     #[test]
     fn it_answers_over_http_and_ends_with_term() {
         let (model, row) = model_and_row();
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-        let runtime = runtime.unwrap();
         // A signal of this test alone stands for TERM.
         let kind = SignalKind::from_raw(signal_hook::consts::SIGUSR1);
-        let (listener, stop) = runtime.block_on(async {
-            (TcpListener::bind("127.0.0.1:0").await.unwrap(), signal(kind).unwrap())
+        let (tell, told) = std::sync::mpsc::channel();
+        let server = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let stop = signal(kind).unwrap();
+                tell.send(listener.local_addr().unwrap()).unwrap();
+                serve(&listener, Arc::new(model), stop).await
+            })
         });
-        let address = listener.local_addr().unwrap();
-        let server = runtime.spawn(async move { serve(&listener, Arc::new(model), stop).await });
+        let address = told.recv().unwrap();
 
         let ping = ask(address, "GET /ping HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         assert!(ping.starts_with("HTTP/1.1 200 OK\r\n") && ping.ends_with("\r\n\r\n"), "{ping}");
@@ -230,7 +233,7 @@ mod tests {
         assert!(found.ends_with("{\"predictions\":[3]}"), "{found}");
 
         signal_hook::low_level::raise(signal_hook::consts::SIGUSR1).unwrap();
-        runtime.block_on(server).unwrap();
+        server.join().unwrap();
         assert!(TcpStream::connect(address).is_err());
     }
 }

@@ -38,6 +38,25 @@ pub(crate) fn trap_term(code: u8) -> ExitCode {
     wait(Duration::MAX, ExitCode::from(code))
 }
 
+/// Holds what another container must not see, shows that it is there to be seen, and waits for
+/// TERM.
+pub(crate) fn hold(name: &str) -> io::Result<ExitCode> {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+    let address = SocketAddr::from_abstract_name(name)?;
+    let _listener = UnixListener::bind_addr(&address)?;
+    UnixStream::connect_addr(&address)?;
+    fs::write(Path::new("/dev/shm").join(name), name)?;
+    println!("held {name}");
+    Ok(trap_term(0))
+}
+
+/// Runs this program in a child process, and ends as it does.
+pub(crate) fn nested(args: &[String]) -> io::Result<ExitCode> {
+    let status = Command::new("/proc/self/exe").args(args).status()?;
+    Ok(ExitCode::from(status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(u8::MAX)))
+}
+
 fn wait(time: Duration, on_term: ExitCode) -> ExitCode {
     let began = Instant::now();
     while began.elapsed() < time {
@@ -142,10 +161,12 @@ pub(crate) fn cat(paths: &[String]) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Lists a folder: kind, octal mode, size, path; links are not followed; in order.
+/// Lists a folder: kind, octal mode, size, path; links are not followed, and other file systems
+/// not entered; in order.
 pub(crate) fn tree(root: &str) -> io::Result<ExitCode> {
     use std::os::unix::fs::MetadataExt;
     let mut todo = vec![Path::new(root).to_owned()];
+    let file_system = fs::symlink_metadata(root)?.dev();
     while let Some(path) = todo.pop() {
         let meta = fs::symlink_metadata(&path)?;
         let kind = match meta.mode() & libc::S_IFMT {
@@ -156,7 +177,7 @@ pub(crate) fn tree(root: &str) -> io::Result<ExitCode> {
             _ => "other",
         };
         println!("{kind} {:04o} {} {}", meta.mode() & 0o7777, meta.size(), path.display());
-        if meta.is_dir() {
+        if meta.is_dir() && meta.dev() == file_system {
             let mut inside = fs::read_dir(&path)?
                 .map(|e| e.map(|e| e.path()))
                 .collect::<io::Result<Vec<_>>>()?;

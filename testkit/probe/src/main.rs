@@ -7,6 +7,7 @@ mod kernel;
 mod network;
 mod report;
 mod sys;
+mod world;
 
 use std::io;
 use std::path::Path;
@@ -33,12 +34,21 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
     match command {
         "train" => return train(),
         "attempts" => {
-            let outside = rest.first().is_some_and(|flag| flag == "--outside");
-            network::all(&rest[usize::from(outside)..], outside);
+            let (flag, targets) = match rest.split_first() {
+                Some((flag, targets)) if flag.starts_with("--") => (flag.as_str(), targets),
+                _ => ("", rest),
+            };
+            match flag {
+                "" | "--outside" => {}
+                "--world" => world::serve()?,
+                _ => return Err(usage(command)),
+            }
+            network::all(targets, flag == "--outside");
             kernel::all();
             files::all();
         }
         "connect" => rest.iter().for_each(|target| network::connect(target)),
+        "connect-many" => network::many(number(text(0)?)?, number(text(1)?)?),
         "scan-ports" => network::scan(number(text(0)?)?, number(text(1)?)?),
         "child" => kernel::child(rest),
         "ids" => files::ids(),
@@ -47,6 +57,8 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
             return Ok(act::sleep(number(text(0)?)?, ignore_term));
         }
         "trap-term" => return Ok(act::trap_term(number(text(0)?)?)),
+        "nested" => return act::nested(rest),
+        "hold" => return act::hold(text(0)?),
         "cling" => return act::cling(),
         "deep" => return act::deep(text(0)?, number(text(1)?)?),
         "exit" => return Ok(ExitCode::from(number::<u8>(text(0)?)?)),

@@ -9,7 +9,8 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixStream};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_millis(700);
+/// Long enough for a lost packet to be sent again; a sealed container is never kept waiting.
+const PATIENCE: Duration = Duration::from_secs(5);
 const NLM_REQUEST_ACK: u16 = 0x5;
 const NLM_REQUEST_DUMP: u16 = 0x301;
 
@@ -215,12 +216,20 @@ pub(crate) fn connect(target: &str) {
     }
 }
 
+/// `probe connect-many`: prints only a count of each result.
+pub(crate) fn many(address: SocketAddr, times: u32) {
+    counts("connect-many", (0..times).map(|_| address));
+}
+
 /// `probe scan-ports`: tries that many ports of an address; prints only a count of each result.
 pub(crate) fn scan(address: IpAddr, ports: u16) {
+    counts("scan-ports", (1..=ports).map(|port| SocketAddr::new(address, port)));
+}
+
+fn counts(name: &str, addresses: impl Iterator<Item = SocketAddr>) {
     let mut counts = std::collections::BTreeMap::new();
-    for port in 1..=ports {
-        let word = crate::report::word(tcp(&SocketAddr::new(address, port)));
-        *counts.entry(word).or_insert(0_u32) += 1;
+    for address in addresses {
+        *counts.entry(crate::report::word(tcp(&address))).or_insert(0_u32) += 1;
     }
-    fact("scan-ports", &json!(counts));
+    fact(name, &json!(counts));
 }

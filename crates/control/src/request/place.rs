@@ -67,7 +67,8 @@ fn place(uri: &str, directory: &Path) -> Option<Place> {
     if uri.contains("://") {
         return None;
     }
-    Some(Place::Path(directory.join(uri)))
+    // As a person would write it: `components` leaves out every `.`.
+    Some(Place::Path(directory.join(uri).components().collect()))
 }
 
 /// An S3 bucket's name: 3 to 63 lower-case letters, digits, dots, hyphens (and the underscores

@@ -80,11 +80,8 @@ fn problems(statement: &Statement) -> Vec<String> {
         for breach in end.breaches_after_exit() {
             found.push(format!("The seal did not hold at the end: {breach}."));
         }
-        // Of a process that has ended the kernel tells only some.
-        let start = &p.seal_at_start.namespaces;
-        if end.namespaces.iter().any(|(kind, inode)| start.get(kind) != Some(inode)) {
-            found
-                .push("The container was in other namespaces at its end than at its start.".into());
+        for change in end.changes_since(&p.seal_at_start) {
+            found.push(format!("The seal changed: {change}."));
         }
     }
     if p.ended < p.started {

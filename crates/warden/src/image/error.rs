@@ -236,7 +236,7 @@ impl Explain for ImageError {
             Self::Document { .. } => "rebuild the image with a current tool".into(),
             Self::Corrupt { .. } => "try again; if it stays, the source is damaged".into(),
             Self::Contact { .. } => {
-                "check the name, the network and HTTPS_PROXY; an image in a file needs no network (oci-archive:, docker-archive:)".into()
+                "check the name (`belljar image list` shows what is in the store), the network and HTTPS_PROXY; an image in a file needs no network (oci-archive:, docker-archive:)".into()
             }
             Self::Unauthorized { helper: Some(helper), .. } => format!(
                 "credential helper {helper:?} is not run; put the credentials under \"auths\" in a file and name it in REGISTRY_AUTH_FILE"

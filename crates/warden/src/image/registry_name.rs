@@ -63,8 +63,12 @@ impl RegistryName {
             ));
         }
         if let Some(bad) = path.split('/').find(|part| !valid_component(part)) {
-            let hint = (bad.to_lowercase() != bad)
-                .then(|| format!("names are lower case: {}", text.to_lowercase()));
+            let hint = if valid_component(&bad.to_lowercase()) {
+                format!("names are lower case: {}", text.to_lowercase())
+            } else {
+                "a name is lower-case letters and digits, with '.', '_' or '-' between them, and parts after '/'".to_owned()
+            };
+            let hint = Some(hint);
             return Err(refuse(text, format!("{bad:?} is not part of an image name"), hint));
         }
         if registry.len() + 1 + path.len() > MAX_NAME_TOTAL {

@@ -18,16 +18,25 @@ use std::path::{Path, PathBuf};
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// Folders below `/opt/ml` (contract: Developer Guide, "How Amazon SageMaker provides training
 /// information"; `output/intermediate` keeps the training toolkit from uploading by itself).
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 7] = [
     "input/config",
     "input/data",
     "model",
     "output/data",
     "output/intermediate",
     "checkpoints",
-    "code",
     "output",
 ];
+/// Those of them that are mounted. All else below `/opt/ml` is the image's: many bring their
+/// program in `/opt/ml/code`.
+const VOLUMES: [(&str, &str); 4] = [
+    ("input", "opt/ml/input"),
+    ("model", "opt/ml/model"),
+    ("output", "opt/ml/output"),
+    ("checkpoints", "opt/ml/checkpoints"),
+];
+/// Made where the image has none: the training toolkit puts the program there.
+const CODE: &str = "opt/ml/code";
 
 /// A root file system, ready but for what needs the network namespace.
 pub(crate) struct Rooted {
@@ -63,11 +72,12 @@ pub(super) async fn root(cx: &Context, facts: &mut Facts, image: &Image) -> Resu
     let root = assemble(&Plan {
         layers: &layers,
         scratch: &scratch,
-        opt_ml: &opt_ml,
+        volumes: &VOLUMES.map(|(from, at)| (opt_ml.join(from), at)),
         user_ns: &user_ns,
         host_name: cx.assignment.host.as_str(),
         shm_bytes: None,
     })?;
+    root.make_folder(CODE)?;
     let spec = spec(cx, image, &root, &user_ns)?;
     facts.command.clone_from(&spec.command);
     facts.environment_names = spec.environment.iter().map(|(k, _)| k.clone()).collect();
@@ -89,7 +99,7 @@ fn take_slot(folder: &Path) -> Result<(u32, File), Failure> {
     Err(internal(format!("all {SLOTS} ranges of user ids are in use")))
 }
 
-/// Makes `/opt/ml` with its configuration files, all the container's own.
+/// Makes the folders of `/opt/ml` with their configuration files, all the container's own.
 fn furnish(cx: &Context, opt_ml: &Path, owner: Option<u32>) -> std::io::Result<()> {
     let give = |path: &Path| std::os::unix::fs::lchown(path, owner, owner);
     for folder in FOLDERS {

@@ -1,0 +1,39 @@
+//! The kernel room against the kernel itself: as root, or as an ordinary user in a user namespace
+//! of its own. It has a `main` of its own because namespaces are changed before there are threads.
+
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+#[path = "kernel/mounts.rs"]
+mod mounts;
+#[path = "kernel/sealed.rs"]
+mod sealed;
+
+use belljar_linux::privilege;
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::process::ExitCode;
+
+type Outcome = Result<(), Failed>;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let entered = if arguments.list { Ok(None) } else { privilege::enter().map(Some) };
+    let trial = |name: &str, test: fn(privilege::Privilege) -> Outcome| {
+        let who = entered.as_ref().map_err(ToString::to_string).copied();
+        Trial::test(name, move || match who {
+            Ok(Some(privilege)) => test(privilege),
+            Ok(None) => Err("not entered".into()),
+            Err(e) => Err(format!("no namespaces to test in: {e}").into()),
+        })
+    };
+    let trials = vec![
+        trial("sealed::rules_decide_what_real_packets_meet", sealed::agreement),
+        trial("sealed::a_broken_model_is_caught", sealed::mutations),
+        trial("sealed::nft_lists_the_same_rules", sealed::nft_agrees),
+        trial("sealed::without_rules_there_is_still_no_way_out", sealed::flushed),
+        trial("sealed::every_attempt_is_heard_once", sealed::heard),
+        trial("mounts::links_of_an_image_lead_nowhere", mounts::links),
+        trial("mounts::a_root_is_assembled_from_layers", mounts::assembled),
+        trial("mounts::a_folder_that_is_a_file_is_refused", mounts::file_in_the_way),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}

@@ -1,0 +1,2 @@
+//! The contract.
+#![cfg(test)]
