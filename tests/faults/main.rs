@@ -9,4 +9,5 @@ mod memory;
 mod processes;
 mod run;
 mod stages;
+mod store;
 mod sweep;
