@@ -18,6 +18,7 @@ mod logs;
 mod orders;
 mod program;
 pub mod progress;
+mod remove;
 mod run;
 mod seal;
 mod stages;

@@ -43,12 +43,7 @@ async fn undo(stage: Stage, job: &JobDir, a: &Assignment) -> Option<Result<(), S
 }
 
 fn remove(folder: &Path) -> Result<(), String> {
-    match fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(format!("remove {}: {e}", folder.display()))
-        }
-        _ => Ok(()),
-    }
+    crate::remove::tree(folder).map_err(|e| format!("remove {}: {e}", folder.display()))
 }
 
 /// Sweeps one job, unless its warden lives.
