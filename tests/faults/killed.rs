@@ -17,9 +17,9 @@ fn running(live: &mut Live<'_>) -> (Process, Footprint) {
     (warden, before)
 }
 
-/// The container's first process and what lies between it and the warden.
-fn helper(warden: Process) -> Process {
-    warden.children().into_iter().find(|p| p.command().contains(" box")).unwrap()
+/// The helper below a warden, or the keeper below a helper.
+fn helper(above: Process) -> Process {
+    above.children().into_iter().find(|p| p.command().contains(" box")).unwrap()
 }
 
 fn container(warden: Process) -> Process {
@@ -140,7 +140,7 @@ fn a_sweep_leaves_running_jobs_alone() {
 fn the_warden_of_a_container_that_clings_to_life() {
     for who in As::all() {
         let scene = scene(who);
-        for victim in ["warden", "helper"] {
+        for victim in ["warden", "helper", "keeper"] {
             let training = training(&scene, &format!("clings-{victim}"), &["cling"]);
             let mut live = Live::start(&scene, &training, &[]);
             let (warden, before) = running(&mut live);
@@ -161,10 +161,11 @@ fn the_warden_of_a_container_that_clings_to_life() {
 fn a_tree_too_deep_to_be_walked_is_removed() {
     for who in As::all() {
         let scene: Scene = scene(who);
-        let training = training(&scene, "deep", &["deep", "/tmp", "5000"]);
+        let training = training(&scene, "deep", &["deep", "/tmp", "1500"]);
         let run = training.run(&scene);
         assert_eq!(run.report().outcome, Outcome::Completed, "{run:?}");
-        assert_eq!(run.report().warnings, Vec::<String>::new());
+        let could_not = run.report().warnings.iter().find(|w| w.contains("could not"));
+        assert_eq!(could_not, None);
         assert_clean(&scene, training.job(), &Footprint::default());
     }
 }

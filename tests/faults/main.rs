@@ -2,9 +2,12 @@
 //! and the next job runs.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod disk;
 mod killed;
 mod leftovers;
+mod memory;
 mod processes;
 mod run;
 mod stages;
+mod store;
 mod sweep;

@@ -17,16 +17,16 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["edges"] => check_edges(),
-        ["bench"] => measure(),
+        ["bench", names @ ..] => measure(names),
         _ => {
-            eprintln!("usage: cargo run -p xtask -- edges|bench");
+            eprintln!("usage: cargo run -p xtask -- edges | bench [job|unpack|staging|memory]...");
             ExitCode::from(2)
         }
     }
 }
 
-fn measure() -> ExitCode {
-    match bench::run() {
+fn measure(names: &[&str]) -> ExitCode {
+    match bench::run(names) {
         Ok(missing) if missing.is_empty() => ExitCode::SUCCESS,
         Ok(missing) => {
             eprintln!("error: not measured: {}", missing.join(", "));

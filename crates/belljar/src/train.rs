@@ -93,10 +93,6 @@ async fn run_one(
     look: Look,
 ) -> Result<Done, Trouble> {
     let interrupts = listen(deps.interrupts).map_err(|e| Trouble::runtime(&e))?;
-    // Before this job's folder is there, so that no sweep ever meets a job that is about to start.
-    if let Err(e) = warden.sweep_state(state.path()).await {
-        console.warn(&format!("what earlier jobs left behind could not be swept: {e}"));
-    }
     let folder = state.create_job(assignment)?;
     if look == Look::Lines {
         console.say(&begins(assignment.job.as_str(), &assignment.image));

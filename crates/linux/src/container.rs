@@ -1,13 +1,14 @@
 //! Starts the one process tree of a container, already sealed.
 //!
 //! A helper (this same program, [`HELPER`]) has one thread, as joining namespaces needs. It
-//! enters the container's network and user namespace, makes the others, forks the container's
-//! first process and waits for it. That process gives up everything, says `ready` and waits: its
-//! next instruction after the warden's word is the `execve` of the image's program. So the warden
-//! reads the finished seal back before any foreign code has run.
+//! enters the container's network and user namespace, makes the others, and forks a keeper, which
+//! forks the container's first process and waits for it. That process gives up everything, says
+//! `ready` and waits: its next instruction after the warden's word is the `execve` of the image's
+//! program. So the warden reads the finished seal back before any foreign code has run.
 //!
-//! Whoever dies, all below die: the helper with the warden's thread, the first process with the
-//! helper (`PR_SET_PDEATHSIG`), all others with the first process of their pid namespace.
+//! Whoever dies, all below die: the helper with the warden's thread, the keeper with the helper
+//! (`PR_SET_PDEATHSIG`), and all of the container with the keeper, which is the first process of a
+//! pid namespace around the container's own. Nothing of this is in the container's hands.
 
 use crate::cgroup::Cgroup;
 use crate::error::{During, Error, Result};

@@ -3,13 +3,13 @@
 use super::{MAX_MESSAGE, Order, Spec, Word};
 use crate::error::{During, Error, Result};
 use crate::mounts::{Detached, Restrict, open_in_root};
-use crate::process::die_with_parent;
+use crate::process::{ProcessHandle, die_with, die_with_parent};
 use crate::seccomp::Filters;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::process::{
-    Pid, Resource, Rlimit, WaitId, WaitIdOptions, chdir, getrlimit, pivot_root, setrlimit, setsid,
-    umask, waitid,
+    Pid, Resource, Rlimit, WaitId, WaitIdOptions, WaitIdStatus, chdir, getrlimit, pivot_root,
+    setrlimit, setsid, umask, waitid,
 };
 use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType, UnshareFlags};
 use std::ffi::CString;
@@ -65,44 +65,73 @@ fn hold(warden: &UnixStream) -> Result<()> {
     // Entering the user namespace changed this process's credentials, and the kernel forgot.
     die_with_parent(parent)?;
     let filters = Filters::compile()?;
-    // SAFETY: this process has one thread, so the child is a complete copy.
-    #[expect(unsafe_code, reason = "the first process of a pid namespace is forked")]
-    let pid = unsafe { libc::fork() };
-    match pid {
-        -1 => Err(Error {
-            operation: "fork the container's first process".into(),
-            source: std::io::Error::last_os_error(),
-        }),
-        0 => {
-            let failure = become_container(warden, &order.spec, &filters);
-            tell_failure(warden, failure);
-            std::process::exit(FAILED);
+    let helper = ProcessHandle::own()?;
+    match fork("fork the container's keeper")? {
+        None => exit_as(warden, keep(warden, &order.spec, &filters, &helper)),
+        Some(keeper) => {
+            // Output that only the container holds ends when the container does.
+            silence()?;
+            wait(keeper, WaitIdOptions::EXITED).map(drop)
         }
-        pid => attend(warden, pid),
     }
 }
 
+/// The first process of a pid namespace around the container's own. The container may ask the
+/// kernel to outlive its parent; but it cannot outlive this namespace, and does not see this
+/// process, which dies with the helper.
+fn keep(warden: &UnixStream, spec: &Spec, filters: &Filters, helper: &ProcessHandle) -> Result<()> {
+    die_with(helper)?;
+    // SAFETY: this process has one thread.
+    #[expect(unsafe_code, reason = "unshare is unsafe for processes with threads")]
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWPID) }
+        .during("make the container's pid namespace")?;
+    let keeper = ProcessHandle::own()?;
+    match fork("fork the container's first process")? {
+        None => exit_as(warden, seal_and_exec(warden, spec, filters, &keeper)),
+        Some(first) => attend(warden, first),
+    }
+}
+
+/// Forks; the child gets `None`.
+fn fork(operation: &str) -> Result<Option<Pid>> {
+    // SAFETY: this process has one thread, so the child is a complete copy.
+    #[expect(unsafe_code, reason = "the first process of a pid namespace is forked")]
+    let pid = unsafe { libc::fork() };
+    if pid < 0 {
+        return Err(std::io::Error::last_os_error()).during(operation);
+    }
+    Ok(Pid::from_raw(pid))
+}
+
+/// The end of a forked process, which must not go back to where its parent goes on.
+fn exit_as<T>(warden: &UnixStream, result: Result<T>) -> ! {
+    let code = if result.is_ok() { 0 } else { FAILED };
+    if let Err(e) = result {
+        tell_failure(warden, e);
+    }
+    std::process::exit(code)
+}
+
 /// Waits for the first process, tells how it ended, and reaps it on the warden's word.
-fn attend(mut warden: &UnixStream, pid: i32) -> Result<()> {
-    tell(warden, &Word::Forked { pid })?;
-    // Output that only the container holds ends when the container does.
+fn attend(mut warden: &UnixStream, child: Pid) -> Result<()> {
     silence()?;
-    let child = Pid::from_raw(pid).ok_or_else(|| Error::other("wait", "no process"))?;
-    let keep = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-    let status = loop {
-        match waitid(WaitId::Pid(child), keep) {
-            Ok(Some(status)) => break status,
-            Ok(None) | Err(rustix::io::Errno::INTR) => {}
-            Err(e) => return Err(e).during("wait for the container"),
-        }
-    };
+    let status = wait(child, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
     let signal = status.terminating_signal();
     let code = status.exit_status().or(signal.map(|s| 128 + s)).unwrap_or(FAILED);
     tell(warden, &Word::Exited { code, signal })?;
     // The warden's word, or its end: both mean that the record has been read.
     let _ = warden.read(&mut [0; 1]);
-    waitid(WaitId::Pid(child), WaitIdOptions::EXITED).during("reap the container")?;
-    Ok(())
+    wait(child, WaitIdOptions::EXITED).map(drop)
+}
+
+fn wait(child: Pid, options: WaitIdOptions) -> Result<WaitIdStatus> {
+    loop {
+        match waitid(WaitId::Pid(child), options) {
+            Ok(Some(status)) => return Ok(status),
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e).during("wait for the container"),
+        }
+    }
 }
 
 /// Lets go of the container's output pipes.
@@ -149,19 +178,14 @@ fn become_id(uid: u32, gid: u32) -> Result<()> {
 }
 
 /// The container's first process. Returns only if the program could not be executed.
-fn become_container(warden: &UnixStream, spec: &Spec, filters: &Filters) -> Error {
-    match seal_and_exec(warden, spec, filters) {
-        Ok(never) => match never {},
-        Err(e) => e,
-    }
-}
-
 fn seal_and_exec(
     mut warden: &UnixStream,
     spec: &Spec,
     filters: &Filters,
+    keeper: &ProcessHandle,
 ) -> Result<std::convert::Infallible> {
-    die_with_parent(0)?;
+    die_with(keeper)?;
+    tell(warden, &Word::Forked { pid: pid_on_host()? })?;
     rustix::system::sethostname(spec.host_name.as_bytes()).during("set the host name")?;
     enter_root(spec)?;
     let program = Program::new(spec)?;
@@ -171,12 +195,19 @@ fn seal_and_exec(
     setsid().during("start a session")?;
     keep_only_output()?;
     drop_privileges(spec)?;
-    die_with_parent(0)?;
+    die_with(keeper)?;
     filters.install()?;
     tell(warden, &Word::Ready)?;
     let mut word = [0; 1];
     warden.read_exact(&mut word).during("wait for the warden")?;
     program.exec()
+}
+
+/// This process's number as the warden counts: /proc is still the host's.
+fn pid_on_host() -> Result<i32> {
+    let link = std::fs::read_link("/proc/self").during("read /proc/self")?;
+    let number = link.to_str().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| Error::other("read /proc/self", "it names no process"))
 }
 
 /// Makes the assembled root the root, and mounts what belongs to the new namespaces.

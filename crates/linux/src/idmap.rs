@@ -2,14 +2,9 @@
 
 use crate::error::{During, Error, Result};
 use crate::privilege::Privilege;
-use rustix::thread::{UnshareFlags, unshare_unsafe};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::fs::{self, File};
-use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::process::{Command, Stdio};
-
-/// The word on a helper's command line that makes it [`holder_main`].
-pub const HOLDER: &str = "hold-user-namespace";
 
 /// A user namespace, and how its ids map.
 #[derive(Debug)]
@@ -20,39 +15,18 @@ pub struct UserNs {
 }
 
 impl UserNs {
-    /// Makes one whose ids `0..count` are `base..base+count` of the caller's. Runs this same
-    /// program with [`HOLDER`] for a moment, because only a process of a single thread can make a
-    /// user namespace.
+    /// Makes one whose ids `0..count` are `base..base+count` of the caller's. A child is born into
+    /// it and lives until the ids are mapped; then the descriptor keeps the namespace.
     ///
     /// # Errors
     /// If user namespaces are forbidden or used up.
     pub fn create(base: u32, count: u32) -> Result<Self> {
-        let mut holder = Command::new("/proc/self/exe")
-            .arg(HOLDER)
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .during("start the holder of a user namespace")?;
-        let made = Self::adopt(&mut holder, base, count);
-        // Its end of the pipe closed, it ends; the descriptor keeps the namespace.
-        drop(holder.stdin.take());
-        holder.wait().during("end the holder of a user namespace")?;
-        made
-    }
-
-    fn adopt(holder: &mut std::process::Child, base: u32, count: u32) -> Result<Self> {
-        let mut word = [0; 1];
-        let said = holder.stdout.as_mut().map(|out| out.read_exact(&mut word));
-        if !matches!(said, Some(Ok(()))) {
-            return Err(Error::other("make a user namespace", "the kernel refused"));
-        }
-        let pid = holder.id();
+        let holder = Holder::start()?;
         for file in ["uid_map", "gid_map"] {
-            fs::write(format!("/proc/{pid}/{file}"), format!("0 {base} {count}"))
+            fs::write(holder.proc(file), format!("0 {base} {count}"))
                 .during(format!("write the {file} of a user namespace"))?;
         }
-        let file = File::open(format!("/proc/{pid}/ns/user")).during("open a user namespace")?;
+        let file = File::open(holder.proc("ns/user")).during("open a user namespace")?;
         Ok(Self { fd: file.into(), base, count })
     }
 
@@ -90,16 +64,54 @@ pub fn for_container(privilege: Privilege, slot: u32) -> Result<UserNs> {
     UserNs::create(base, count)
 }
 
-/// The helper: makes a user namespace, says so, and waits for its input to end.
-///
-/// # Errors
-/// If the namespace cannot be made.
-pub fn holder_main() -> Result<()> {
-    // SAFETY: this process has one thread.
-    #[expect(unsafe_code, reason = "unshare is unsafe for processes with threads")]
-    unsafe { unshare_unsafe(UnshareFlags::NEWUSER) }.during("make a user namespace")?;
-    let mut out = std::io::stdout();
-    out.write_all(b".").and_then(|()| out.flush()).during("report the namespace")?;
-    std::io::stdin().read_to_end(&mut Vec::new()).during("wait for the warden")?;
-    Ok(())
+/// A child in a new user namespace that does nothing; it ends with this value, or with the thread
+/// that made it.
+struct Holder(Pid);
+
+impl Holder {
+    fn start() -> Result<Self> {
+        let parent = std::process::id().cast_signed();
+        let flags = libc::c_long::from(libc::CLONE_NEWUSER | libc::SIGCHLD);
+        // SAFETY: without CLONE_VM the child has a copy of everything and shares no memory. Other
+        // threads may hold locks in that copy, so the child only makes system calls. The zeros
+        // (stack, where to write ids, thread pointer) mean "as in the parent" and "not asked
+        // for", whatever order an architecture has them in.
+        #[expect(unsafe_code, reason = "there is no safe clone(2)")]
+        let pid =
+            unsafe { libc::syscall(libc::SYS_clone, flags, 0_usize, 0_usize, 0_usize, 0_usize) };
+        if pid == 0 {
+            wait_to_be_killed(parent);
+        }
+        let made = i32::try_from(pid).ok().and_then(Pid::from_raw).filter(|_| pid > 0);
+        made.map(Self).ok_or_else(|| Error {
+            operation: "make a user namespace".into(),
+            source: std::io::Error::last_os_error(),
+        })
+    }
+
+    fn proc(&self, file: &str) -> String {
+        format!("/proc/{}/{file}", self.0.as_raw_nonzero())
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        // It is a child that nobody else waits for: it can be killed, and then there is an end
+        // to wait for.
+        let _ = kill_process(self.0, Signal::KILL);
+        let _ = waitpid(Some(self.0), WaitOptions::empty());
+    }
+}
+
+/// The life of a [`Holder`].
+fn wait_to_be_killed(parent: i32) -> ! {
+    // SAFETY: system calls without pointers, in a process of one thread.
+    #[expect(unsafe_code, reason = "after clone(2) only bare system calls are sound")]
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+        while libc::getppid() == parent {
+            libc::pause();
+        }
+        libc::_exit(0)
+    }
 }

@@ -42,13 +42,21 @@ pub struct NetReading {
     pub recorded: u64,
 }
 
+/// A sealed network namespace. Its sockets are kept, because each is opened by a thread that has
+/// to enter the namespace.
+pub struct SealedNet {
+    route: Connection<Route>,
+    nft: Connection<Nftables>,
+}
+
 /// Brings `lo` up, points the default routes into it and loads the rules.
 ///
 /// # Errors
 /// If the kernel refuses a step, or the rules that it lists are not those that were loaded.
-pub async fn seal(ns: &NetNs, rules: &Ruleset) -> Result<()> {
+pub async fn seal(ns: &NetNs, rules: &Ruleset) -> Result<SealedNet> {
+    let nft = Connection::<Nftables>::new_in(ns.as_fd()).during("open an nftables socket")?;
     // The rules come first: at no moment is there a route and no rule.
-    load(ns, rules).await?;
+    load(&nft, rules).await?;
     let route = Connection::<Route>::new_in(ns.as_fd()).during("open a route socket")?;
     route.set_link_up("lo").await.during("bring lo up")?;
     let v4 = Ipv4Address::new("lo", ADDRESS_V4, 32);
@@ -63,7 +71,7 @@ pub async fn seal(ns: &NetNs, rules: &Ruleset) -> Result<()> {
         let v6 = Ipv6Route::default_route().dev("lo").prefsrc(ADDRESS_V6);
         route.add_route(v6).await.during("point the IPv6 default route into lo")?;
     }
-    Ok(())
+    Ok(SealedNet { route, nft })
 }
 
 /// Waits until the kernel takes packets for the new IPv6 address as its own, which it does a
@@ -88,8 +96,7 @@ fn has_ipv6(ns: &NetNs) -> Result<bool> {
     ns.run(|| Ok(Path::new("/proc/thread-self/net/if_inet6").exists()))
 }
 
-async fn load(ns: &NetNs, rules: &Ruleset) -> Result<()> {
-    let nft = Connection::<Nftables>::new_in(ns.as_fd()).during("open an nftables socket")?;
+async fn load(nft: &Connection<Nftables>, rules: &Ruleset) -> Result<()> {
     let base = BaseChain::filter(FilterHook::Output, Priority::Filter).policy(Policy::Drop);
     let chain = Chain::new(TABLE, CHAIN).during("name the chain")?.base(base);
     let mut batch = nft
@@ -103,8 +110,8 @@ async fn load(ns: &NetNs, rules: &Ruleset) -> Result<()> {
         meant.push(rule.nft_syntax_stateless().unwrap_or_default());
         batch = batch.add_rule(rule);
     }
-    batch.commit(&nft).await.during("load the nftables rules")?;
-    let listed = list_rules(&nft).await?;
+    batch.commit(nft).await.during("load the nftables rules")?;
+    let listed = list_rules(nft).await?;
     if listed != meant || listed.iter().any(String::is_empty) {
         let text = format!("loaded {meant:?}, the kernel lists {listed:?}");
         return Err(Error::other("verify the nftables rules", text));
@@ -143,12 +150,23 @@ async fn list_rules(nft: &Connection<Nftables>) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Reads the namespace back.
-///
-/// # Errors
-/// If the kernel does not answer.
-pub async fn read(ns: &NetNs) -> Result<NetReading> {
-    let route = Connection::<Route>::new_in(ns.as_fd()).during("open a route socket")?;
+impl std::fmt::Debug for SealedNet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SealedNet").finish_non_exhaustive()
+    }
+}
+
+impl SealedNet {
+    /// Reads the namespace back.
+    ///
+    /// # Errors
+    /// If the kernel does not answer.
+    pub async fn read(&self) -> Result<NetReading> {
+        read(&self.route, &self.nft).await
+    }
+}
+
+async fn read(route: &Connection<Route>, nft: &Connection<Nftables>) -> Result<NetReading> {
     let links = route.get_links().await.during("list the interfaces")?;
     let name_of = |index: u32| {
         let link = links.iter().find(|l| l.ifindex() == index);
@@ -170,9 +188,8 @@ pub async fn read(ns: &NetNs) -> Result<NetReading> {
         }
     }
     routes.sort_unstable();
-    let nft = Connection::<Nftables>::new_in(ns.as_fd()).during("open an nftables socket")?;
-    let rules = list_rules(&nft).await?;
-    let recorded = recorded(&nft).await?;
+    let rules = list_rules(nft).await?;
+    let recorded = recorded(nft).await?;
     Ok(NetReading { interfaces, addresses, routes, rules, recorded })
 }
 

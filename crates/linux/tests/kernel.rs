@@ -8,16 +8,13 @@ mod mounts;
 #[path = "kernel/sealed.rs"]
 mod sealed;
 
-use belljar_linux::{idmap, privilege};
+use belljar_linux::privilege;
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
 
 type Outcome = Result<(), Failed>;
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some(idmap::HOLDER) {
-        return if idmap::holder_main().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-    }
     let arguments = Arguments::from_args();
     let entered = if arguments.list { Ok(None) } else { privilege::enter().map(Some) };
     let trial = |name: &str, test: fn(privilege::Privilege) -> Outcome| {

@@ -4,9 +4,9 @@ use crate::dns;
 use crate::journal::now;
 use belljar_domain::attempt::Attempts;
 use belljar_domain::{Attempt, Event, Protocol};
+use belljar_linux::Result;
 use belljar_linux::netns::NetNs;
 use belljar_linux::nflog::{Listener, Refused};
-use belljar_linux::{Result, seal_net};
 use belljar_vpc::rules::{ICMP, ICMPV6, TCP, UDP};
 use belljar_vpc::sealed::{GROUP, SNAP_LENGTH};
 use std::sync::{Arc, Mutex};
@@ -86,9 +86,9 @@ fn with<T>(tally: &Mutex<Tally>, work: impl FnOnce(&mut Tally) -> T) -> Option<T
 }
 
 impl Watch {
-    /// Everything that was tried. The kernel's counter has the last word on how much.
-    pub(crate) async fn finish(self, ns: &NetNs) -> Result<Attempts> {
-        let recorded = seal_net::read(ns).await?.recorded;
+    /// Everything that was tried. The kernel's counter, read after the container's end, has the last
+    /// word on how much.
+    pub(crate) async fn finish(self, recorded: u64) -> Attempts {
         let settled = async {
             while with(&self.tally, |t| t.packets).is_some_and(|seen| seen < recorded) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -109,7 +109,7 @@ impl Watch {
         };
         let attempts = with(&self.tally, take).unwrap_or_default();
         let _ = tokio::time::timeout(SETTLE, self.telling).await;
-        Ok(attempts)
+        attempts
     }
 }
 

@@ -105,7 +105,7 @@ async fn network() -> Vec<Check> {
     };
     let mut all = vec![check("network namespace", Ok("can be made".to_owned()), "")];
     let loaded = seal_net::seal(&ns, &sealed::output_rules()).await.map_err(|e| chain(&e));
-    let loaded = loaded.map(|()| "rules load in one transaction and list back".to_owned());
+    let loaded = loaded.map(|_| "rules load in one transaction and list back".to_owned());
     all.push(check(
         "nftables",
         loaded,

@@ -47,11 +47,16 @@ impl Journal {
         let (nobody_reads, deaf) = watch::channel(false);
         let thread = std::thread::Builder::new().name("events".into()).spawn(move || {
             let mut out = std::io::stdout().lock();
+            let mut is_read = true;
             while let Some(event) = queue.blocking_recv() {
-                if write(&mut out, &event).is_err() {
+                // What nobody reads is still taken, so that the warden can finish its work.
+                if is_read && write(&mut out, &event).is_err() {
+                    is_read = false;
                     let _ = nobody_reads.send(true);
-                    // What nobody reads is still taken, so that the warden can finish its work.
-                    while queue.blocking_recv().is_some() {}
+                }
+                // A task that a failed stage left behind may hold a sender for ever.
+                if matches!(event, Event::Report(_)) {
+                    return;
                 }
             }
         })?;
@@ -99,7 +104,8 @@ impl Journal {
 }
 
 impl Writer {
-    /// Waits until everything is told; the journal and its senders must be gone.
+    /// Waits until everything is told, up to the report; without one the journal and its senders
+    /// must be gone.
     pub(crate) fn finish(self) {
         let _ = self.thread.join();
     }

@@ -3,7 +3,7 @@
 use crate::failure::chain;
 use crate::job::JobDir;
 use crate::{doctor, run, sweep};
-use belljar_linux::{container, idmap, privilege, reading};
+use belljar_linux::{container, privilege, reading};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,7 +29,6 @@ pub fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().filter_map(|a| a.to_str()).collect();
     match words.as_slice() {
         [container::HELPER] => exit_code(container::helper_main()),
-        [idmap::HOLDER] => answer(idmap::holder_main().map_err(|e| chain(&e))),
         ["run", "--job", _] => answer(run_job(arguments[2].clone().into())),
         ["sweep", "--job", _] => answer(sweep_one(arguments[2].clone().into())),
         ["sweep", "--state", _] => answer(sweep_state(arguments[2].clone().into())),

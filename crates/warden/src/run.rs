@@ -74,6 +74,10 @@ pub(crate) async fn run(
                 orders,
                 transitions,
             };
+            // This job's folder is locked: the sweep leaves it alone.
+            if let Err(e) = sweep::state(cx.job.state()).await {
+                facts.warnings.push(format!("what earlier jobs left could not be swept: {e}"));
+            }
             let outcome = outcome_of(stages::all(&cx, &mut facts).await);
             let outcome = stages::evidence(&cx, &mut facts, outcome).await;
             tidy(&cx, &mut facts).await;

@@ -1,17 +1,18 @@
 //! The seal, read back.
 
 use belljar_domain::SealReading;
-use belljar_linux::netns::NetNs;
+use belljar_linux::reading;
 use belljar_linux::reading::{Namespaces, ProcessReading};
-use belljar_linux::{reading, seal_net};
+use belljar_linux::seal_net::SealedNet;
 
-/// What the kernel says of the container's first process and of its network.
+/// What the kernel says of the container's first process and of its network, and how many packets
+/// it has recorded.
 pub(crate) async fn read(
     pid: i32,
-    ns: &NetNs,
+    net: &SealedNet,
     host: &Namespaces,
 ) -> belljar_linux::Result<(SealReading, u64)> {
-    let net = seal_net::read(ns).await?;
+    let net = net.read().await?;
     let process: ProcessReading = reading::read(pid)?;
     let shared =
         |(kind, inode): (&String, &u64)| (host.get(kind) == Some(inode)).then(|| kind.clone());

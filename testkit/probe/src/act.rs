@@ -86,6 +86,29 @@ pub(crate) fn hog_memory(bytes: usize) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Asks the kernel not to end this process with its parent, and waits for TERM, which it ignores.
+pub(crate) fn cling() -> io::Result<ExitCode> {
+    use crate::sys::Arg::N;
+    let signal = N(i64::from(libc::PR_SET_PDEATHSIG));
+    crate::sys::call(libc::SYS_prctl, &mut [signal, N(0), N(0), N(0), N(0)])
+        .map_err(io::Error::from_raw_os_error)?;
+    catch_term(true);
+    println!("waiting for TERM");
+    Ok(wait(Duration::MAX, ExitCode::SUCCESS))
+}
+
+/// Makes folders, each in the one before: deeper than any path can name.
+pub(crate) fn deep(dir: &str, levels: u32) -> io::Result<ExitCode> {
+    std::env::set_current_dir(dir)?;
+    for _ in 0..levels {
+        fs::create_dir("deeper")?;
+        std::env::set_current_dir("deeper")?;
+    }
+    fs::write("bottom", "reached\n")?;
+    println!("levels={levels}");
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Starts that many sleeping processes, prints how many there were, and ends them all.
 pub(crate) fn fork_bomb(wanted: u32) -> ExitCode {
     let mut children = Vec::new();

@@ -59,6 +59,8 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
         "trap-term" => return Ok(act::trap_term(number(text(0)?)?)),
         "nested" => return act::nested(rest),
         "hold" => return act::hold(text(0)?),
+        "cling" => return act::cling(),
+        "deep" => return act::deep(text(0)?, number(text(1)?)?),
         "exit" => return Ok(ExitCode::from(number::<u8>(text(0)?)?)),
         "hog-memory" => return Ok(act::hog_memory(number(text(0)?)?)),
         "fork-bomb" => return Ok(act::fork_bomb(number(text(0)?)?)),

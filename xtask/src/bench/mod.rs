@@ -24,20 +24,24 @@ pub(crate) struct Bench {
     root: bool,
 }
 
-/// Runs every measurement; answers what could not be measured.
-pub(crate) fn run() -> Result<Vec<String>, String> {
+/// Runs the measurements of these names, or every one; answers what could not be measured.
+pub(crate) fn run(names: &[&str]) -> Result<Vec<String>, String> {
     let bench = Bench::open(Path::new("target"))?;
     println!("{}\n", tools::host_facts());
     println!("{}", table::HEAD);
     type Measurement = fn(&Bench) -> Measured;
     let all: [(&str, Measurement); 4] = [
-        ("job overhead", job::measure),
-        ("unpacking an image", unpack::measure),
+        ("job", job::measure),
+        ("unpack", unpack::measure),
         ("staging", staging::measure),
-        ("memory of the warden", memory::measure),
+        ("memory", memory::measure),
     ];
+    if let Some(unknown) = names.iter().find(|n| !all.iter().any(|(name, _)| name == *n)) {
+        return Err(format!("there is no measurement '{unknown}'"));
+    }
     let mut missing = Vec::new();
-    for (name, measure) in all {
+    let wanted = |name: &str| names.is_empty() || names.contains(&name);
+    for (name, measure) in all.into_iter().filter(|(name, _)| wanted(name)) {
         match measure(&bench) {
             Ok(rows) => rows.iter().for_each(|row| println!("{row}")),
             Err(why) => {
@@ -77,9 +81,11 @@ impl Bench {
         Ok(bench)
     }
 
-    /// An image's root with the probe as its only file.
+    /// An image's root with the folders that every image has, and the probe as its only file.
     fn probe_root(&self, at: &Path) -> Result<(), String> {
-        tools::make_folder(at)?;
+        for folder in ["dev", "etc", "opt/ml", "proc", "sys", "tmp"] {
+            tools::make_folder(&at.join(folder))?;
+        }
         std::fs::copy(&self.probe, at.join("probe"))
             .map(drop)
             .map_err(|e| format!("copy the probe: {e}"))

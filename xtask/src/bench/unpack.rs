@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-const RUNS: usize = 7;
+const RUNS: usize = 5;
 const LAYERS: u64 = 4;
 const FILES: u64 = 1500;
 const FOLDERS: u64 = 100;

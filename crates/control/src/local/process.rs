@@ -52,23 +52,11 @@ impl Warden {
     /// # Errors
     /// If the sweep cannot be started, fails, or hangs.
     pub async fn sweep_job(&self, job: &Path) -> Result<(), LocalError> {
-        self.sweep("--job", job).await
-    }
-
-    /// Removes what all dead wardens below a state folder left behind.
-    ///
-    /// # Errors
-    /// If the sweep cannot be started, fails, or hangs.
-    pub async fn sweep_state(&self, state: &Path) -> Result<(), LocalError> {
-        self.sweep("--state", state).await
-    }
-
-    async fn sweep(&self, option: &str, path: &Path) -> Result<(), LocalError> {
         let mut child = self
             .command()
             .arg("sweep")
-            .arg(option)
-            .arg(path)
+            .arg("--job")
+            .arg(job)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

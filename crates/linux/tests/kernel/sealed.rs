@@ -4,29 +4,36 @@ use crate::Outcome;
 use belljar_linux::netns::NetNs;
 use belljar_linux::nflog::Listener;
 use belljar_linux::privilege::Privilege;
-use belljar_linux::seal_net::{self, NetReading};
+use belljar_linux::seal_net::{self, NetReading, SealedNet};
 use belljar_vpc::rules::{Packet, Ruleset, TCP, UDP, Verdict};
 use belljar_vpc::sealed::{GROUP, SNAP_LENGTH, output_rules};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
 
 /// Flows that are tried against the kernel.
 const FLOWS: u32 = 600;
 
-fn block_on<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+/// A sealed network, and the event loop that its sockets belong to.
+struct Bench {
+    ns: NetNs,
+    net: SealedNet,
+    runtime: Runtime,
 }
 
-fn sealed() -> NetNs {
-    let ns = NetNs::create().unwrap();
-    block_on(seal_net::seal(&ns, &output_rules())).unwrap();
-    ns
-}
+impl Bench {
+    fn new() -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let ns = NetNs::create().unwrap();
+        let net = runtime.block_on(seal_net::seal(&ns, &output_rules())).unwrap();
+        Self { ns, net, runtime }
+    }
 
-fn read(ns: &NetNs) -> NetReading {
-    block_on(seal_net::read(ns)).unwrap()
+    fn read(&self) -> NetReading {
+        self.runtime.block_on(self.net.read()).unwrap()
+    }
 }
 
 /// What became of one real packet. A closed port of the container itself answers with a reset as
@@ -97,12 +104,12 @@ fn flows() -> Vec<Packet> {
 }
 
 /// The first packet on which the kernel and `model` disagree.
-fn disagreement(ns: &NetNs, model: &Ruleset) -> Option<String> {
-    let mut recorded = read(ns).recorded;
+fn disagreement(bench: &Bench, model: &Ruleset) -> Option<String> {
+    let mut recorded = bench.read().recorded;
     for packet in flows() {
         let meant = model.interpret(&packet);
-        let result = send(ns, packet);
-        let now = read(ns).recorded;
+        let result = send(&bench.ns, packet);
+        let now = bench.read().recorded;
         let was_recorded = now > recorded;
         recorded = now;
         let refused = result.is_err();
@@ -118,7 +125,7 @@ fn disagreement(ns: &NetNs, model: &Ruleset) -> Option<String> {
 }
 
 pub(crate) fn agreement(_: Privilege) -> Outcome {
-    match disagreement(&sealed(), &output_rules()) {
+    match disagreement(&Bench::new(), &output_rules()) {
         None => Ok(()),
         Some(text) => Err(text.into()),
     }
@@ -127,14 +134,14 @@ pub(crate) fn agreement(_: Privilege) -> Outcome {
 /// A model with any one rule missing must be told from the kernel's rules, or the agreement
 /// proves nothing.
 pub(crate) fn mutations(_: Privilege) -> Outcome {
-    let ns = sealed();
+    let bench = Bench::new();
     let whole = output_rules();
     // The last two rules give a refusal its form; without them the policy drops, and for the
     // container a dropped packet is refused too.
     for missing in 0..whole.rules.len() - 2 {
         let mut broken = whole.clone();
         let rule = broken.rules.remove(missing);
-        if disagreement(&ns, &broken).is_none() {
+        if disagreement(&bench, &broken).is_none() {
             return Err(format!("nobody noticed that '{rule}' was missing").into());
         }
     }
@@ -143,9 +150,9 @@ pub(crate) fn mutations(_: Privilege) -> Outcome {
 
 /// An independent reader: nftables' own program.
 pub(crate) fn nft_agrees(_: Privilege) -> Outcome {
-    let ns = sealed();
+    let bench = Bench::new();
     let mut listed = Err(io::Error::other("not run"));
-    ns.run(|| {
+    bench.ns.run(|| {
         listed = Command::new("nft").args(["--stateless", "list", "ruleset"]).output();
         Ok(())
     })?;
@@ -153,7 +160,7 @@ pub(crate) fn nft_agrees(_: Privilege) -> Outcome {
     let text = String::from_utf8(listed.stdout)?;
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     assert!(lines.iter().any(|l| l.contains("hook output") && l.contains("policy drop")), "{text}");
-    for rule in read(&ns).rules {
+    for rule in bench.read().rules {
         assert!(lines.contains(&rule.as_str()), "nft does not list '{rule}':\n{text}");
     }
     Ok(())
@@ -161,8 +168,8 @@ pub(crate) fn nft_agrees(_: Privilege) -> Outcome {
 
 /// The missing interface is the wall, the rules only the witness.
 pub(crate) fn flushed(_: Privilege) -> Outcome {
-    let ns = sealed();
-    ns.run(|| {
+    let bench = Bench::new();
+    bench.ns.run(|| {
         let done = Command::new("nft").args(["flush", "ruleset"]).status();
         assert!(done.is_ok_and(|s| s.success()), "nft is needed: apt-get install nftables");
         Ok(())
@@ -170,13 +177,13 @@ pub(crate) fn flushed(_: Privilege) -> Outcome {
     let outside: IpAddr = "198.51.100.1".parse()?;
     let to = SocketAddr::new(outside, 443);
     let mut reached = true;
-    ns.run(|| {
+    bench.ns.run(|| {
         // Nothing answers, and nothing leaves: the packet goes into `lo` and is not for it.
         reached = TcpStream::connect_timeout(&to, Duration::from_millis(300)).is_ok();
         Ok(())
     })?;
     assert!(!reached);
-    assert_eq!(read_interfaces(&ns), ["lo"]);
+    assert_eq!(read_interfaces(&bench.ns), ["lo"]);
     Ok(())
 }
 
@@ -193,13 +200,13 @@ fn read_interfaces(ns: &NetNs) -> Vec<String> {
 }
 
 pub(crate) fn heard(_: Privilege) -> Outcome {
-    let ns = sealed();
+    let bench = Bench::new();
     let outside: Vec<Packet> =
         flows().into_iter().filter(|p| output_rules().interpret(p).recorded).collect();
-    block_on(async {
-        let mut listener = Listener::bind(&ns, GROUP, SNAP_LENGTH).await?;
+    bench.runtime.block_on(async {
+        let mut listener = Listener::bind(&bench.ns, GROUP, SNAP_LENGTH).await?;
         for packet in &outside {
-            let _ = send(&ns, *packet);
+            let _ = send(&bench.ns, *packet);
             let heard = tokio::time::timeout(Duration::from_secs(5), listener.next()).await?;
             let heard = heard.ok_or("a record that could not be read")?;
             assert_eq!((heard.destination, heard.protocol), (packet.destination, packet.protocol));
@@ -208,6 +215,6 @@ pub(crate) fn heard(_: Privilege) -> Outcome {
         }
         Ok::<_, libtest_mimic::Failed>(())
     })?;
-    assert_eq!(read(&ns).recorded, outside.len() as u64);
+    assert_eq!(bench.read().recorded, outside.len() as u64);
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::root::Rooted;
 use super::{Facts, Network, internal};
 use crate::failure::Failure;
 use crate::journal::now;
-use crate::logs::{self, Logs};
+use crate::logs;
 use crate::run::{Context, Ending};
 use crate::{seal, staging};
 use belljar_domain::failure::{self, Blame};
@@ -31,7 +31,7 @@ pub(super) async fn run(
     cx.journal.point(Stage::Container, "during");
     let sealed = container::seal(rooted.spec.clone(), &network.ns, &rooted.user_ns, &cgroup);
     let sealed = sealed.await.map_err(start_failure)?;
-    let (reading, _) = seal::read(sealed.pid(), &network.ns, &cx.host).await?;
+    let (reading, _) = seal::read(sealed.pid(), &network.sealed, &cx.host).await?;
     let breaches = reading.breaches();
     if !breaches.is_empty() {
         // Dropped, it dies: it has not run an instruction of its own.
@@ -51,15 +51,21 @@ pub(super) async fn run(
             let exit = Exit { code: ended.code, signal: ended.signal, out_of_memory };
             facts.exit = Some(exit);
             let exited = running.exited(ended);
-            let (reading, _) = seal::read(exited.pid(), &network.ns, &cx.host).await?;
+            let (reading, packets) = seal::read(exited.pid(), &network.sealed, &cx.host).await?;
             facts.seal_at_end = Some(reading);
             exited.reap().await?;
-            Ok((exit, told))
+            Ok((exit, told, packets))
         }
         Err(e) => Err(e),
     };
-    finish(facts, logs, network).await?;
-    let (exit, told) = outcome.map_err(start_failure)?;
+    let recorded = match &outcome {
+        Ok((_, _, packets)) => *packets,
+        Err(_) => network.sealed.read().await?.recorded,
+    };
+    // What the container left in the pipes and in the kernel's queues.
+    facts.metrics = logs.finish().await;
+    facts.attempts = network.watch.finish(recorded).await;
+    let (exit, told, _) = outcome.map_err(start_failure)?;
     let broken = broken_since_start(facts);
     if !broken.is_empty() {
         let text = format!("the seal did not hold to the end: {}", broken.join("; "));
@@ -75,13 +81,6 @@ fn broken_since_start(facts: &Facts) -> Vec<String> {
     let mut broken = end.breaches_after_exit();
     broken.extend(end.changes_since(start));
     broken
-}
-
-/// What the container left in the pipes and in the kernel's queues.
-async fn finish(facts: &mut Facts, logs: Logs, network: Network) -> Result<(), Ending> {
-    facts.metrics = logs.finish().await;
-    facts.attempts = network.watch.finish(&network.ns).await?;
-    Ok(())
 }
 
 fn judge(cx: &Context, exit: Exit, told: Option<Told>) -> Result<Outcome, Ending> {

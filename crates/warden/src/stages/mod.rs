@@ -16,8 +16,8 @@ use belljar_domain::{
     Artifact, Exit, Outcome, SealReading, SecondaryStatus, Stage, StagedChannel, Timestamp,
 };
 use belljar_linux::netns::NetNs;
-use belljar_linux::seal_net;
-use belljar_vpc::sealed;
+use belljar_linux::seal_net::{self, SealedNet};
+use belljar_vpc::sealed::output_rules;
 pub(crate) use evidence::evidence;
 use root::Rooted;
 
@@ -51,6 +51,7 @@ pub(crate) struct ImageFacts {
 /// A sealed network with its witness.
 pub(crate) struct Network {
     ns: NetNs,
+    sealed: SealedNet,
     watch: Watch,
 }
 
@@ -98,10 +99,10 @@ async fn stage_in(cx: &Context, facts: &mut Facts, rooted: &Rooted) -> Result<()
 async fn network(cx: &Context) -> Result<Network, Ending> {
     let ns = NetNs::create()?;
     cx.journal.point(Stage::Network, "during");
-    seal_net::seal(&ns, &sealed::output_rules()).await?;
+    let sealed = seal_net::seal(&ns, &output_rules()).await?;
     let host = cx.assignment.host.as_str();
     let watch = attempts::watch(&ns, host, cx.journal.sender()).await?;
-    Ok(Network { ns, watch })
+    Ok(Network { ns, sealed, watch })
 }
 
 async fn stage_out(cx: &Context, facts: &mut Facts) -> Result<(), Ending> {

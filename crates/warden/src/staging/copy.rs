@@ -6,15 +6,11 @@ use super::limits;
 use super::local::{FILE, open_below};
 use super::meter::Meter;
 use belljar_domain::StagedFile;
-use rustix::fs::{
-    FileType, Gid, Mode, OFlags, Uid, copy_file_range, fchmod, fchown, fstat, openat,
-};
-use rustix::io::Errno;
+use rustix::fs::{FileType, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, ioctl_ficlone, openat};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -142,71 +138,38 @@ fn copy_one(
 }
 
 /// Copies at most one byte more than `expected`, so that a file that grows is seen and one that
-/// never ends is left. The digest is of what was written, read back from the page cache: what the
-/// container is given, whatever happened to the source meanwhile.
+/// never ends is left. The digest is of what the container is given, whatever happens to the
+/// source meanwhile: of the bytes that were written, or of those that the copy shares.
 fn pump(
     input: &File,
-    output: &File,
+    mut output: &File,
     expected: u64,
     buffer: &mut [u8],
     meter: &Meter,
-    paths: (&Path, &Path),
+    (from, to): (&Path, &Path),
 ) -> Result<(u64, String), InputError> {
+    // Some file systems (Btrfs, XFS) let the copy share the blocks. Elsewhere one pass of reading,
+    // writing and hashing is cheaper than to have the kernel copy and to read that back.
+    let shared = ioctl_ficlone(output, input).is_ok();
+    let mut source = if shared { output } else { input };
     let mut digest = Sha256::new();
     let mut copied = 0;
-    let mut in_kernel = true;
     loop {
         let room = expected.saturating_add(1) - copied;
-        let length = usize::try_from(room).unwrap_or(usize::MAX).min(limits::COPY_CHUNK);
-        let moved = if in_kernel {
-            match copy_file_range(input, None, output, None, length) {
-                // Some file systems (overlayfs, FUSE, /proc) say 0 for what they cannot copy so.
-                Ok(0) | Err(Errno::XDEV | Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                    in_kernel = false;
-                    continue;
-                }
-                Err(Errno::INTR) => continue,
-                moved => moved.map_err(|e| FileError::new("copy", paths.0, e))?,
-            }
-        } else {
-            by_hand(input, output, length, buffer, paths)?
+        let length = usize::try_from(room).unwrap_or(usize::MAX).min(buffer.len());
+        let read = match source.read(&mut buffer[..length]) {
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            read => read.map_err(|e| FileError::new("read", from, e))?,
         };
-        if moved == 0 || meter.cancelled() {
+        if read == 0 || meter.cancelled() {
             return Ok((copied, hex(digest)));
         }
-        let end = copied + moved as u64;
-        while copied < end {
-            let length = usize::try_from(end - copied).unwrap_or(usize::MAX).min(buffer.len());
-            let part = &mut buffer[..length];
-            output
-                .read_exact_at(part, copied)
-                .map_err(|e| FileError::new("read back", paths.1, e))?;
-            digest.update(part);
-            copied += length as u64;
+        let part = &buffer[..read];
+        if !shared {
+            output.write_all(part).map_err(|e| FileError::new("write", to, e))?;
         }
-        meter.add(moved);
-    }
-}
-
-/// One read and its write; 0 at the end.
-fn by_hand(
-    mut input: &File,
-    mut output: &File,
-    length: usize,
-    buffer: &mut [u8],
-    paths: (&Path, &Path),
-) -> Result<usize, InputError> {
-    let length = length.min(buffer.len());
-    loop {
-        match input.read(&mut buffer[..length]) {
-            Ok(read) => {
-                output
-                    .write_all(&buffer[..read])
-                    .map_err(|e| FileError::new("write", paths.1, e))?;
-                return Ok(read);
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(FileError::new("read", paths.0, e).into()),
-        }
+        digest.update(part);
+        copied += read as u64;
+        meter.add(read);
     }
 }

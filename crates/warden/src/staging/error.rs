@@ -36,9 +36,7 @@ impl FileError {
             io::ErrorKind::PermissionDenied => {
                 "Give the user who runs Belljar access to it, or run Belljar as its owner."
             }
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                "Free some space there, or choose another place with --output or --state."
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FULL,
             io::ErrorKind::ReadOnlyFilesystem => "Choose a place that can be written to.",
             _ => return None,
         };
@@ -46,8 +44,14 @@ impl FileError {
     }
 
     fn full(&self) -> bool {
-        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        is_full(&self.source)
     }
+}
+
+const FULL: &str = "Free some space there, or choose another place with --output or --state.";
+
+fn is_full(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Why a channel could not be staged in. Texts stand behind `ClientError: ` in a `FailureReason`.
@@ -222,11 +226,21 @@ pub enum StageOutError {
     Broken,
 }
 
+impl StageOutError {
+    fn full(&self) -> bool {
+        match self {
+            Self::File(e) => e.full(),
+            Self::Archive { source, .. } => is_full(source),
+            _ => false,
+        }
+    }
+}
+
 impl Explain for StageOutError {
     fn blame(&self) -> Blame {
         match self {
             Self::Broken | Self::Journal { .. } => Blame::Internal,
-            Self::File(e) if e.full() => Blame::Capacity,
+            _ if self.full() => Blame::Capacity,
             Self::Limit { .. } => Blame::Algorithm,
             _ => Blame::Client,
         }
@@ -241,6 +255,7 @@ impl Explain for StageOutError {
                 "Job names are unique: choose another --job-name or another --output."
             }
             Self::Limit { .. } => "Write fewer and smaller files, or pack them in the container.",
+            Self::Archive { .. } if self.full() => FULL,
             Self::Changed(_) | Self::Archive { .. } | Self::Journal { .. } | Self::Broken => {
                 return None;
             }
@@ -249,6 +264,6 @@ impl Explain for StageOutError {
     }
 
     fn machine(&self) -> bool {
-        matches!(self, Self::File(e) if e.full())
+        self.full()
     }
 }

@@ -17,11 +17,8 @@ pub const MAX_FAILURE_BYTES: u64 = 4 * belljar_domain::limits::MAX_FAILURE_REASO
 /// Files copied at a time from a local folder.
 pub const COPY_WORKERS: usize = 2;
 /// Bytes of each worker's buffer: large enough to amortise the calls, small enough for the
-/// second-level cache, where the digest finds the bytes again.
+/// second-level cache, where the digest and the copy find the bytes that were read.
 pub const COPY_BUFFER: usize = 256 << 10;
-/// Bytes that the kernel copies in one call, before they are digested: few enough to still be in
-/// the cache then.
-pub const COPY_CHUNK: usize = 1 << 20;
 /// Objects downloaded at a time from S3.
 pub const S3_DOWNLOADS: usize = 8;
 /// Chunks of one download or upload that wait between network and disk.
