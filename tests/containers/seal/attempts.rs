@@ -7,8 +7,11 @@ use belljar_testkit::{As, Run};
 use serde_json::json;
 use std::net::IpAddr;
 
-/// Protocol, address, port, name and count of every target, in order.
-fn list(attempts: &Attempts) -> Vec<(Protocol, Option<IpAddr>, Option<u16>, Option<&str>, u64)> {
+/// Protocol, address, port, name and count.
+type Target<'a> = (Protocol, Option<IpAddr>, Option<u16>, Option<&'a str>, u64);
+
+/// Every target, in order.
+fn list(attempts: &Attempts) -> Vec<Target<'_>> {
     let targets = attempts.targets.iter();
     let mut all: Vec<_> =
         targets.map(|t| (t.protocol, t.address, t.port, t.name.as_deref(), t.count)).collect();
