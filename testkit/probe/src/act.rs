@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -28,14 +28,17 @@ fn catch_term(ignore: bool) {
 /// Waits that many seconds; TERM ends it with 143, as it would outside of a container.
 pub(crate) fn sleep(seconds: f64, ignore_term: bool) -> ExitCode {
     catch_term(ignore_term);
+    println!("sleeping");
     wait(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX), ExitCode::from(143))
 }
 
-/// Waits for TERM and ends with the code given.
-pub(crate) fn trap_term(code: u8) -> ExitCode {
+/// Waits for TERM, saves what it is to save, and ends with the code given.
+pub(crate) fn trap_term(code: u8, file: Option<&String>) -> io::Result<ExitCode> {
     catch_term(false);
     println!("waiting for TERM");
-    wait(Duration::MAX, ExitCode::from(code))
+    let code = wait(Duration::MAX, ExitCode::from(code));
+    file.map_or(Ok(()), |file| fs::write(file, "saved\n"))?;
+    Ok(code)
 }
 
 /// Holds what another container must not see, shows that it is there to be seen, and waits for
@@ -48,7 +51,7 @@ pub(crate) fn hold(name: &str) -> io::Result<ExitCode> {
     UnixStream::connect_addr(&address)?;
     fs::write(Path::new("/dev/shm").join(name), name)?;
     println!("held {name}");
-    Ok(trap_term(0))
+    trap_term(0, None)
 }
 
 /// Runs this program in a child process, and ends as it does.
@@ -114,7 +117,8 @@ pub(crate) fn fork_bomb(wanted: u32) -> ExitCode {
     let mut children = Vec::new();
     let mut stopped = String::from("none");
     for _ in 0..wanted.min(MOST_PROCESSES) {
-        match Command::new("/proc/self/exe").args(["sleep", "60"]).spawn() {
+        let mut command = Command::new("/proc/self/exe");
+        match command.args(["sleep", "60"]).stdout(Stdio::null()).spawn() {
             Ok(child) => children.push(child),
             Err(e) => {
                 stopped = e.to_string();
@@ -150,6 +154,16 @@ pub(crate) fn fill(path: &str, mut bytes: u64) -> io::Result<ExitCode> {
     }
     file.sync_all()?;
     println!("filled {path}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Puts a symbolic link in the place of a file or a folder.
+pub(crate) fn replace(path: &str, target: &str) -> io::Result<ExitCode> {
+    if Path::new(path).exists() {
+        fs::rename(path, format!("{path}.before"))?;
+    }
+    symlink(target, path)?;
+    println!("replaced {path}");
     Ok(ExitCode::SUCCESS)
 }
 

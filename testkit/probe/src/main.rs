@@ -56,8 +56,9 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
             let ignore_term = rest.get(1).is_some_and(|flag| flag == "--ignore-term");
             return Ok(act::sleep(number(text(0)?)?, ignore_term));
         }
-        "trap-term" => return Ok(act::trap_term(number(text(0)?)?)),
+        "trap-term" => return act::trap_term(number(text(0)?)?, rest.get(1)),
         "nested" => return act::nested(rest),
+        "replace" => return act::replace(text(0)?, text(1)?),
         "hold" => return act::hold(text(0)?),
         "cling" => return act::cling(),
         "deep" => return act::deep(text(0)?, number(text(1)?)?),
