@@ -15,8 +15,8 @@ fn an_exit_code_without_a_word() {
             let exit = Exit { code, signal: None, out_of_memory: false };
             assert_eq!(run.report().exit, Some(exit), "{who:?}");
             assert_eq!(run.code, Some(1), "{who:?}: the job failed, whatever its own code");
-            let statuses = run.report().transitions.as_slice().iter().map(|t| t.status);
-            assert_eq!(statuses.last(), Some(SecondaryStatus::Failed), "{who:?}");
+            let mut statuses = run.report().transitions.as_slice().iter().map(|t| t.status);
+            assert_eq!(statuses.next_back(), Some(SecondaryStatus::Failed), "{who:?}");
         }
     }
 }
