@@ -106,7 +106,7 @@ mod tests {
         let train: ChannelName = "train".parse().unwrap();
         let e = input(&train, "no-such-folder", Path::new("/here")).unwrap_err();
         assert!(e.to_string().contains("/here/no-such-folder"), "{e}");
-        assert_eq!(input(&train, ".", Path::new("/tmp")).unwrap(), "/tmp");
+        assert_eq!(input(&train, "./.", Path::new("/tmp")).unwrap(), "/tmp");
         assert!(input(&train, "s3://my-bucket/x", Path::new("/")).is_ok());
     }
 }
