@@ -17,6 +17,7 @@ has_static_libc() { echo 'int main(void){return 0;}' | cc -static -x c -o /dev/n
 
 # An ordinary user's PATH may lack the folder.
 has_ip() { PATH=$PATH:/usr/sbin:/sbin command -v ip; }
+has_nft() { PATH=$PATH:/usr/sbin:/sbin command -v nft; }
 
 for what in "$@"; do
     case $what in
@@ -34,6 +35,7 @@ for what in "$@"; do
         need python3-venv has_venv
         need dpkg command -v dpkg-deb
         need iproute2 has_ip
+        need nftables has_nft
         need util-linux command -v unshare
         ;;
     *)

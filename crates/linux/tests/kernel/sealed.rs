@@ -148,12 +148,19 @@ pub(crate) fn mutations(_: Privilege) -> Outcome {
     Ok(())
 }
 
+/// nftables' own program, also where an ordinary user's PATH lacks its folder.
+fn nft() -> Command {
+    let mut command = Command::new("nft");
+    command.env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin");
+    command
+}
+
 /// An independent reader: nftables' own program.
 pub(crate) fn nft_agrees(_: Privilege) -> Outcome {
     let bench = Bench::new();
     let mut listed = Err(io::Error::other("not run"));
     bench.ns.run(|| {
-        listed = Command::new("nft").args(["--stateless", "list", "ruleset"]).output();
+        listed = nft().args(["--stateless", "list", "ruleset"]).output();
         Ok(())
     })?;
     let listed = listed.map_err(|e| format!("run nft (apt-get install nftables): {e}"))?;
@@ -170,7 +177,7 @@ pub(crate) fn nft_agrees(_: Privilege) -> Outcome {
 pub(crate) fn flushed(_: Privilege) -> Outcome {
     let bench = Bench::new();
     bench.ns.run(|| {
-        let done = Command::new("nft").args(["flush", "ruleset"]).status();
+        let done = nft().args(["flush", "ruleset"]).status();
         assert!(done.is_ok_and(|s| s.success()), "nft is needed: apt-get install nftables");
         Ok(())
     })?;
