@@ -44,5 +44,7 @@ fn doctor() {
     scene.doctor_says("no JSON");
     let answer = scene.run(&["doctor"]);
     assert_eq!(answer.code, 4);
-    assert!(answer.stdout.contains("one of its findings"), "{}", answer.stdout);
+    // Where the lines are broken depends on how long the warden's path is.
+    let words: Vec<&str> = answer.stdout.split_whitespace().collect();
+    assert!(words.join(" ").contains("one of its findings"), "{}", answer.stdout);
 }

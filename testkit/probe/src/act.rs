@@ -180,7 +180,6 @@ pub(crate) fn cat(paths: &[String]) -> io::Result<ExitCode> {
 pub(crate) fn tree(root: &str) -> io::Result<ExitCode> {
     use std::os::unix::fs::MetadataExt;
     let mut todo = vec![Path::new(root).to_owned()];
-    let file_system = fs::symlink_metadata(root)?.dev();
     while let Some(path) = todo.pop() {
         let meta = fs::symlink_metadata(&path)?;
         let kind = match meta.mode() & libc::S_IFMT {
@@ -191,7 +190,9 @@ pub(crate) fn tree(root: &str) -> io::Result<ExitCode> {
             _ => "other",
         };
         println!("{kind} {:04o} {} {}", meta.mode() & 0o7777, meta.size(), path.display());
-        if meta.is_dir() && meta.dev() == file_system {
+        // The kernel's own file systems have no end.
+        let is_endless = ["/proc", "/sys"].iter().any(|p| path == Path::new(p));
+        if meta.is_dir() && !is_endless {
             let mut inside = fs::read_dir(&path)?
                 .map(|e| e.map(|e| e.path()))
                 .collect::<io::Result<Vec<_>>>()?;

@@ -105,7 +105,9 @@ fn processes() {
     if std::process::id() != 1 {
         probe("ptrace-init", || seize(1));
     }
-    if let Ok(mut child) = Command::new("/proc/self/exe").args(["sleep", "5"]).spawn() {
+    if let Ok(mut child) =
+        Command::new("/proc/self/exe").args(["sleep", "5"]).stdout(Stdio::null()).spawn()
+    {
         probe("ptrace-child", || seize(i64::from(child.id())));
         let _ended = child.kill().and_then(|()| child.wait());
     }
