@@ -118,7 +118,10 @@ fn the_hosts_files_are_not_there() {
         assert!(run.lines(Stream::Stderr).concat().contains("No such file"), "{run:?}");
         let tree = inside::probe(&scene, "tree", &["tree", "/"]);
         let tree = tree.lines(Stream::Stdout);
-        let names: Vec<&str> = tree.iter().map(|l| l.split(' ').next_back().unwrap()).collect();
+        let names = tree.iter().map(|l| l.split(' ').next_back().unwrap());
+        // What is in these is looked at elsewhere.
+        let apart = |n: &&str| !n.starts_with("/dev/") && !n.starts_with("/opt/ml/");
+        let names: Vec<&str> = names.filter(apart).collect();
         let own = "/ /dev /etc /etc/hostname /etc/hosts /etc/resolv.conf /opt /opt/ml /probe /proc \
                    /sys /tmp";
         assert_eq!(names.join(" "), own, "{who:?}");
