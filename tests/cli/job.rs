@@ -38,6 +38,14 @@ fn a_quiet_job_has_its_lines_alone() {
 }
 
 #[test]
+fn a_quiet_job_that_fails_says_why() {
+    let answer = run("killed", &["--quiet"]);
+    assert_eq!(answer.code, 1);
+    assert!(answer.stderr.contains("reason"), "{}", answer.stderr);
+    assert!(answer.stderr.contains("InternalServerError"), "{}", answer.stderr);
+}
+
+#[test]
 fn json_is_events_and_nothing_else() {
     let answer = run("garbage", &["--json", "--quiet"]);
     let events: Vec<belljar_domain::Event> =

@@ -19,7 +19,10 @@ const LABEL: usize = 11;
 /// Prints it.
 pub(crate) fn print(console: &Console, report: &Report, shown: &Shown) {
     console.say("");
-    console.say(&outcome(report));
+    match report.outcome {
+        Outcome::Completed => console.say(&outcome(report)),
+        _ => console.insist(&outcome(report)),
+    }
     for line in metrics(report).into_iter().chain(artifacts(report)) {
         console.say(&line);
     }

@@ -69,6 +69,11 @@ impl Console {
         }
     }
 
+    /// What everybody must know, also those who asked for quiet: that a job came to nothing.
+    pub(crate) fn insist(&self, text: &str) {
+        self.write(text);
+    }
+
     /// Something for those who look closely.
     pub(crate) fn detail(&self, text: &str) {
         if self.verbose && !self.quiet {
