@@ -111,7 +111,7 @@ impl Bench {
     /// `train` of the image `noop` with this command.
     fn train(&self, state: &Path, arguments: &[&str]) -> std::process::Command {
         let mut command = self.belljar(state);
-        command.args(["train", "--image", "noop", "--output"]).arg(self.scratch.join("output"));
+        command.args(["train", "--image", "noop", "--output"]).arg(state.join("output"));
         if self.root {
             command.args(["--cpus", "1", "--memory", "1GiB"]);
         }
