@@ -1,0 +1,7 @@
+//! Durable state: records, transactions and watch in SQLite, and object bytes beside it.
+//!
+//! **Invariant**: what was answered survives a power failure, and what is half done is never seen.
+
+pub mod db;
+
+pub use db::{Db, StoreError};
