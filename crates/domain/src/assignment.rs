@@ -1,7 +1,7 @@
 //! What one warden must make true. Complete and immutable: executing it makes no choices, so a
 //! second try with the same Assignment does the same.
 
-use crate::{ChannelName, HostName, JobName, limits};
+use crate::{Channel, Checkpoints, HostName, JobName, OutputCompression, limits};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -36,11 +36,21 @@ pub struct Assignment {
     /// `HyperParameters`: strings, as they were sent.
     #[serde(default)]
     pub hyperparameters: BTreeMap<String, String>,
-    /// `InputDataConfig`, File mode.
+    /// `InputDataConfig`.
     #[serde(default)]
     pub channels: Vec<Channel>,
     /// `S3OutputPath`: a path, `file://` or `s3://`; the job's name is appended.
     pub output: String,
+    /// `OutputDataConfig.CompressionType`.
+    #[serde(default)]
+    pub output_compression: OutputCompression,
+    /// `CheckpointConfig`; `None` if checkpoints are not kept.
+    #[serde(default)]
+    pub checkpoints: Option<Checkpoints>,
+    /// What the requester should know before anything else, a sentence each: the first lines of
+    /// the job's log.
+    #[serde(default)]
+    pub notices: Vec<String>,
     /// Limits on the container.
     pub resources: Resources,
     /// When and how it is stopped.
@@ -48,18 +58,6 @@ pub struct Assignment {
     /// `MetricDefinitions`.
     #[serde(default)]
     pub metrics: Vec<MetricDefinition>,
-}
-
-/// One channel in File mode.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Channel {
-    /// Folder below `/opt/ml/input/data`.
-    pub name: ChannelName,
-    /// A path, `file://` or `s3://bucket/prefix`.
-    pub uri: String,
-    /// `ContentType`, shown to the container only if given.
-    pub content_type: Option<String>,
 }
 
 /// Limits on a container; `None` means the machine's own.
@@ -188,5 +186,19 @@ impl TryFrom<RawMetric> for MetricDefinition {
 impl From<MetricDefinition> for RawMetric {
     fn from(m: MetricDefinition) -> Self {
         Self { name: m.name, regex: m.regex.as_str().to_owned() }
+    }
+}
+
+impl Assignment {
+    /// `ModelArtifacts.S3ModelArtifacts`: where the model will be, an object or, uncompressed, the
+    /// prefix of all its files.
+    #[must_use]
+    pub fn model_artifacts(&self) -> String {
+        let base = self.output.trim_end_matches('/');
+        let name = match self.output_compression {
+            OutputCompression::Gzip => "model.tar.gz",
+            OutputCompression::None => "model/",
+        };
+        format!("{base}/{}/output/{name}", self.job)
     }
 }

@@ -7,14 +7,20 @@ use serde_json::{Map, Value, json};
 /// The only network interface of a sealed single instance.
 pub const SEALED_INTERFACE: &str = "lo";
 
-/// `(file name, content)` of every file that a File-mode training job finds there.
+/// `(file name, content)` of every file that a training job finds there.
 #[must_use]
-pub fn config_files(a: &Assignment) -> [(&'static str, String); 3] {
-    [
+pub fn config_files(a: &Assignment) -> Vec<(&'static str, String)> {
+    let mut files = vec![
         ("hyperparameters.json", hyperparameters(a).to_string()),
         ("inputdataconfig.json", input_data_config(a).to_string()),
         ("resourceconfig.json", resource_config(a).to_string()),
-    ]
+    ];
+    // Only when configured: libraries take its absence for "no checkpoints".
+    if let Some(checkpoints) = &a.checkpoints {
+        let text = json!({"S3Uri": checkpoints.uri, "LocalPath": checkpoints.local_path});
+        files.push(("checkpointconfig.json", text.to_string()));
+    }
+    files
 }
 
 /// A flat object; every value is the string that was sent.
@@ -31,9 +37,9 @@ fn input_data_config(a: &Assignment) -> Value {
         if let Some(content_type) = &channel.content_type {
             entry.insert("ContentType".to_owned(), json!(content_type));
         }
-        entry.insert("TrainingInputMode".to_owned(), json!("File"));
+        entry.insert("TrainingInputMode".to_owned(), json!(channel.input_mode.as_str()));
         entry.insert("S3DistributionType".to_owned(), json!("FullyReplicated"));
-        entry.insert("RecordWrapperType".to_owned(), json!("None"));
+        entry.insert("RecordWrapperType".to_owned(), json!(channel.record_wrapper.as_str()));
         all.insert(channel.name.to_string(), Value::Object(entry));
     }
     Value::Object(all)
@@ -60,14 +66,15 @@ fn resource_config(a: &Assignment) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Channel, Resources, StopPolicy};
+    use crate::{
+        Channel, Checkpoints, InputMode, OutputCompression, RecordWrapper, Resources, StopPolicy,
+    };
     use std::collections::BTreeMap;
 
     fn assignment() -> Assignment {
         let channel = |name: &str, content_type: Option<&str>| Channel {
-            name: name.parse().unwrap(),
-            uri: "/data".into(),
             content_type: content_type.map(str::to_owned),
+            ..Channel::files(name.parse().unwrap(), "/data")
         };
         Assignment {
             generation: 1,
@@ -83,6 +90,9 @@ mod tests {
             hyperparameters: [("epochs".to_owned(), "3".to_owned())].into(),
             channels: vec![channel("train", Some("text/csv")), channel("code", None)],
             output: "/out".into(),
+            output_compression: OutputCompression::Gzip,
+            checkpoints: None,
+            notices: vec![],
             resources: Resources { cpu_millis: None, memory_bytes: None, processes: 1 },
             stop: StopPolicy::default(),
             metrics: vec![],
@@ -118,5 +128,35 @@ mod tests {
         let mut a = assignment();
         a.hyperparameters.clear();
         assert_eq!(config_files(&a)[0].1, "{}");
+    }
+
+    #[test]
+    fn pipes_and_checkpoints_as_they_were_asked_for() {
+        let mut a = assignment();
+        assert!(config_files(&a).iter().all(|(name, _)| *name != "checkpointconfig.json"));
+        a.channels[1].input_mode = InputMode::Pipe;
+        a.channels[1].record_wrapper = RecordWrapper::RecordIO;
+        let local_path = "/opt/ml/checkpoints".to_owned();
+        a.checkpoints = Some(Checkpoints { uri: "s3://b/c".into(), local_path });
+        assert_eq!(
+            file(&a, "inputdataconfig.json")["code"],
+            json!({"TrainingInputMode":"Pipe","S3DistributionType":"FullyReplicated","RecordWrapperType":"RecordIO"})
+        );
+        assert_eq!(
+            file(&a, "checkpointconfig.json"),
+            json!({"S3Uri":"s3://b/c","LocalPath":"/opt/ml/checkpoints"})
+        );
+    }
+
+    #[test]
+    fn an_assignment_of_the_first_release_is_still_one() {
+        let text = r#"{"generation":1,"job":"j","jobArn":"arn","region":"us-east-1","host":"algo-1",
+            "instanceType":"local","image":"x","channels":[{"name":"train","uri":"/data",
+            "contentType":null}],"output":"/out","resources":{"cpuMillis":null,"memoryBytes":null,
+            "processes":1},"stop":{"maxRuntimeSeconds":1,"graceSeconds":1}}"#;
+        let a: Assignment = serde_json::from_str(text).unwrap();
+        assert_eq!(a.channels, [Channel::files("train".parse().unwrap(), "/data")]);
+        assert_eq!((a.checkpoints, a.notices.len()), (None, 0));
+        assert_eq!(a.output_compression, OutputCompression::Gzip);
     }
 }

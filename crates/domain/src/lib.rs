@@ -11,6 +11,7 @@ pub mod arn;
 pub mod assignment;
 pub mod attempt;
 pub mod config_files;
+pub mod data;
 pub mod event;
 pub mod evidence;
 pub mod failure;
@@ -24,12 +25,17 @@ pub mod size;
 pub mod status;
 pub mod timestamp;
 
-pub use assignment::{Assignment, Channel, MetricDefinition, Resources, StopPolicy};
+pub use assignment::{Assignment, MetricDefinition, Resources, StopPolicy};
 pub use attempt::{Attempt, Protocol};
+pub use data::{
+    Channel, Checkpoints, Compression, DataType, InputMode, OutputCompression, RecordWrapper,
+};
 pub use event::{Event, Stage, StageState, Stream};
 pub use evidence::{Predicate, Statement};
 pub use name::{ChannelName, HostName, JobName, NameError};
-pub use report::{Artifact, Exit, Outcome, Report, StagedChannel, StagedFile};
+pub use report::{
+    Artifact, Exit, Outcome, PipedChannel, PipedEpoch, Report, StagedChannel, StagedFile,
+};
 pub use seal::SealReading;
 pub use status::{SecondaryStatus, TrainingJobStatus, Transition};
 pub use timestamp::Timestamp;

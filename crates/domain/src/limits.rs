@@ -13,6 +13,10 @@ pub const MAX_ENVIRONMENT: usize = 100;
 pub const MAX_ENVIRONMENT_ITEM: usize = 512;
 /// Channels in `InputDataConfig`.
 pub const MAX_CHANNELS: usize = 20;
+/// Entries in `AttributeNames`.
+pub const MAX_ATTRIBUTE_NAMES: usize = 16;
+/// Bytes in one of them.
+pub const MAX_ATTRIBUTE_NAME: usize = 256;
 /// Entries in `MetricDefinitionList`.
 pub const MAX_METRICS: usize = 40;
 /// Bytes in a `MetricName`.

@@ -92,8 +92,35 @@ pub struct StagedChannel {
     pub channel: ChannelName,
     /// Where it came from.
     pub uri: String,
-    /// Its files, sorted by path.
+    /// Its files, sorted by path; none in Pipe mode.
     pub files: Vec<StagedFile>,
+    /// What went through its FIFOs, in Pipe mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipe: Option<PipedChannel>,
+}
+
+/// What a container took from a channel in Pipe mode.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct PipedChannel {
+    /// How many epochs the container opened.
+    pub opened: u64,
+    /// The first of them, in order; a bounded number.
+    pub epochs: Vec<PipedEpoch>,
+}
+
+/// One epoch of a channel in Pipe mode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct PipedEpoch {
+    /// From 0.
+    pub epoch: u64,
+    /// Bytes that were written into the FIFO.
+    pub size: u64,
+    /// SHA-256 of those bytes, lower-case hexadecimal.
+    pub sha256: String,
+    /// Whether that was all there was, as against the container closing the FIFO before.
+    pub complete: bool,
 }
 
 /// One file that the container was given.

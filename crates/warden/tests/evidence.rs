@@ -68,6 +68,7 @@ fn statement() -> Statement {
                 channel: "train".parse().unwrap(),
                 uri: "/data".into(),
                 files: vec![StagedFile { path: "a".into(), size: 1, sha256: digest("d") }],
+                pipe: None,
             }],
             seal_at_start: seal(),
             seal_at_end: Some(seal()),

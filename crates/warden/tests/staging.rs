@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 fn channel(uri: impl AsRef<Path>) -> Channel {
     let uri = uri.as_ref().display().to_string();
-    Channel { name: "train".parse().unwrap(), uri, content_type: None }
+    Channel::files("train".parse().unwrap(), uri)
 }
 
 fn job() -> JobName {

@@ -32,8 +32,7 @@ fn job() -> JobName {
 /// Stages `uri` and returns each path with its content.
 async fn staged(server: &FakeS3, uri: &str) -> Result<Vec<(String, Vec<u8>)>, InputError> {
     let data = tempfile::tempdir().unwrap();
-    let channel =
-        Channel { name: "train".parse().unwrap(), uri: uri.to_owned(), content_type: None };
+    let channel = Channel::files("train".parse().unwrap(), uri);
     let s = settings(&server.url());
     let channels =
         stage_in_with(&s, &[channel], data.path(), None, &Silent).await.map_err(|e| e.source)?;
@@ -123,8 +122,7 @@ async fn an_object_that_changes_is_not_taken() {
 #[tokio::test]
 async fn an_endpoint_that_nobody_answers_fails_at_once_with_a_hint() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let channel =
-        Channel { name: "train".parse().unwrap(), uri: "s3://bucket/a".into(), content_type: None };
+    let channel = Channel::files("train".parse().unwrap(), "s3://bucket/a");
     let begun = Instant::now();
     let s = settings(&format!("http://{free}"));
     let error =

@@ -12,8 +12,8 @@ pub use size::MIN_MEMORY_BYTES;
 use crate::machine::Machine;
 use belljar_domain::size::parse_seconds;
 use belljar_domain::{
-    Assignment, Channel, ChannelName, HostName, JobName, MetricDefinition, StopPolicy, Timestamp,
-    arn, limits,
+    Assignment, Channel, ChannelName, HostName, JobName, MetricDefinition, OutputCompression,
+    StopPolicy, Timestamp, arn, limits,
 };
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -113,6 +113,9 @@ impl TrainRequest {
             hyperparameters: hyperparameters(self.hyperparameters)?,
             channels: channels(self.inputs, around)?,
             output: place::output(&self.output, &around.directory)?,
+            output_compression: OutputCompression::Gzip,
+            checkpoints: None,
+            notices: Vec::new(),
             resources: size.resources,
             stop: stop_policy(self.max_runtime.as_deref())?,
             metrics: metrics(&self.metrics)?,
@@ -200,7 +203,7 @@ fn channels(
             return Err(RequestError::Duplicate { what: "channel", key });
         }
         let uri = place::input(&name, &uri, &around.directory)?;
-        channels.push(Channel { name, uri, content_type: None });
+        channels.push(Channel::files(name, uri));
     }
     Ok(channels)
 }

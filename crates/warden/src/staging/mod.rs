@@ -85,7 +85,7 @@ pub async fn stage_in_with(
             .await
             .map_err(|source| StageInError { channel: channel.name.clone(), source })?;
         let (name, uri) = (channel.name.clone(), channel.uri.clone());
-        staged.push(StagedChannel { channel: name, uri, files });
+        staged.push(StagedChannel { channel: name, uri, files, pipe: None });
     }
     Ok(staged)
 }
