@@ -24,6 +24,7 @@ pub mod seal;
 pub mod size;
 pub mod status;
 pub mod timestamp;
+pub mod training_job;
 
 pub use assignment::{Assignment, MetricDefinition, Resources, StopPolicy};
 pub use attempt::{Attempt, Protocol};
@@ -39,3 +40,4 @@ pub use report::{
 pub use seal::SealReading;
 pub use status::{SecondaryStatus, TrainingJobStatus, Transition};
 pub use timestamp::Timestamp;
+pub use training_job::TrainingJob;

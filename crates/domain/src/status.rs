@@ -18,6 +18,20 @@ pub enum TrainingJobStatus {
     Stopped,
 }
 
+impl TrainingJobStatus {
+    /// The status's name, as in the service model.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InProgress => "InProgress",
+            Self::Completed => "Completed",
+            Self::Failed => "Failed",
+            Self::Stopping => "Stopping",
+            Self::Stopped => "Stopped",
+        }
+    }
+}
+
 /// `SecondaryStatus`: those of the 17 that Belljar uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SecondaryStatus {
@@ -44,6 +58,23 @@ pub enum SecondaryStatus {
 }
 
 impl SecondaryStatus {
+    /// The status's name, as in the service model.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "Starting",
+            Self::Pending => "Pending",
+            Self::Downloading => "Downloading",
+            Self::Training => "Training",
+            Self::Uploading => "Uploading",
+            Self::Stopping => "Stopping",
+            Self::Stopped => "Stopped",
+            Self::MaxRuntimeExceeded => "MaxRuntimeExceeded",
+            Self::Completed => "Completed",
+            Self::Failed => "Failed",
+        }
+    }
+
     /// The primary status that goes with this one (service model, `SecondaryStatus`).
     #[must_use]
     pub fn primary(self) -> TrainingJobStatus {
