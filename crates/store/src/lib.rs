@@ -3,5 +3,7 @@
 //! **Invariant**: what was answered survives a power failure, and what is half done is never seen.
 
 pub mod db;
+pub mod jobs;
+pub mod schema;
 
 pub use db::{Db, StoreError};
