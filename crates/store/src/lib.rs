@@ -1,9 +1,16 @@
 //! Durable state: records, transactions and watch in SQLite, and object bytes beside it.
 //!
+//! [`State`] is a service's folder: one database for jobs, logs and identity, so that one
+//! transaction can take in all three. A module's functions take a `&Connection`: inside
+//! [`Db::write`] they are part of the caller's transaction, inside [`Db::read`] of its snapshot.
+//!
 //! **Invariant**: what was answered survives a power failure, and what is half done is never seen.
 
 pub mod db;
+pub mod identity;
 pub mod jobs;
+pub mod logs;
 pub mod schema;
 
 pub use db::{Db, StoreError};
+pub use schema::{OpenError, State, service_is_alive};
