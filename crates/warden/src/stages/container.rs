@@ -1,11 +1,13 @@
 //! From the sealed root to the end of the container's last process.
 
+use super::data::Data;
 use super::root::Rooted;
 use super::{Facts, Network, internal};
 use crate::failure::Failure;
 use crate::journal::now;
 use crate::logs;
 use crate::run::{Context, Ending};
+use crate::staging::Prepared;
 use crate::{seal, staging};
 use belljar_domain::failure::{self, Blame};
 use belljar_domain::{Event, Exit, Outcome, SecondaryStatus, Stage};
@@ -18,6 +20,8 @@ use std::time::Duration;
 enum Told {
     Asked,
     TooLong,
+    /// It can no longer be given its data.
+    NoData,
 }
 
 pub(super) async fn run(
@@ -25,6 +29,7 @@ pub(super) async fn run(
     facts: &mut Facts,
     rooted: Rooted,
     network: Network,
+    pipes: Vec<Prepared>,
 ) -> Result<Outcome, Ending> {
     let cgroup = make_cgroup(cx)?;
     rooted.root.mount_sys(&network.ns)?;
@@ -39,11 +44,12 @@ pub(super) async fn run(
     }
     cx.journal.tell(Event::Sealed { seal: Box::new(reading.clone()) }).await;
     facts.seal_at_start = Some(reading);
+    let mut data = Data::start(cx, &rooted, pipes)?;
     facts.started = now();
     let (mut running, output) = sealed.start().await?;
     let logs = logs::follow(output, &cx.assignment.metrics, &cx.journal.sender());
     let logs = logs.map_err(|e| internal(format!("read the container's output: {e}")))?;
-    let end = attend(cx, &mut running).await;
+    let end = attend(cx, &mut running, &mut data).await;
     let outcome = match end {
         Ok((ended, told)) => {
             facts.ended = now();
@@ -62,6 +68,7 @@ pub(super) async fn run(
         Ok((_, _, packets)) => *packets,
         Err(_) => network.sealed.read().await?.recorded,
     };
+    let no_data = data.finish(facts).await;
     // What the container left in the pipes and in the kernel's queues.
     facts.metrics = logs.finish().await;
     facts.attempts = network.watch.finish(recorded).await;
@@ -71,7 +78,10 @@ pub(super) async fn run(
         let text = format!("the seal did not hold to the end: {}", broken.join("; "));
         return Err(internal(text).into());
     }
-    judge(cx, exit, told)
+    match no_data {
+        Some(failure) => Err(failure.into()),
+        None => judge(cx, exit, told),
+    }
 }
 
 fn broken_since_start(facts: &Facts) -> Vec<String> {
@@ -84,9 +94,9 @@ fn broken_since_start(facts: &Facts) -> Vec<String> {
 }
 
 fn judge(cx: &Context, exit: Exit, told: Option<Told>) -> Result<Outcome, Ending> {
-    match told {
+    match told.filter(|t| *t != Told::NoData) {
         Some(Told::Asked) => return Ok(Outcome::Stopped),
-        Some(Told::TooLong) => return Ok(Outcome::MaxRuntimeExceeded),
+        Some(_) => return Ok(Outcome::MaxRuntimeExceeded),
         None if exit.code == 0 => return Ok(Outcome::Completed),
         None => {}
     }
@@ -104,6 +114,7 @@ fn judge(cx: &Context, exit: Exit, told: Option<Told>) -> Result<Outcome, Ending
 async fn attend(
     cx: &Context,
     running: &mut Running,
+    data: &mut Data,
 ) -> belljar_linux::Result<(Ended, Option<Told>)> {
     let policy = cx.assignment.stop;
     let time = tokio::time::sleep(Duration::from_secs(policy.max_runtime_seconds));
@@ -111,6 +122,7 @@ async fn attend(
         ended = running.wait() => return Ok((ended?, None)),
         _ = cx.orders.stop() => Told::Asked,
         () = time => Told::TooLong,
+        () = data.failed() => Told::NoData,
     };
     cx.status(SecondaryStatus::Stopping).await;
     running.process().terminate();

@@ -2,6 +2,7 @@
 //! compile.
 
 mod container;
+mod data;
 mod evidence;
 mod root;
 
@@ -9,7 +10,7 @@ use crate::attempts::{self, Watch};
 use crate::failure::Failure;
 use crate::image::{Image, ImageStore, Reference};
 use crate::run::{Context, Ending};
-use crate::staging::{self, StageOut};
+use crate::staging::{self, Prepared, S3Settings, StageIn, StageOut};
 use belljar_domain::attempt::Attempts;
 use belljar_domain::metrics::MetricDatum;
 use belljar_domain::{
@@ -61,10 +62,11 @@ pub(crate) async fn all(cx: &Context, facts: &mut Facts) -> Result<Outcome, Endi
     let image = cx.stage(Stage::Image, image(cx, facts)).await?;
     let rooted = cx.stage(Stage::Root, root::root(cx, facts, &image)).await?;
     cx.status(SecondaryStatus::Downloading).await;
-    cx.stage(Stage::StageIn, stage_in(cx, facts, &rooted)).await?;
+    let pipes = cx.stage(Stage::StageIn, stage_in(cx, facts, &rooted)).await?;
     let network = cx.stage(Stage::Network, network(cx)).await?;
     cx.status(SecondaryStatus::Training).await;
-    let outcome = cx.stage(Stage::Container, container::run(cx, facts, rooted, network)).await?;
+    let run = container::run(cx, facts, rooted, network, pipes);
+    let outcome = cx.stage(Stage::Container, run).await?;
     cx.status(SecondaryStatus::Uploading).await;
     cx.stage(Stage::StageOut, stage_out(cx, facts)).await?;
     Ok(outcome)
@@ -74,7 +76,7 @@ pub(crate) async fn all(cx: &Context, facts: &mut Facts) -> Result<Outcome, Endi
 async fn image(cx: &Context, facts: &mut Facts) -> Result<Image, Ending> {
     let a = &cx.assignment;
     staging::check_output(&a.output, &a.job).await?;
-    staging::check_inputs(&a.channels, &cx.job.opt_ml()).await?;
+    staging::check_inputs(&S3Settings::from_env(), &a.channels, &cx.job.opt_ml()).await?;
     let store = ImageStore::open(&cx.job.state().join("images"))?;
     let reference: Reference = a.image.parse()?;
     let progress = cx.journal.progress(Stage::Image);
@@ -87,13 +89,23 @@ async fn image(cx: &Context, facts: &mut Facts) -> Result<Image, Ending> {
     Ok(image)
 }
 
-async fn stage_in(cx: &Context, facts: &mut Facts, rooted: &Rooted) -> Result<(), Ending> {
+async fn stage_in(
+    cx: &Context,
+    facts: &mut Facts,
+    rooted: &Rooted,
+) -> Result<Vec<Prepared>, Ending> {
     let data = cx.job.opt_ml().join("input/data");
     let progress = cx.journal.progress(Stage::StageIn);
     cx.journal.point(Stage::StageIn, "during");
-    facts.inputs =
-        staging::stage_in(&cx.assignment.channels, &data, rooted.owner(), &progress).await?;
-    Ok(())
+    let request = StageIn {
+        channels: &cx.assignment.channels,
+        data_dir: &data,
+        private: &cx.job.scratch().join("staging"),
+        owner: rooted.owner(),
+    };
+    let staged = staging::stage_in(&S3Settings::from_env(), &request, &progress).await?;
+    facts.inputs = staged.channels;
+    Ok(staged.pipes)
 }
 
 async fn network(cx: &Context) -> Result<Network, Ending> {

@@ -107,6 +107,36 @@ pub enum InputError {
         /// "files", "levels of folders".
         what: &'static str,
     },
+    /// A manifest that is none.
+    #[error("the manifest '{uri}' is not valid: {reason}")]
+    Manifest {
+        /// The manifest.
+        uri: String,
+        /// What is wrong with it, and where.
+        reason: String,
+    },
+    /// Members that mean nothing together.
+    #[error(transparent)]
+    Channel(#[from] belljar_domain::data::ChannelError),
+    /// An object that is not compressed, or broken.
+    #[error("'{path}' cannot be decompressed: {reason}")]
+    Gzip {
+        /// The object.
+        path: String,
+        /// The library's words.
+        reason: String,
+    },
+    /// An object that no `RecordIO` header can announce.
+    #[error("'{path}' has {limit} bytes or more, which do not fit into a RecordIO record")]
+    Record {
+        /// The object.
+        path: String,
+        /// The first number of bytes that does not fit.
+        limit: u64,
+    },
+    /// The container put something else where its FIFO was to be.
+    #[error("the container put something in the place of its FIFO '{0}'")]
+    NoFifo(String),
     /// It did not hold still.
     #[error("'{path}' changed while it was copied: it had {expected} bytes, and gave {found}")]
     Changed {
@@ -136,6 +166,7 @@ impl Explain for StageInError {
         match &self.source {
             InputError::Broken => Blame::Internal,
             InputError::File(e) if e.full() => Blame::Capacity,
+            InputError::NoFifo(_) => Blame::Algorithm,
             _ => Blame::Client,
         }
     }
@@ -155,6 +186,15 @@ impl Explain for StageInError {
                 "Rename the object, or choose a prefix that leaves it out."
             }
             InputError::NotUtf8(_) => "Rename the file.",
+            InputError::Manifest { .. } => "Correct the manifest, and check S3DataType.",
+            InputError::Channel(_) => "Leave that member out, or choose the other input mode.",
+            InputError::Gzip { .. } => {
+                "CompressionType Gzip needs every object compressed by gzip."
+            }
+            InputError::Record { .. } => "Split the object, or leave RecordWrapperType out.",
+            InputError::NoFifo(_) => {
+                "The names CHANNEL_EPOCH in /opt/ml/input/data belong to the FIFOs of Pipe mode."
+            }
             InputError::LinkOut { .. } | InputError::LinkCycle(_) => {
                 "Replace the link by what it leads to, or name that as a channel of its own."
             }

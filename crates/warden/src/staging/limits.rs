@@ -19,8 +19,31 @@ pub const COPY_WORKERS: usize = 2;
 /// Bytes of each worker's buffer: large enough to amortise the calls, small enough for the
 /// second-level cache, where the digest and the copy find the bytes that were read.
 pub const COPY_BUFFER: usize = 256 << 10;
-/// Objects downloaded at a time from S3.
-pub const S3_DOWNLOADS: usize = 8;
+/// Bytes of a manifest; its names are held in memory.
+pub const MAX_MANIFEST_BYTES: u64 = 32 << 20;
+/// Bytes of an augmented manifest; it is kept in a file, of which 8 bytes a line are in memory.
+pub const MAX_AUGMENTED_BYTES: u64 = 1 << 30;
+/// Bytes of one of its lines.
+pub const MAX_AUGMENTED_LINE: usize = 1 << 20;
+/// Objects of a channel in Pipe mode that are asked for ahead of the one that is streamed.
+pub const PIPE_AHEAD: usize = 8;
+/// Objects up to this many bytes are then held whole.
+pub const PIPE_WHOLE: u64 = 1 << 20;
+/// Chunks that wait between S3 and a FIFO.
+pub const PIPE_CHUNKS: usize = 8;
+/// Bytes that the kernel holds in a FIFO, if it lets this user have so many.
+pub const PIPE_BUFFER: usize = 1 << 20;
+/// The longest time between two looks at whether a FIFO has been opened, or been read empty.
+pub const PIPE_LOOK: Duration = Duration::from_millis(20);
+/// Epochs of one channel that the evidence lists.
+pub const PIPE_EPOCHS: usize = 256;
+/// The first size that does not fit into a `RecordIO` header: 29 bits (MXNet, "Data format").
+pub const RECORD_BYTES: u64 = 1 << 29;
+/// Threads that download from S3.
+pub const S3_WORKERS: usize = 2;
+/// Objects that each of them downloads at a time. Behind a far-away S3 the wait for an answer is
+/// all there is; what is held for each is its connection's buffer.
+pub const S3_DOWNLOADS_EACH: usize = 64;
 /// Chunks of one download or upload that wait between network and disk.
 pub const CHUNKS_IN_FLIGHT: usize = 4;
 /// Bytes of one part of a multipart upload; S3 takes no less than 5 MiB, and one part is held

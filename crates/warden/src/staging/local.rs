@@ -5,6 +5,7 @@ use super::copy::{self, Item};
 use super::error::{FileError, InputError};
 use super::limits;
 use super::meter::Meter;
+use super::names;
 use belljar_domain::StagedFile;
 use rustix::fs::{
     Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, access, fstat, openat, statat,
@@ -20,17 +21,26 @@ const FOLDER: OFlags =
 pub(super) const FILE: OFlags =
     OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
-/// Copies what is at `source` into the folder `target`, which exists and is empty.
+/// Copies what was listed into the folder `target`, which exists and is empty.
 pub(super) fn copy_in(
-    source: &Path,
+    listing: Listing,
     target: &Path,
     owner: Option<Owner>,
     meter: &Meter,
 ) -> Result<Vec<StagedFile>, InputError> {
-    let listing = list(source)?;
     meter.set_total(listing.files.iter().map(|f| f.size).sum());
+    // Names of a walk are plain and differ; those of a manifest need not be.
+    if let Some(bad) = listing.files.iter().find(|f| !names::is_file_name(&f.name)) {
+        return Err(InputError::Name(bad.name.clone()));
+    }
+    if let Some(name) = names::clash(listing.files.iter().map(|f| f.name.as_str())) {
+        return Err(InputError::Clash(name));
+    }
     for folder in &listing.folders {
         copy::make_folder(&target.join(folder), owner)?;
+    }
+    for file in &listing.files {
+        copy::make_parents(target, &file.name, owner)?;
     }
     copy::copy_all(&listing.root, listing.files, target, owner, meter)
 }
@@ -68,9 +78,9 @@ fn resolve(source: &Path) -> Result<PathBuf, InputError> {
 /// What a local channel consists of.
 pub(super) struct Listing {
     /// The folder that all files are opened from.
-    root: PathBuf,
-    folders: Vec<String>,
-    files: Vec<Item>,
+    pub(super) root: PathBuf,
+    pub(super) folders: Vec<String>,
+    pub(super) files: Vec<Item>,
 }
 
 /// Lists a file or folder. A link given as the channel itself is followed: it was named by the

@@ -14,13 +14,17 @@ mod failure_file;
 pub mod limits;
 mod local;
 mod location;
+mod manifest;
 mod meter;
 mod names;
 mod out;
+mod pipe;
+mod reading;
 mod s3;
 mod s3_in;
 mod s3_out;
 mod sink;
+mod source;
 
 pub use error::{FileError, InputError, StageInError, StageOutError};
 pub use failure_file::read_failure_file;
@@ -29,13 +33,15 @@ pub use out::{
     StageOut, check_output, check_output_with, put_file, put_file_with, stage_out, stage_out_with,
     sweep, sweep_with,
 };
+pub use pipe::{Pipes, Prepared};
 pub use s3::{S3Error, S3Settings};
 
 use crate::progress::Progress;
-use belljar_domain::{Channel, StagedChannel, StagedFile};
+use belljar_domain::data::check_channels;
+use belljar_domain::{Channel, InputMode, PipedChannel, StagedChannel, StagedFile};
 use meter::{Meter, metered};
-use s3_in::Source;
-use std::path::Path;
+use source::Inputs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Whom the container's files belong to: the host's user that is root in the container.
@@ -47,11 +53,33 @@ pub struct Owner {
     pub gid: u32,
 }
 
-/// Copies every channel to `data_dir/<channel>` (`/opt/ml/input/data` of the container) and
-/// returns what was copied with its digests, files sorted by path. Files belong to `owner`, or,
-/// without one, to the user that this process runs as. What an earlier try left there goes first.
+/// What to stage in, and where to.
+#[derive(Debug, Clone, Copy)]
+pub struct StageIn<'a> {
+    /// The channels.
+    pub channels: &'a [Channel],
+    /// `/opt/ml/input/data` of the container.
+    pub data_dir: &'a Path,
+    /// A folder of the warden's own, for what the container must not see.
+    pub private: &'a Path,
+    /// Whom files belong to; without one, the user that this process runs as.
+    pub owner: Option<Owner>,
+}
+
+/// What has been staged in.
+pub struct StagedIn {
+    /// Every channel, those in File mode with their files.
+    pub channels: Vec<StagedChannel>,
+    /// Those in Pipe mode.
+    pub pipes: Vec<Prepared>,
+}
+
+/// Copies every channel in File mode to `data_dir/<channel>` and lists those in Pipe mode. Returns
+/// what was copied with its digests, files sorted by path. What an earlier try left there goes
+/// first.
 ///
-/// - A single file or object keeps its base name; everything else its name below the folder.
+/// - A single file or object keeps its base name; everything else its name below the folder, or
+///   what follows the prefix in a manifest.
 /// - `s3://` prefixes match every key that begins with them; a local path names one file or folder.
 /// - Links in a local folder are followed while they stay in it; FIFOs, sockets and devices are
 ///   refused.
@@ -59,45 +87,37 @@ pub struct Owner {
 /// # Errors
 /// If there is nothing, a name is not fit, or a file cannot be read or written, or changes.
 pub async fn stage_in(
-    channels: &[Channel],
-    data_dir: &Path,
-    owner: Option<Owner>,
-    progress: &dyn Progress,
-) -> Result<Vec<StagedChannel>, StageInError> {
-    stage_in_with(&S3Settings::from_env(), channels, data_dir, owner, progress).await
-}
-
-/// [`stage_in`] with S3 reached as `settings` say.
-///
-/// # Errors
-/// As [`stage_in`].
-pub async fn stage_in_with(
     settings: &S3Settings,
-    channels: &[Channel],
-    data_dir: &Path,
-    owner: Option<Owner>,
+    request: &StageIn<'_>,
     progress: &dyn Progress,
-) -> Result<Vec<StagedChannel>, StageInError> {
-    check_inputs_with(settings, channels, data_dir).await?;
-    let mut staged = Vec::with_capacity(channels.len());
-    for channel in channels {
-        let files = one_channel(settings, channel, data_dir, owner, progress)
-            .await
-            .map_err(|source| StageInError { channel: channel.name.clone(), source })?;
+) -> Result<StagedIn, StageInError> {
+    check_inputs(settings, request.channels, request.data_dir).await?;
+    let mut staged = StagedIn { channels: Vec::new(), pipes: Vec::new() };
+    for channel in request.channels {
+        let failed = |source| StageInError { channel: channel.name.clone(), source };
         let (name, uri) = (channel.name.clone(), channel.uri.clone());
-        staged.push(StagedChannel { channel: name, uri, files, pipe: None });
+        if channel.input_mode == InputMode::Pipe {
+            let prepared = pipe::prepare(settings, channel, request.private).await;
+            staged.pipes.push(prepared.map_err(failed)?);
+            let pipe = Some(PipedChannel::default());
+            staged.channels.push(StagedChannel { channel: name, uri, files: Vec::new(), pipe });
+        } else {
+            let files = files(settings, channel, request, progress).await.map_err(failed)?;
+            staged.channels.push(StagedChannel { channel: name, uri, files, pipe: None });
+        }
     }
     Ok(staged)
 }
 
-async fn one_channel(
+/// Stages one channel in File mode.
+async fn files(
     settings: &S3Settings,
     channel: &Channel,
-    data_dir: &Path,
-    owner: Option<Owner>,
+    request: &StageIn<'_>,
     progress: &dyn Progress,
 ) -> Result<Vec<StagedFile>, InputError> {
-    let target = data_dir.join(channel.name.as_str());
+    let owner = request.owner;
+    let target = request.data_dir.join(channel.name.as_str());
     match std::fs::remove_dir_all(&target) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             return Err(FileError::new("clear", &target, e).into());
@@ -106,48 +126,59 @@ async fn one_channel(
     }
     let meter = Arc::new(Meter::default());
     let work = async {
-        match channel.uri.parse()? {
-            Location::Path(path) => {
-                let meter = Arc::clone(&meter);
-                tokio::task::spawn_blocking(move || local::copy_in(&path, &target, owner, &meter))
-                    .await
-                    .map_err(|_| InputError::Broken)?
-            }
-            Location::S3 { bucket, prefix } => {
-                let source = Source { settings, bucket: &bucket, prefix: &prefix };
-                source.copy_in(&target, owner, &meter).await
-            }
-        }
+        let inputs = source::list(settings, channel).await?;
+        let prefix = match channel.uri.parse()? {
+            Location::S3 { prefix, .. } => prefix,
+            Location::Path(_) => String::new(),
+        };
+        copy_in(settings, inputs, prefix, target, owner, &meter).await
     };
     metered(channel.name.as_str(), progress, &meter, Box::pin(work)).await
+}
+
+/// Brings what was listed into the empty folder `target`.
+async fn copy_in(
+    settings: &S3Settings,
+    inputs: Inputs,
+    prefix: String,
+    target: PathBuf,
+    owner: Option<Owner>,
+    meter: &Arc<Meter>,
+) -> Result<Vec<StagedFile>, InputError> {
+    let (settings, meter) = (settings.clone(), Arc::clone(meter));
+    let work = move || match inputs {
+        Inputs::Local(listing) => local::copy_in(listing, &target, owner, &meter),
+        Inputs::S3(objects) => s3_in::download_all(
+            &objects,
+            &s3_in::Target {
+                settings: &settings,
+                prefix: &prefix,
+                folder: &target,
+                owner,
+                meter: &meter,
+            },
+        ),
+    };
+    tokio::task::spawn_blocking(work).await.map_err(|_| InputError::Broken)?
 }
 
 /// Whether every channel has something to stage, as far as can be seen without copying.
 ///
 /// # Errors
-/// If a URI is none, nothing is there, or `data_dir` lies in a channel's folder.
-pub async fn check_inputs(channels: &[Channel], data_dir: &Path) -> Result<(), StageInError> {
-    check_inputs_with(&S3Settings::from_env(), channels, data_dir).await
-}
-
-/// [`check_inputs`] with S3 reached as `settings` say.
-///
-/// # Errors
-/// As [`check_inputs`].
-pub async fn check_inputs_with(
+/// If a URI is none, nothing is there, or `data_dir` lies in a channel's folder; or if a channel
+/// has members that mean nothing together.
+pub async fn check_inputs(
     settings: &S3Settings,
     channels: &[Channel],
     data_dir: &Path,
 ) -> Result<(), StageInError> {
+    if let (Err(error), Some(first)) = (check_channels(channels), channels.first()) {
+        return Err(StageInError { channel: first.name.clone(), source: error.into() });
+    }
     for channel in channels {
-        let checked = match channel.uri.parse() {
-            Ok(Location::Path(path)) => local::check(&path, data_dir),
-            Ok(Location::S3 { bucket, prefix }) => {
-                Source { settings, bucket: &bucket, prefix: &prefix }.check().await
-            }
-            Err(error) => Err(InputError::Location(error)),
-        };
-        checked.map_err(|source| StageInError { channel: channel.name.clone(), source })?;
+        source::check(settings, channel, data_dir)
+            .await
+            .map_err(|source| StageInError { channel: channel.name.clone(), source })?;
     }
     Ok(())
 }

@@ -37,6 +37,12 @@ pub(crate) fn is_plain(name: &str) -> bool {
     name.len() <= 4096 && name.split('/').all(plain)
 }
 
+/// Whether `name` is fit for a file below a channel's folder.
+#[must_use]
+pub(crate) fn is_file_name(name: &str) -> bool {
+    is_plain(name) && name.matches('/').count() < super::limits::MAX_DEPTH
+}
+
 /// Finds two names of which one is a file and the other needs it as a folder, or which are equal.
 /// `names` yields each file's name.
 pub(crate) fn clash<'n>(names: impl Iterator<Item = &'n str> + Clone) -> Option<String> {

@@ -6,31 +6,26 @@ use super::error::{FileError, InputError};
 use super::limits;
 use super::meter::Meter;
 use super::names;
+use super::reading::{Clients, Object, Place};
 use super::s3::{S3Error, S3Settings};
 use belljar_domain::StagedFile;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
+use object_store::ObjectMeta;
 use object_store::aws::AmazonS3;
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
-use object_store::path::Path as Key;
-use object_store::{GetOptions, ObjectMeta, ObjectStore};
 use sha2::{Digest, Sha256};
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use tokio::sync::mpsc;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A channel's source in S3.
 pub(super) struct Source<'a> {
     pub(super) settings: &'a S3Settings,
     pub(super) bucket: &'a str,
     pub(super) prefix: &'a str,
-}
-
-struct Object {
-    key: Key,
-    name: String,
-    size: u64,
-    e_tag: Option<String>,
 }
 
 impl Source<'_> {
@@ -43,26 +38,6 @@ impl Source<'_> {
         let store = self.settings.bucket(self.bucket)?;
         let page = self.page(&store, Some(1), None).await?;
         if page.0.is_empty() { Err(InputError::Nothing(self.uri())) } else { Ok(()) }
-    }
-
-    /// Downloads everything whose key begins with the prefix into `target`, which is empty.
-    pub(super) async fn copy_in(
-        &self,
-        target: &Path,
-        owner: Option<Owner>,
-        meter: &Arc<Meter>,
-    ) -> Result<Vec<StagedFile>, InputError> {
-        let store = self.settings.bucket(self.bucket)?;
-        let objects = self.list(&store).await?;
-        meter.set_total(objects.iter().map(|o| o.size).sum());
-        let store = &store;
-        let downloads = stream::iter(objects)
-            .map(|o| async move { self.download(store, o, target, owner, meter).await })
-            .buffer_unordered(limits::S3_DOWNLOADS);
-        let files: Vec<Option<StagedFile>> = downloads.try_collect().await?;
-        let mut files: Vec<StagedFile> = files.into_iter().flatten().collect();
-        files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        Ok(files)
     }
 
     async fn page(
@@ -80,15 +55,27 @@ impl Source<'_> {
         Ok((page.result.objects, page.page_token))
     }
 
-    async fn list(&self, store: &AmazonS3) -> Result<Vec<Object>, InputError> {
+    /// Everything whose key begins with the prefix, in S3's order. `as_files` says whether the
+    /// names must be fit for files.
+    pub(super) async fn list(&self, as_files: bool) -> Result<Vec<Object>, InputError> {
+        match self.list_any(as_files).await? {
+            Some(objects) => Ok(objects),
+            None => Err(InputError::Nothing(self.uri())),
+        }
+    }
+
+    /// As [`Self::list`]; `None` if there is nothing, not even a folder's marker.
+    pub(super) async fn list_any(&self, as_files: bool) -> Result<Option<Vec<Object>>, InputError> {
+        let store = self.settings.bucket(self.bucket)?;
+        let bucket: Arc<str> = self.bucket.into();
         let mut objects = Vec::new();
         let mut token = None;
         let mut seen = false;
         loop {
-            let (page, next) = self.page(store, None, token).await?;
+            let (page, next) = self.page(&store, None, token).await?;
             for meta in page {
                 seen = true;
-                objects.extend(self.object(meta)?);
+                objects.extend(self.object(&bucket, meta, as_files)?);
             }
             if objects.len() > limits::MAX_INPUT_FILES {
                 let (root, limit) = (self.uri(), limits::MAX_INPUT_FILES);
@@ -99,111 +86,173 @@ impl Source<'_> {
                 break;
             }
         }
-        if !seen {
-            return Err(InputError::Nothing(self.uri()));
-        }
         // An empty object with others below it can only be a folder's marker.
-        let folders: std::collections::HashSet<String> = objects
+        let folders: HashSet<String> = objects
             .iter()
             .flat_map(|o| o.name.match_indices('/').map(|(slash, _)| o.name[..slash].to_owned()))
             .collect();
-        objects.retain(|o| o.size > 0 || !folders.contains(&o.name));
+        objects.retain(|o| o.size != Some(0) || !folders.contains(&o.name));
         match names::clash(objects.iter().map(|o| o.name.as_str())) {
-            Some(name) => Err(InputError::Clash(name)),
-            None => Ok(objects),
+            Some(name) if as_files => Err(InputError::Clash(name)),
+            _ => Ok(seen.then_some(objects)),
         }
     }
 
-    fn object(&self, meta: ObjectMeta) -> Result<Option<Object>, InputError> {
+    fn object(
+        &self,
+        bucket: &Arc<str>,
+        meta: ObjectMeta,
+        as_files: bool,
+    ) -> Result<Option<Object>, InputError> {
         let name = names::relative(meta.location.as_ref(), self.prefix);
         if name.is_empty() && meta.size == 0 {
             return Ok(None);
         }
-        if !names::is_plain(name) || name.matches('/').count() >= limits::MAX_DEPTH {
+        if as_files && !names::is_file_name(name) {
             return Err(InputError::Name(meta.location.to_string()));
         }
-        let name = name.to_owned();
-        Ok(Some(Object { name, size: meta.size, e_tag: meta.e_tag, key: meta.location }))
-    }
-
-    /// `None` if the object was a folder's marker.
-    async fn download(
-        &self,
-        store: &AmazonS3,
-        object: Object,
-        target: &Path,
-        owner: Option<Owner>,
-        meter: &Arc<Meter>,
-    ) -> Result<Option<StagedFile>, InputError> {
-        let uri = format!("s3://{}/{}", self.bucket, object.key);
-        let changed =
-            |found| InputError::Changed { path: uri.clone(), expected: object.size, found };
-        // The tag of the listing: the bytes are those that were listed, or none.
-        let options = GetOptions { if_match: object.e_tag.clone(), ..Default::default() };
-        let answer = match store.get_opts(&object.key, options).await {
-            Ok(answer) => answer,
-            // The library shows the keys 'a/' and 'a' alike; only a marker is empty and not there.
-            Err(object_store::Error::NotFound { .. }) if object.size == 0 => {
-                let folder = target.join(&object.name);
-                if object.key.as_ref() != self.prefix {
-                    make_parents(target, &object.name, owner)?;
-                    make_folder(&folder, owner)?;
-                }
-                return Ok(None);
-            }
-            Err(object_store::Error::Precondition { .. }) => return Err(changed(0)),
-            Err(e) => return Err(self.settings.error("download", &uri, e).into()),
-        };
-        if answer.meta.size != object.size {
-            return Err(changed(answer.meta.size));
-        }
-        make_parents(target, &object.name, owner)?;
-        let (sender, receiver) = mpsc::channel(limits::CHUNKS_IN_FLIGHT);
-        let path = target.join(&object.name);
-        let writer = tokio::task::spawn_blocking(move || write(&path, owner, receiver));
-        let mut body = answer.into_stream();
-        let mut received = 0;
-        let mut failed: Option<S3Error> = None;
-        while let Some(chunk) = body.next().await {
-            match chunk {
-                Ok(chunk) => {
-                    received += chunk.len() as u64;
-                    meter.add(chunk.len());
-                    if sender.send(chunk).await.is_err() {
-                        break; // The writer has failed, and says why below.
-                    }
-                }
-                Err(e) => {
-                    failed = Some(self.settings.error("download", &uri, e));
-                    break;
-                }
-            }
-        }
-        drop(sender);
-        let (size, sha256) = writer.await.map_err(|_| InputError::Broken)??;
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
-        if size != object.size {
-            return Err(changed(received));
-        }
-        Ok(Some(StagedFile { path: object.name, size, sha256 }))
+        let (name, size) = (name.to_owned(), Some(meta.size));
+        let place = Place::S3 { bucket: Arc::clone(bucket), key: meta.location, e_tag: meta.e_tag };
+        Ok(Some(Object { place, name, size }))
     }
 }
 
-fn write<B: AsRef<[u8]>>(
-    path: &PathBuf,
-    owner: Option<Owner>,
-    mut chunks: mpsc::Receiver<B>,
-) -> Result<(u64, String), FileError> {
-    let mut file = make_file(path, owner)?;
-    let mut digest = Sha256::new();
-    let mut size = 0;
-    while let Some(chunk) = chunks.blocking_recv() {
-        let chunk = chunk.as_ref();
-        digest.update(chunk);
-        file.write_all(chunk).map_err(|e| FileError::new("write", path, e))?;
-        size += chunk.len() as u64;
+/// Where objects of S3 are downloaded to, and from.
+pub(super) struct Target<'a> {
+    pub(super) settings: &'a S3Settings,
+    /// The key prefix whose own marker makes no folder.
+    pub(super) prefix: &'a str,
+    /// An empty folder.
+    pub(super) folder: &'a Path,
+    pub(super) owner: Option<Owner>,
+    pub(super) meter: &'a Meter,
+}
+
+/// Downloads `objects`, and returns them sorted. A few threads, each with connections and an event
+/// loop of its own, on which everything of an object is done: what costs with many small objects
+/// is to hand them from thread to thread.
+pub(super) fn download_all(
+    objects: &[Object],
+    target: &Target<'_>,
+) -> Result<Vec<StagedFile>, InputError> {
+    if let Some(bad) = objects.iter().find(|o| !names::is_file_name(&o.name)) {
+        return Err(InputError::Name(bad.uri()));
     }
-    Ok((size, hex(digest)))
+    if let Some(name) = names::clash(objects.iter().map(|o| o.name.as_str())) {
+        return Err(InputError::Clash(name));
+    }
+    target.meter.set_total(objects.iter().filter_map(|o| o.size).sum());
+    let all = All {
+        objects,
+        target,
+        next: AtomicUsize::new(0),
+        stop: AtomicBool::new(false),
+        staged: Mutex::new(Vec::with_capacity(objects.len())),
+    };
+    let workers = limits::S3_WORKERS.min(objects.len().div_ceil(limits::S3_DOWNLOADS_EACH));
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(|| all.work())).collect();
+        let results: Vec<Result<(), InputError>> = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or(Err(InputError::Broken)))
+            .collect();
+        results.into_iter().collect::<Result<(), InputError>>()
+    })?;
+    if target.meter.cancelled() {
+        return Err(InputError::Broken);
+    }
+    let mut staged = all.staged.into_inner().map_err(|_| InputError::Broken)?;
+    staged.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(staged)
+}
+
+struct All<'a> {
+    objects: &'a [Object],
+    target: &'a Target<'a>,
+    next: AtomicUsize,
+    stop: AtomicBool,
+    staged: Mutex<Vec<StagedFile>>,
+}
+
+impl All<'_> {
+    fn work(&self) -> Result<(), InputError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|_| InputError::Broken)?;
+        let clients = RefCell::new(Clients::new(self.target.settings));
+        let work = async {
+            // An object is begun only when another is done: its number is taken then.
+            let slots = stream::iter(0..limits::S3_DOWNLOADS_EACH)
+                .map(|_| self.several(&clients))
+                .buffer_unordered(limits::S3_DOWNLOADS_EACH);
+            tokio::pin!(slots);
+            while let Some(done) = slots.next().await {
+                done.inspect_err(|_| self.stop.store(true, Ordering::Relaxed))?;
+            }
+            Ok(())
+        };
+        let done = runtime.block_on(async {
+            tokio::select! {
+                done = work => done,
+                () = self.given_up() => Ok(()),
+            }
+        });
+        // A name that is still being looked up must not hold up the end.
+        runtime.shutdown_background();
+        done
+    }
+
+    /// Returns once nobody waits for the work any more, or another thread has failed.
+    async fn given_up(&self) {
+        while !self.target.meter.cancelled() && !self.stop.load(Ordering::Relaxed) {
+            tokio::time::sleep(limits::PROGRESS_INTERVAL).await;
+        }
+    }
+
+    async fn several(&self, clients: &RefCell<Clients>) -> Result<(), InputError> {
+        while let Some(object) = self.objects.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            if let Some(file) = self.one(clients, object).await? {
+                self.staged.lock().map_err(|_| InputError::Broken)?.push(file);
+            }
+        }
+        Ok(())
+    }
+
+    /// `None` if the object was a folder's marker.
+    async fn one(
+        &self,
+        clients: &RefCell<Clients>,
+        object: &Object,
+    ) -> Result<Option<StagedFile>, InputError> {
+        let Target { folder, owner, meter, prefix, .. } = *self.target;
+        let opening = clients.borrow_mut().open(object.clone());
+        let mut opened = match opening.await {
+            Ok(opened) => opened,
+            Err(e) if is_marker(object, &e) => {
+                if !matches!(&object.place, Place::S3 { key, .. } if key.as_ref() == prefix) {
+                    make_parents(folder, &object.name, owner)?;
+                    make_folder(&folder.join(&object.name), owner)?;
+                }
+                return Ok(None);
+            }
+            Err(e) => return Err(e),
+        };
+        make_parents(folder, &object.name, owner)?;
+        let path = folder.join(&object.name);
+        let mut file = make_file(&path, owner)?;
+        let mut digest = Sha256::new();
+        while let Some(chunk) = opened.chunks.next().await {
+            let chunk = chunk?;
+            digest.update(&chunk);
+            file.write_all(&chunk).map_err(|e| FileError::new("write", &path, e))?;
+            meter.add(chunk.len());
+        }
+        let (path, size) = (object.name.clone(), opened.size);
+        Ok(Some(StagedFile { path, size, sha256: hex(digest) }))
+    }
+}
+
+/// Whether an object that cannot be had is a folder's marker: the library shows the keys 'a/' and
+/// 'a' alike, and only a marker is listed, empty and not there.
+pub(super) fn is_marker(object: &Object, error: &InputError) -> bool {
+    object.size == Some(0) && matches!(error, InputError::S3(S3Error::Gone { .. }))
 }

@@ -1,17 +1,13 @@
 //! Staging from and to S3, against a small server on the loopback that speaks S3's XML.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
-mod fake_s3;
-
-use belljar_domain::{Channel, JobName};
+use crate::fake_s3::FakeS3;
+use belljar_domain::{Channel, DataType, JobName};
 use belljar_warden::failure::{Explain, chain};
 use belljar_warden::progress::Silent;
 use belljar_warden::staging::{
-    InputError, S3Error, S3Settings, StageOut, StageOutError, check_inputs_with, check_output_with,
-    put_file_with, stage_in_with, stage_out_with, sweep_with,
+    InputError, S3Error, S3Settings, StageIn, StageOut, StageOutError, check_inputs,
+    check_output_with, put_file_with, stage_in, stage_out_with, sweep_with,
 };
-use fake_s3::FakeS3;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -31,11 +27,20 @@ fn job() -> JobName {
 
 /// Stages `uri` and returns each path with its content.
 async fn staged(server: &FakeS3, uri: &str) -> Result<Vec<(String, Vec<u8>)>, InputError> {
+    staged_as(server, uri, DataType::S3Prefix).await
+}
+
+async fn staged_as(
+    server: &FakeS3,
+    uri: &str,
+    data_type: DataType,
+) -> Result<Vec<(String, Vec<u8>)>, InputError> {
     let data = tempfile::tempdir().unwrap();
-    let channel = Channel::files("train".parse().unwrap(), uri);
+    let channel = Channel { data_type, ..Channel::files("train".parse().unwrap(), uri) };
     let s = settings(&server.url());
-    let channels =
-        stage_in_with(&s, &[channel], data.path(), None, &Silent).await.map_err(|e| e.source)?;
+    let request =
+        StageIn { channels: &[channel], data_dir: data.path(), private: data.path(), owner: None };
+    let channels = stage_in(&s, &request, &Silent).await.map_err(|e| e.source)?.channels;
     let read = |path: &str| fs::read(data.path().join("train").join(path)).unwrap();
     Ok(channels[0].files.iter().map(|f| (f.path.clone(), read(&f.path))).collect())
 }
@@ -95,6 +100,36 @@ async fn keys_that_are_no_files_are_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_manifest_names_its_objects() {
+    let manifest = br#"[{"prefix": "s3://bucket/in/tr"}, "ain/a", "ain/sub/b"]"#;
+    let server = FakeS3::start(&[
+        ("m.json", manifest),
+        ("in/train/a", b"1"),
+        ("in/train/sub/b", b"22"),
+        ("in/train/not-named", b"3"),
+        ("gone.json", br#"[{"prefix": "s3://bucket/"}, "not/there"]"#),
+        ("clash.json", br#"[{"prefix": "s3://bucket/in/train/"}, "a", "a"]"#),
+        ("out.json", br#"[{"prefix": "s3://bucket/in/train/"}, "../train/a"]"#),
+        ("local.json", br#"[{"prefix": "/etc/"}, "hostname"]"#),
+        ("none.json", b"{}"),
+    ]);
+    let files = staged_as(&server, "s3://bucket/m.json", DataType::ManifestFile).await.unwrap();
+    assert_eq!(files, [("ain/a".into(), b"1".to_vec()), ("ain/sub/b".into(), b"22".to_vec())]);
+    for (key, reason) in [
+        ("gone.json", "not/there: it is not there"),
+        ("clash.json", "'a' would be two things"),
+        ("out.json", "'..' segment"),
+        ("local.json", "must begin with s3://"),
+        ("none.json", "must be an array"),
+        ("missing.json", "nothing at 's3://bucket/missing.json'"),
+    ] {
+        let uri = format!("s3://bucket/{key}");
+        let error = staged_as(&server, &uri, DataType::ManifestFile).await.unwrap_err();
+        assert!(chain(&error).contains(reason), "{key}: {}", chain(&error));
+    }
+}
+
+#[tokio::test]
 async fn missing_things_have_errors_of_their_own() {
     let server = FakeS3::start(&[("a", b"1")]);
     let nothing = staged(&server, "s3://bucket/zzz").await.unwrap_err();
@@ -125,8 +160,7 @@ async fn an_endpoint_that_nobody_answers_fails_at_once_with_a_hint() {
     let channel = Channel::files("train".parse().unwrap(), "s3://bucket/a");
     let begun = Instant::now();
     let s = settings(&format!("http://{free}"));
-    let error =
-        check_inputs_with(&s, &[channel], std::path::Path::new("/nowhere")).await.unwrap_err();
+    let error = check_inputs(&s, &[channel], std::path::Path::new("/nowhere")).await.unwrap_err();
     assert!(begun.elapsed() < Duration::from_secs(20), "it must not hang");
     let unreachable = matches!(error.source, InputError::S3(S3Error::Unreachable { .. }));
     assert!(unreachable, "{error:?}");

@@ -18,6 +18,8 @@ struct State {
     begun: usize,
     fail_from: Option<usize>,
     stall_from: Option<usize>,
+    requests: usize,
+    cut_at: Option<usize>,
 }
 
 pub(crate) struct FakeS3 {
@@ -29,6 +31,8 @@ struct Request {
     method: String,
     path: String,
     query: BTreeMap<String, String>,
+    /// First byte that is asked for.
+    offset: Option<usize>,
     body: Vec<u8>,
 }
 
@@ -56,6 +60,15 @@ impl FakeS3 {
         self.state.lock().unwrap().objects.get(key).cloned()
     }
 
+    pub(crate) fn requests(&self) -> usize {
+        self.state.lock().unwrap().requests
+    }
+
+    /// Breaks off each answer after this many bytes.
+    pub(crate) fn cut_bodies_at(&self, bytes: usize) {
+        self.state.lock().unwrap().cut_at = Some(bytes);
+    }
+
     pub(crate) fn open_uploads(&self) -> usize {
         self.state.lock().unwrap().uploads.len()
     }
@@ -80,15 +93,17 @@ impl FakeS3 {
 fn serve(stream: &TcpStream, state: &Mutex<State>) {
     let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader) {
-        let (status, headers, body) = answer(&request, state);
+        let (status, headers, mut body) = answer(&request, state);
         let length = body.len();
+        let cut = state.lock().unwrap().cut_at.filter(|cut| *cut < length);
+        body.truncate(cut.unwrap_or(length));
         let mut bytes =
             format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{headers}\r\n").into_bytes();
         if request.method != "HEAD" {
             bytes.extend_from_slice(&body);
         }
         let mut out = stream;
-        if out.write_all(&bytes).is_err() {
+        if out.write_all(&bytes).is_err() || cut.is_some() {
             return;
         }
     }
@@ -101,7 +116,7 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
     }
     let mut words = line.split_whitespace();
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut length = 0;
+    let (mut length, mut offset) = (0, None);
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
@@ -112,6 +127,9 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
         if let Some(value) = header.strip_prefix("content-length:") {
             length = value.trim().parse().ok()?;
         }
+        if let Some(value) = header.strip_prefix("range: bytes=") {
+            offset = Some(value.trim_end_matches('-').parse().ok()?);
+        }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
@@ -121,7 +139,7 @@ fn read(reader: &mut BufReader<&TcpStream>) -> Option<Request> {
         (decode(k), decode(v))
     };
     let query = query.split('&').filter(|p| !p.is_empty()).map(pair).collect();
-    Some(Request { method, path: decode(path), query, body })
+    Some(Request { method, path: decode(path), query, offset, body })
 }
 
 fn decode(text: &str) -> String {
@@ -162,6 +180,7 @@ fn answer(request: &Request, state: &Mutex<State>) -> Answer {
         return part(request, number.parse().unwrap(), state);
     }
     let mut state = state.lock().unwrap();
+    state.requests += 1;
     let upload = request.query.get("uploadId");
     match (request.method.as_str(), upload) {
         ("GET", _) if request.query.contains_key("list-type") => list(request, &state),
@@ -169,7 +188,11 @@ fn answer(request: &Request, state: &Mutex<State>) -> Answer {
             Some(object) => {
                 let (_, _, body) = ok(object.clone());
                 let modified = "Last-Modified: Mon, 23 Nov 2026 13:15:00 GMT\r\n";
-                ("200 OK", format!("ETag: \"e\"\r\n{modified}"), body)
+                let headers = format!("ETag: \"e\"\r\n{modified}");
+                let Some(from) = request.offset else { return ("200 OK", headers, body) };
+                let (last, all) = (body.len() - 1, body.len());
+                let range = format!("Content-Range: bytes {from}-{last}/{all}\r\n");
+                ("206 Partial Content", headers + &range, body[from..].to_vec())
             }
             None => error("404 Not Found", "NoSuchKey"),
         },
@@ -192,6 +215,10 @@ fn answer(request: &Request, state: &Mutex<State>) -> Answer {
             }
             None => error("404 Not Found", "NoSuchUpload"),
         },
+        ("DELETE", None) => {
+            state.objects.remove(key);
+            ("204 No Content", String::new(), Vec::new())
+        }
         ("DELETE", Some(id)) => match state.uploads.remove(id) {
             Some(_) => ("204 No Content", String::new(), Vec::new()),
             None => error("404 Not Found", "NoSuchUpload"),

@@ -1,13 +1,11 @@
 //! Staging from and to local folders.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
-
 use belljar_domain::{Channel, JobName, StagedChannel};
 use belljar_warden::failure::{Explain, Failure};
 use belljar_warden::progress::Silent;
 use belljar_warden::staging::{
-    InputError, Owner, StageInError, StageOut, StageOutError, check_inputs, check_output, put_file,
-    stage_in, stage_out, sweep,
+    InputError, Owner, S3Settings, StageIn, StageInError, StageOut, StageOutError, check_output,
+    put_file, stage_out, sweep,
 };
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -37,9 +35,24 @@ fn put(path: PathBuf, bytes: impl AsRef<[u8]>) {
     fs::write(path, bytes).unwrap();
 }
 
+async fn stage_in(
+    channels: &[Channel],
+    data_dir: &Path,
+    owner: Option<Owner>,
+) -> Result<Vec<StagedChannel>, StageInError> {
+    let request = StageIn { channels, data_dir, private: data_dir, owner };
+    let settings = S3Settings::default();
+    let staged = belljar_warden::staging::stage_in(&settings, &request, &Silent).await?;
+    Ok(staged.channels)
+}
+
+async fn check_inputs(channels: &[Channel], data_dir: &Path) -> Result<(), StageInError> {
+    belljar_warden::staging::check_inputs(&S3Settings::default(), channels, data_dir).await
+}
+
 async fn bring_in(uri: impl AsRef<Path>) -> Result<(TempDir, StagedChannel), StageInError> {
     let data = tempfile::tempdir().unwrap();
-    let mut staged = stage_in(&[channel(uri)], data.path(), None, &Silent).await?;
+    let mut staged = stage_in(&[channel(uri)], data.path(), None).await?;
     Ok((data, staged.remove(0)))
 }
 
@@ -92,7 +105,7 @@ async fn everything_belongs_to_the_owner() {
     let (source, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     put(source.path().join("d/a"), "1");
     let owner = Some(Owner { uid: 61_234, gid: 61_235 });
-    stage_in(&[channel(source.path())], data.path(), owner, &Silent).await.unwrap();
+    stage_in(&[channel(source.path())], data.path(), owner).await.unwrap();
     for path in ["train", "train/d", "train/d/a"] {
         let found = fs::metadata(data.path().join(path)).unwrap();
         assert_eq!((found.uid(), found.gid()), (61_234, 61_235), "{path}");
@@ -105,7 +118,7 @@ async fn a_second_try_does_the_same() {
     put(source.path().join("a"), "1");
     put(data.path().join("train/stale"), "2");
     for _ in 0..2 {
-        stage_in(&[channel(source.path())], data.path(), None, &Silent).await.unwrap();
+        stage_in(&[channel(source.path())], data.path(), None).await.unwrap();
     }
     assert!(!data.path().join("train/stale").exists());
     assert_eq!(fs::read(data.path().join("train/a")).unwrap(), b"1");
@@ -398,6 +411,6 @@ async fn copy_speed() {
     let source = std::env::var("BELLJAR_BENCH_SOURCE").unwrap();
     let target = std::env::var("BELLJAR_BENCH_TARGET").unwrap();
     let begun = std::time::Instant::now();
-    let staged = stage_in(&[channel(source)], Path::new(&target), None, &Silent).await.unwrap();
+    let staged = stage_in(&[channel(source)], Path::new(&target), None).await.unwrap();
     println!("staged {} files in {:?}", staged[0].files.len(), begun.elapsed());
 }

@@ -1,0 +1,71 @@
+//! What a channel consists of, listed before anything is given to the container.
+
+use super::error::InputError;
+use super::local::{self, Listing};
+use super::location::Location;
+use super::manifest;
+use super::reading::{Object, Place};
+use super::s3::S3Settings;
+use super::s3_in::Source;
+use belljar_domain::{Channel, DataType, InputMode};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The objects of a channel, in the order in which they are streamed.
+pub(super) enum Inputs {
+    /// Files.
+    Local(Listing),
+    /// Objects of one bucket.
+    S3(Vec<Object>),
+}
+
+/// Lists a channel that is no augmented manifest.
+pub(super) async fn list(settings: &S3Settings, channel: &Channel) -> Result<Inputs, InputError> {
+    if channel.data_type == DataType::ManifestFile {
+        return manifest::objects(settings, &channel.uri).await;
+    }
+    match channel.uri.parse()? {
+        Location::Path(path) => {
+            let listing = tokio::task::spawn_blocking(move || local::list(&path));
+            Ok(Inputs::Local(listing.await.map_err(|_| InputError::Broken)??))
+        }
+        Location::S3 { bucket, prefix } => {
+            let as_files = channel.input_mode == InputMode::File;
+            let source = Source { settings, bucket: &bucket, prefix: &prefix };
+            Ok(Inputs::S3(source.list(as_files).await?))
+        }
+    }
+}
+
+/// Whether there is something to list: at most one request.
+pub(super) async fn check(
+    settings: &S3Settings,
+    channel: &Channel,
+    data_dir: &Path,
+) -> Result<(), InputError> {
+    match channel.uri.parse()? {
+        Location::Path(path) => local::check(&path, data_dir),
+        Location::S3 { bucket, prefix } => {
+            Source { settings, bucket: &bucket, prefix: &prefix }.check().await
+        }
+    }
+}
+
+impl Inputs {
+    /// As objects, files in the order of their names.
+    pub(super) fn objects(self) -> Vec<Object> {
+        match self {
+            Self::S3(objects) => objects,
+            Self::Local(Listing { root, mut files, .. }) => {
+                files.sort_by(|a, b| a.name.cmp(&b.name));
+                let root: Arc<Path> = root.into();
+                let object = |item: super::copy::Item| Object {
+                    place: Place::File { root: Arc::clone(&root), from: item.from },
+                    name: item.name,
+                    size: Some(item.size),
+                };
+                files.into_iter().map(object).collect()
+            }
+        }
+    }
+}
