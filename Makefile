@@ -85,7 +85,7 @@ lint: needs-build ## Check format, lints, the edges between crates, licences and
 	fi
 
 .PHONY: bench
-bench: build ## Measure against runc, umoci and cp on this machine (docs/benchmarks.md)
+bench: build venv ## Measure against runc, umoci, cp, moto and s5cmd on this machine (docs/benchmarks.md)
 	$(CARGO) run --release --locked --quiet -p xtask -- bench
 
 .PHONY: fuzz

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         ["edges"] => check_edges(),
         ["bench", names @ ..] => measure(names),
         _ => {
-            eprintln!("usage: cargo run -p xtask -- edges | bench [job|unpack|staging|memory]...");
+            eprintln!("usage: cargo run -p xtask -- edges | bench [{}]...", bench::NAMES);
             ExitCode::from(2)
         }
     }

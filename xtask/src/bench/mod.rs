@@ -1,16 +1,28 @@
 //! `cargo run --release -p xtask -- bench`: Belljar against named peers, in one run on one
 //! machine. What it prints are ratios; docs/benchmarks.md says how they come about.
 
+mod client;
+mod download;
+mod fixture;
 mod job;
+mod launch;
+mod loopback;
 mod memory;
+mod objects;
+mod requests;
 mod sample;
+mod server;
 mod staging;
+mod start;
 mod table;
 mod tools;
 mod unpack;
 
 use std::path::{Path, PathBuf};
 use table::Row;
+
+/// The names of measurements.
+pub(crate) const NAMES: &str = "job|unpack|staging|memory|requests|objects|download|launch|start";
 
 /// What a measurement answers: its rows, or why it was not made.
 type Measured = Result<Vec<Row>, String>;
@@ -30,11 +42,16 @@ pub(crate) fn run(names: &[&str]) -> Result<Vec<String>, String> {
     println!("{}\n", tools::host_facts());
     println!("{}", table::HEAD);
     type Measurement = fn(&Bench) -> Measured;
-    let all: [(&str, Measurement); 4] = [
+    let all: [(&str, Measurement); 9] = [
         ("job", job::measure),
         ("unpack", unpack::measure),
         ("staging", staging::measure),
         ("memory", memory::measure),
+        ("requests", requests::measure),
+        ("objects", objects::measure),
+        ("download", download::measure),
+        ("launch", launch::measure),
+        ("start", start::measure),
     ];
     if let Some(unknown) = names.iter().find(|n| !all.iter().any(|(name, _)| name == *n)) {
         return Err(format!("there is no measurement '{unknown}'"));

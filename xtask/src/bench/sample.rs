@@ -10,6 +10,11 @@ impl Samples {
         self.0.push(value);
     }
 
+    /// None yet.
+    pub(crate) const fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.0.len()
@@ -23,6 +28,13 @@ impl Samples {
             (Some(a), Some(b)) => f64::midpoint(*a, *b),
             _ => f64::NAN,
         }
+    }
+
+    /// The smallest that at least nine of ten are not above.
+    pub(crate) fn p90(&self) -> f64 {
+        let sorted = self.sorted();
+        let at = (sorted.len() * 9).div_ceil(10).saturating_sub(1);
+        sorted.get(at).copied().unwrap_or(f64::NAN)
     }
 
     /// The smallest.
@@ -47,5 +59,13 @@ mod tests {
         assert!((of(&[3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
         assert!((of(&[4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
         assert!(of(&[]).is_nan());
+    }
+
+    #[test]
+    fn nine_of_ten() {
+        let all = (1..=20_u8).rev().map(f64::from).collect();
+        assert!((Samples(all).p90() - 18.0).abs() < f64::EPSILON);
+        assert!((Samples(vec![7.0]).p90() - 7.0).abs() < f64::EPSILON);
+        assert!(Samples::none().p90().is_nan());
     }
 }

@@ -22,7 +22,9 @@ pub(crate) enum Against {
     Overhead { peer: &'static str, samples: Samples, at_most: Option<f64> },
     /// The peer's time as a multiple of ours; the multiple should be at least this.
     Speed { peer: &'static str, samples: Samples, at_least: f64 },
-    /// A fixed limit.
+    /// Our rate as a multiple of the peer's; the multiple should be at least this.
+    Rate { peer: &'static str, samples: Samples, at_least: Option<f64> },
+    /// A fixed limit for the median.
     Limit(f64),
 }
 
@@ -52,9 +54,17 @@ impl fmt::Display for Row {
                 let target = format!(">= {at_least:.1}: {}", verdict(ratio >= *at_least));
                 (format!("{peer} {}", self.numbers(samples)), format!("{ratio:.2}"), target)
             }
+            Against::Rate { peer, samples, at_least } => {
+                let ratio = self.ours.median() / samples.median();
+                let target = at_least.map_or_else(String::new, |limit| {
+                    format!(">= {limit:.1}: {}", verdict(ratio >= limit))
+                });
+                (format!("{peer} {}", self.numbers(samples)), format!("{ratio:.2}"), target)
+            }
             Against::Limit(limit) => {
                 let met = verdict(self.ours.median() <= *limit);
-                (String::new(), String::new(), format!("<= {limit:.0} {}: {met}", self.unit))
+                let ninety = format!("(90 % within {:.1})", self.ours.p90());
+                (ninety, String::new(), format!("<= {limit:.0} {}: {met}", self.unit))
             }
         };
         let runs = self.ours.count();
