@@ -58,11 +58,21 @@ test: needs-test test-build venv images ## Run every test, with all that it need
 	tests/run.sh
 
 .PHONY: venv
-venv: $(VENV)/.ready ## Install the Python clients that tests use into .venv
+venv: $(VENV)/.ready $(VENV)-sdk2/.ready $(VENV)-sdk3/.ready ## Install the Python clients that tests use into .venv*
 
 $(VENV)/.ready: tests/clients/requirements.txt | needs-test
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+	@touch $@
+
+# The two SageMaker SDKs exclude each other, and both exclude what the other clients want. The import
+# compiles what is used, and fails if something is missing.
+$(VENV)-sdk2/.ready: IMPORT := from sagemaker.estimator import Estimator
+$(VENV)-sdk3/.ready: IMPORT := from sagemaker.train import ModelTrainer
+$(VENV)-%/.ready: tests/clients/requirements-%.txt | needs-test
+	$(PYTHON) -m venv $(VENV)-$*
+	$(VENV)-$*/bin/pip install --quiet --disable-pip-version-check --no-deps --no-compile -r $<
+	SAGEMAKER_SUPPRESS_V2_WARNING=1 $(VENV)-$*/bin/python -c '$(IMPORT)' >/dev/null
 	@touch $@
 
 .PHONY: images
@@ -97,4 +107,4 @@ fuzz: ## Fuzz every target for FUZZ_SECONDS (30); needs a nightly toolchain and 
 
 .PHONY: clean
 clean: ## Remove all that was built, downloaded and cached here
-	rm -rf target $(VENV) fuzz/target
+	rm -rf target $(VENV) $(VENV)-sdk2 $(VENV)-sdk3 fuzz/target
