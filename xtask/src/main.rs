@@ -2,12 +2,15 @@
 //! ARCHITECTURE.md, on a pure room that could touch the outside, and on a crate that allows
 //! `unsafe` without being the one that may.
 //!
+//! `cargo run -p xtask -- models [--check]`: prunes the service models of a pinned botocore.
+//!
 //! `cargo run --release -p xtask -- bench`: measures Belljar against its peers.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool speaks on its streams")]
 
 mod bench;
 mod edges;
 mod metadata;
+mod models;
 mod unsafety;
 
 use std::path::Path;
@@ -17,10 +20,28 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["edges"] => check_edges(),
+        ["models"] => said(models::run(false)),
+        ["models", "--check"] => said(models::run(true)),
         ["bench", names @ ..] => measure(names),
         _ => {
-            eprintln!("usage: cargo run -p xtask -- edges | bench [{}]...", bench::NAMES);
+            eprintln!(
+                "usage: cargo run -p xtask -- edges | models [--check] | bench [{}]...",
+                bench::NAMES
+            );
             ExitCode::from(2)
+        }
+    }
+}
+
+fn said(done: Result<String, String>) -> ExitCode {
+    match done {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("error: {why}");
+            ExitCode::FAILURE
         }
     }
 }
