@@ -2,11 +2,15 @@
 //! Limits: [`belljar_domain::limits`], from SageMaker's own service model.
 
 mod error;
+pub mod job;
+mod mirror;
 mod place;
 mod size;
 
 pub use error::RequestError;
+pub use mirror::{Mirror, NoMirror, mirrored};
 pub use place::image_name;
+use place::is_bucket;
 pub use size::MIN_MEMORY_BYTES;
 
 use crate::machine::Machine;

@@ -73,7 +73,7 @@ fn place(uri: &str, directory: &Path) -> Option<Place> {
 
 /// An S3 bucket's name: 3 to 63 lower-case letters, digits, dots, hyphens (and the underscores
 /// and capitals of the oldest), a letter or digit at both ends.
-fn is_bucket(name: &str) -> bool {
+pub(super) fn is_bucket(name: &str) -> bool {
     let bytes = name.as_bytes();
     let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
     (3..=63).contains(&bytes.len())

@@ -32,7 +32,8 @@ pub(super) fn decide(
     }
 }
 
-fn of_type(name: &str, machine: Machine) -> Result<Size, RequestError> {
+/// The limits of an instance type, cut down to this machine.
+pub(super) fn of_type(name: &str, machine: Machine) -> Result<Size, RequestError> {
     let found = instance::find(name).ok_or_else(|| RequestError::InstanceType {
         name: name.to_owned(),
         nearest: nearest(name),

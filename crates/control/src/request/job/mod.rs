@@ -1,0 +1,255 @@
+//! `CreateTrainingJob`, from its JSON (valid by the service model) to an [`Assignment`] and the
+//! record that Describe shows. The checks of both ways of asking for a job are shared.
+
+mod error;
+mod members;
+mod parts;
+
+pub use error::JobRequestError;
+
+use super::{
+    Mirror, RequestError, command, environment, hyperparameters, is_bucket, metrics, mirrored,
+    size, unique,
+};
+use crate::machine::Machine;
+use belljar_domain::data::{Checkpoints, DEFAULT_CHECKPOINTS, check_channels};
+use belljar_domain::training_job::Definition;
+use belljar_domain::{
+    Assignment, Channel, ChannelName, HostName, InputMode, JobName, StopPolicy, arn, limits,
+};
+use parts::{Algorithm, ChannelPart, Parts, Resources, Stopping};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+/// Beginnings of names that are no name of an image store or registry: transports that read files
+/// of this machine, and those of other tools.
+const TRANSPORTS: [&str; 13] = [
+    "oci:",
+    "oci-archive:",
+    "docker-archive:",
+    "docker-daemon:",
+    "dir:",
+    "containers-storage:",
+    "ostree:",
+    "sif:",
+    "tarball:",
+    "atomic:",
+    "file:",
+    "http:",
+    "https:",
+];
+
+/// The first line of a job's log, if isolation was not asked for.
+const SEALED: &str = "EnableNetworkIsolation was not asked for; Belljar seals every job off the network all the same";
+
+/// Where a job is asked for.
+#[derive(Debug, Clone)]
+pub struct Place<'a> {
+    /// The service's region.
+    pub region: &'a str,
+    /// The service's account.
+    pub account: &'a str,
+    /// The machine that it would run on.
+    pub machine: Machine,
+    /// Registries that are served by others.
+    pub mirrors: &'a [Mirror],
+}
+
+/// A job that is accepted.
+#[derive(Debug)]
+pub struct AcceptedJob {
+    /// What every attempt begins from; its generation is 0.
+    pub assignment: Assignment,
+    /// What Describe shows, and what the engine goes by.
+    pub definition: Definition,
+    /// `RoleArn`: it must be there.
+    pub role: String,
+    /// `Tags`.
+    pub tags: BTreeMap<String, String>,
+    /// In what the instance type is larger than the machine: a sentence each.
+    pub too_large: Vec<String>,
+}
+
+/// Checks a request and completes it.
+///
+/// # Errors
+/// The first thing that is wrong or not served, by name.
+pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, JobRequestError> {
+    members::check(&request)?;
+    let parts = Parts::deserialize_from(&request)?;
+    let job: JobName = parts.training_job_name.parse().map_err(RequestError::from)?;
+    let algorithm =
+        parts.algorithm_specification.ok_or(JobRequestError::Missing("AlgorithmSpecification"))?;
+    let size = size_of(parts.resource_config, place.machine)?;
+    let isolation = (!parts.enable_network_isolation).then(|| SEALED.to_owned());
+    let retries = parts.retry_strategy.map_or(0, |r| r.maximum_retry_attempts);
+    let max_pending_seconds = parts.stopping_condition.max_pending;
+    let pairs = |map: BTreeMap<String, String>| map.into_iter().collect::<Vec<_>>();
+    let tags = parts.tags.into_iter().map(|t| (t.key, t.value)).collect();
+    let assignment = Assignment {
+        generation: 0,
+        job_arn: arn::training_job(place.region, place.account, &job),
+        job,
+        region: place.region.to_owned(),
+        host: HostName::algo(NonZeroU32::MIN),
+        instance_type: size.instance_type,
+        image: image(&algorithm, place)?,
+        environment: environment(pairs(parts.environment))?,
+        hyperparameters: hyperparameters(pairs(parts.hyper_parameters))?,
+        channels: channels(parts.input_data_config, algorithm.training_input_mode)?,
+        output: s3("OutputDataConfig.S3OutputPath", parts.output_data_config.path)?,
+        output_compression: parts.output_data_config.compression_type,
+        checkpoints: checkpoints(parts.checkpoint_config)?,
+        notices: size.warnings.iter().cloned().chain(isolation).collect(),
+        resources: size.resources,
+        stop: stop(&parts.stopping_condition)?,
+        metrics: metrics(&metric_pairs(&algorithm))?,
+        entrypoint: words(
+            "the entrypoint",
+            "entrypoint arguments",
+            algorithm.container_entrypoint,
+        )?,
+        arguments: words("the arguments", "arguments", algorithm.container_arguments)?,
+    };
+    let definition =
+        Definition { request: shown(request, &assignment.stop), retries, max_pending_seconds };
+    let tags = unique("tag", tags)?;
+    Ok(AcceptedJob { assignment, definition, role: parts.role_arn, tags, too_large: size.warnings })
+}
+
+impl Parts {
+    fn deserialize_from(request: &Value) -> Result<Self, JobRequestError> {
+        Ok(serde::Deserialize::deserialize(request)?)
+    }
+}
+
+/// What Describe shows again: the request without what it shows elsewhere or not at all, with the
+/// defaults that it always shows.
+fn shown(mut request: Value, stop: &StopPolicy) -> Value {
+    if let Value::Object(members) = &mut request {
+        for hidden in ["Tags", "SessionChainingConfig"] {
+            members.remove(hidden);
+        }
+        for flag in [
+            "EnableNetworkIsolation",
+            "EnableInterContainerTrafficEncryption",
+            "EnableManagedSpotTraining",
+        ] {
+            members.entry(flag).or_insert(json!(false));
+        }
+        let stopping = members.entry("StoppingCondition").or_insert(json!({}));
+        if stopping["MaxRuntimeInSeconds"].is_null() {
+            stopping["MaxRuntimeInSeconds"] = json!(stop.max_runtime_seconds);
+        }
+    }
+    request
+}
+
+fn size_of(given: Option<Resources>, machine: Machine) -> Result<size::Size, JobRequestError> {
+    let given = given.ok_or(JobRequestError::Missing("ResourceConfig"))?;
+    if given.instance_count.is_none() {
+        return Err(JobRequestError::Missing("ResourceConfig.InstanceCount"));
+    }
+    match given.instance_type.as_deref() {
+        Some(name) => Ok(size::of_type(name, machine)?),
+        None => Err(JobRequestError::Missing("ResourceConfig.InstanceType")),
+    }
+}
+
+/// A name of the image store or of a registry, through the mirrors.
+fn image(algorithm: &Algorithm, place: &Place<'_>) -> Result<String, JobRequestError> {
+    let given = algorithm.training_image.as_deref().filter(|i| !i.is_empty());
+    let given = given.ok_or(JobRequestError::Missing("AlgorithmSpecification.TrainingImage"))?;
+    let name = given.strip_prefix("docker://").unwrap_or(given);
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_/:@[]+".contains(c);
+    let local = name.starts_with(['/', '.', '-', ':', '@'])
+        || TRANSPORTS.iter().any(|t| name.starts_with(t))
+        || !name.chars().all(plain);
+    if local {
+        Err(JobRequestError::Image(given.to_owned()))
+    } else {
+        Ok(mirrored(place.mirrors, name))
+    }
+}
+
+fn words(
+    what: &'static str,
+    many: &'static str,
+    given: Vec<String>,
+) -> Result<Vec<String>, JobRequestError> {
+    command(what, many, &given)?;
+    Ok(given)
+}
+
+fn metric_pairs(algorithm: &Algorithm) -> Vec<(String, String)> {
+    algorithm.metric_definitions.iter().map(|m| (m.name.clone(), m.regex.clone())).collect()
+}
+
+/// `s3://bucket`, with or without a key; nothing else.
+fn s3(what: &str, uri: String) -> Result<String, JobRequestError> {
+    let bucket = uri.strip_prefix("s3://").and_then(|rest| rest.split('/').next());
+    let control = uri.chars().any(char::is_control);
+    if bucket.is_some_and(is_bucket) && !control {
+        return Ok(uri);
+    }
+    Err(JobRequestError::Uri { what: what.to_owned(), uri })
+}
+
+fn channels(given: Vec<ChannelPart>, mode: InputMode) -> Result<Vec<Channel>, JobRequestError> {
+    let mut channels: Vec<Channel> = Vec::with_capacity(given.len());
+    for part in given {
+        let name: ChannelName = part.channel_name.parse().map_err(RequestError::from)?;
+        if channels.iter().any(|c| c.name == name) {
+            let key = name.to_string();
+            return Err(RequestError::Duplicate { what: "channel", key }.into());
+        }
+        let source = part
+            .data_source
+            .s3
+            .ok_or(JobRequestError::Missing("InputDataConfig.DataSource.S3DataSource"))?;
+        channels.push(Channel {
+            uri: s3(&format!("channel '{name}'"), source.uri)?,
+            name,
+            content_type: part.content_type,
+            input_mode: part.input_mode.unwrap_or(mode),
+            data_type: source.data_type,
+            attribute_names: source.attribute_names,
+            compression: part.compression_type,
+            record_wrapper: part.record_wrapper_type,
+            shuffle_seed: part.shuffle_config.map(|s| s.seed.cast_unsigned()),
+        });
+    }
+    super::count("channels", channels.len(), limits::MAX_CHANNELS)?;
+    check_channels(&channels)?;
+    Ok(channels)
+}
+
+fn checkpoints(
+    given: Option<parts::CheckpointPart>,
+) -> Result<Option<Checkpoints>, JobRequestError> {
+    let Some(given) = given else { return Ok(None) };
+    let checkpoints = Checkpoints {
+        uri: s3("CheckpointConfig.S3Uri", given.uri)?,
+        local_path: given
+            .local_path
+            .filter(|p| !p.is_empty())
+            .unwrap_or_else(|| DEFAULT_CHECKPOINTS.to_owned()),
+    };
+    checkpoints.check_local_path()?;
+    Ok(Some(checkpoints))
+}
+
+fn stop(given: &Stopping) -> Result<StopPolicy, JobRequestError> {
+    let mut stop = StopPolicy::default();
+    if let Some(seconds) = given.max_runtime {
+        if !(1..=limits::MAX_MAX_RUNTIME_SECONDS).contains(&seconds) {
+            return Err(RequestError::MaxRuntime(seconds).into());
+        }
+        stop.max_runtime_seconds = seconds;
+    }
+    Ok(stop)
+}
+
+#[cfg(test)]
+mod tests;
