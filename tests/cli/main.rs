@@ -8,6 +8,7 @@ mod image;
 mod job;
 mod refusals;
 mod scene;
+mod service;
 
 use scene::Scene;
 
@@ -17,6 +18,8 @@ fn help() {
     for (name, args) in [
         ("help", &["--help"][..]),
         ("help_train", &["train", "--help"]),
+        ("help_up", &["up", "--help"]),
+        ("help_keys", &["keys", "--help"]),
         ("help_image", &["image", "--help"]),
         ("help_image_import", &["image", "import", "--help"]),
         ("help_evidence_verify", &["evidence", "verify", "--help"]),

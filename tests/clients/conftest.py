@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from service import Service
 
 ROOT = Path(__file__).resolve().parents[2]
 USER = 61_234
@@ -89,18 +90,30 @@ class Belljar:
         self.give(path)
         return path
 
-    def run(self, *args, timeout: float = 120) -> subprocess.CompletedProcess:
-        command = [self.binary, "--state", self.state, *args]
+    def call(self, args, state: Path | None, extra: dict[str, str] | None) -> dict:
+        """What `subprocess` is told to run it."""
+        command = [self.binary, "--state", state or self.state, *args]
         identity = {"user": USER, "group": USER, "extra_groups": []} if self.other_user else {}
-        return subprocess.run(
-            [str(word) for word in command],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            cwd=self.folder,
-            env={"HOME": str(self.folder), "PATH": "/usr/bin:/bin", **self.environment},
+        env = {"HOME": str(self.folder), "PATH": "/usr/bin:/bin", "BELLJAR_CHECK_ANSWERS": "1"}
+        return {
+            "args": [str(word) for word in command],
+            "cwd": self.folder,
+            "env": {**env, **self.environment, **(extra or {})},
             **identity,
-        )
+        }
+
+    def run(
+        self,
+        *args,
+        timeout: float = 120,
+        state: Path | None = None,
+        extra: dict[str, str] | None = None,
+    ) -> subprocess.CompletedProcess:
+        call = self.call(args, state, extra)
+        return subprocess.run(**call, capture_output=True, text=True, timeout=timeout)
+
+    def popen(self, *args, state: Path | None = None, **given) -> subprocess.Popen:
+        return subprocess.Popen(**self.call(args, state, None), stdin=subprocess.DEVNULL, **given)
 
     def must(self, *args, timeout: float = 120) -> str:
         done = self.run(*args, timeout=timeout)
@@ -186,6 +199,20 @@ def digits_image(belljar) -> str:
 @pytest.fixture(scope="session")
 def sklearn_image(belljar) -> str:
     return belljar.import_image(rootfs("sklearn"), "sklearn")
+
+
+@pytest.fixture(scope="session")
+def toolkit_image(belljar) -> str:
+    return belljar.import_image(rootfs("toolkit"), "toolkit")
+
+
+@pytest.fixture(scope="session")
+def service(belljar, digits_image):
+    """A service on the state that has the images; its last words are its own."""
+    service = Service(belljar).start()
+    yield service
+    service.stop()
+    assert not service.wardens(), "every job of the tests has ended"
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 //! What can be typed.
 
-use belljar_control::request::TrainRequest;
+use belljar_control::request::{Mirror, TrainRequest};
+use belljar_control::service::{Capacity, DEFAULT_LISTEN};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Trains machine-learning models in containers sealed off the network, behind the SageMaker
@@ -68,6 +70,13 @@ impl Color {
 pub(crate) enum Command {
     /// Run a training job in a sealed container
     Train(Box<TrainArgs>),
+    /// Serve the SageMaker API, S3, logs and identity on this machine
+    Up(UpArgs),
+    /// Print what a shell needs to reach the service: eval "$(belljar env)"
+    Env,
+    /// Make, list and revoke access keys of the service
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Get, list and remove images
     #[command(subcommand)]
     Image(ImageCommand),
@@ -78,6 +87,62 @@ pub(crate) enum Command {
     Doctor,
     /// Train an example in a sealed container and show the proof
     Quickstart(QuickstartArgs),
+}
+
+/// `belljar up`.
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = DEFAULT_LISTEN)]
+    pub(crate) listen: SocketAddr,
+    /// The region that the service is
+    #[arg(long, value_name = "REGION", default_value = "us-east-1", value_parser = region)]
+    pub(crate) region: String,
+    /// The account that the service is
+    #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = account)]
+    pub(crate) account: String,
+    /// An instance type larger than this machine: clamp gives the job what there is, strict lets it
+    /// fail with CapacityError
+    #[arg(long, value_name = "HOW", default_value = "clamp", hide_possible_values = true)]
+    pub(crate) capacity: CapacityArg,
+    /// Use another S3 in place of the own one, as http://127.0.0.1:9000
+    #[arg(long, value_name = "URL", value_parser = url)]
+    pub(crate) s3_endpoint: Option<String>,
+    /// Get images whose names begin with FROM as if they began with TO (may be repeated)
+    #[arg(long, value_name = "FROM=TO", action = ArgAction::Append)]
+    pub(crate) registry_mirror: Vec<Mirror>,
+}
+
+/// `--capacity`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum CapacityArg {
+    /// What there is
+    Clamp,
+    /// All or nothing
+    Strict,
+}
+
+impl From<CapacityArg> for Capacity {
+    fn from(given: CapacityArg) -> Self {
+        match given {
+            CapacityArg::Clamp => Self::Clamp,
+            CapacityArg::Strict => Self::Strict,
+        }
+    }
+}
+
+/// `belljar keys`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a key; its secret is shown this once
+    Create,
+    /// List the keys
+    List,
+    /// Take a key's right to call the service away, at once
+    Revoke {
+        /// The access key, as AKIA...
+        id: String,
+    },
 }
 
 /// `belljar image`.
@@ -236,5 +301,28 @@ fn pair(text: &str) -> Result<(String, String), String> {
         Some(("", _)) => Err("there is nothing before the equals sign".to_owned()),
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
         None => Err("write a name, an equals sign and a value".to_owned()),
+    }
+}
+
+fn region(text: &str) -> Result<String, String> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    match (1..=32).contains(&text.len()) && text.bytes().all(plain) {
+        true => Ok(text.to_owned()),
+        false => Err("write a region as us-east-1".to_owned()),
+    }
+}
+
+fn account(text: &str) -> Result<String, String> {
+    match text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
+        true => Ok(text.to_owned()),
+        false => Err("an account has twelve digits".to_owned()),
+    }
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    match host.is_some_and(|h| !h.is_empty() && !h.starts_with('/')) {
+        true => Ok(text.trim_end_matches('/').to_owned()),
+        false => Err("write http://HOST[:PORT] or https://HOST[:PORT]".to_owned()),
     }
 }

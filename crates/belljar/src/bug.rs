@@ -19,3 +19,15 @@ pub fn install() {
         std::process::exit(i32::from(Exit::Bug as u8));
     }));
 }
+
+/// Makes a panic a line of the service's log, with what to do: one request or task fails, and the
+/// service goes on.
+pub(crate) fn outlive() {
+    std::panic::set_hook(Box::new(|info| {
+        let text = info.to_string().replace('\n', " | ");
+        tracing::error!(
+            version = env!("CARGO_PKG_VERSION"),
+            "this is a bug in Belljar, please report it: {text}"
+        );
+    }));
+}

@@ -8,6 +8,7 @@ use crate::run::state_path;
 use crate::screen::Look;
 use crate::summary;
 use crate::terminal::Console;
+use crate::terminal::quoted;
 use crate::train::job;
 use crate::trouble::Trouble;
 use belljar_control::request::TrainRequest;
@@ -104,16 +105,6 @@ fn verify_command(deps: &Deps, given: Option<&Path>) -> String {
     );
     let state = given.map(|s| format!(" --state {}", quoted(&s.display().to_string())));
     format!("{program} evidence verify{}", state.unwrap_or_default())
-}
-
-/// For a shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%=".contains(c);
-    if text.chars().all(plain) {
-        text.to_owned()
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
 }
 
 /// Puts the program into a root file system of its own and imports that. Modes and times are

@@ -45,6 +45,11 @@ impl Console {
         self.terminal
     }
 
+    /// Whether details are wanted.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Whether a table on standard output may be coloured.
     pub(crate) fn colours_stdout(&self) -> bool {
         self.colours_stdout
@@ -113,6 +118,16 @@ pub(crate) fn printable(text: &str) -> String {
         }
     }
     safe
+}
+
+/// For a shell.
+pub(crate) fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%=".contains(c);
+    if text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use crate::exit::Exit;
 use belljar_control::local::LocalError;
 use belljar_control::request::RequestError;
+use belljar_control::service::ServiceError;
 use belljar_control::state::StateError;
 use belljar_warden::failure::{Failure, chain};
 use std::error::Error;
@@ -64,6 +65,17 @@ impl From<StateError> for Trouble {
             StateError::NameUsed(_) | StateError::NoPlace => Exit::Usage,
             StateError::Folder { .. } | StateError::Write { .. } => Exit::Machine,
             StateError::Report { .. } => Exit::Failed,
+        };
+        Self::of(exit, &e, e.hint())
+    }
+}
+
+impl From<ServiceError> for Trouble {
+    fn from(e: ServiceError) -> Self {
+        let exit = match &e {
+            e if e.usage() => Exit::Usage,
+            ServiceError::NotRunning(_) => Exit::Failed,
+            _ => Exit::Machine,
         };
         Self::of(exit, &e, e.hint())
     }

@@ -172,7 +172,7 @@ pub fn read_report(job: &Path) -> Result<Option<Report>, StateError> {
 }
 
 /// Writes beside the final name (0600), syncs, renames.
-fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), StateError> {
+pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), StateError> {
     let wrong = |source| StateError::Write { path: path.to_path_buf(), source };
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || -> io::Result<()> {

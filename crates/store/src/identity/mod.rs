@@ -13,8 +13,8 @@ pub use keys::{
 };
 pub use roles::{
     DEFAULT_ROLE, NewRole, Role, attach, attached, create_role, delete_policy, delete_role, detach,
-    find_by_arn, get_policy, get_role, list_policies, list_roles, put_policy, role_exists,
-    set_tags, update_trust,
+    ensure_default, find_by_arn, get_policy, get_role, list_policies, list_roles, put_policy,
+    role_exists, set_tags, update_trust,
 };
 
 use crate::StoreError;

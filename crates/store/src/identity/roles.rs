@@ -111,11 +111,7 @@ pub fn create_role(
 ///
 /// # Errors
 /// If the state fails.
-pub(super) fn ensure_default(
-    c: &Connection,
-    account: &str,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+pub fn ensure_default(c: &Connection, account: &str, now: Timestamp) -> Result<(), StoreError> {
     let role = NewRole {
         name: DEFAULT_ROLE.into(),
         path: "/".into(),

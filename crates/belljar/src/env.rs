@@ -1,0 +1,33 @@
+//! `belljar env`: what a shell needs to reach the service.
+
+use crate::deps::Deps;
+use crate::exit::Exit;
+use crate::run::state_path;
+use crate::terminal::quoted;
+use crate::trouble::Trouble;
+use belljar_control::service::{address, root_key};
+use std::io::Write;
+use std::path::Path;
+
+pub(crate) fn run(mut deps: Deps, given: Option<&Path>) -> Result<Exit, Trouble> {
+    let state = state_path(&deps, given)?;
+    let address = address(&state)?;
+    let key = root_key(&state)?;
+    let mut text = String::new();
+    for (name, value) in [
+        ("AWS_ENDPOINT_URL", address.endpoint.as_str()),
+        ("AWS_ACCESS_KEY_ID", &key.id),
+        ("AWS_SECRET_ACCESS_KEY", key.secret()),
+        ("AWS_REGION", &address.region),
+        ("AWS_DEFAULT_REGION", &address.region),
+    ] {
+        text.push_str(&format!("export {name}={}\n", quoted(value)));
+    }
+    // One of another account would be sent along with this key.
+    text.push_str("unset AWS_SESSION_TOKEN\n");
+    deps.stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| deps.stdout.flush())
+        .map_err(|e| Trouble::stdout(&e))?;
+    Ok(Exit::Completed)
+}

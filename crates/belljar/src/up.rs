@@ -1,0 +1,77 @@
+//! `belljar up`: the service, in the foreground.
+
+use crate::args::UpArgs;
+use crate::deps::Deps;
+use crate::exit::Exit;
+use crate::run::{state_path, warden_path};
+use crate::signals::listen;
+use crate::terminal::{Console, printable, quoted};
+use crate::trouble::Trouble;
+use crate::{bug, log};
+use belljar_control::local::{Warden, environment};
+use belljar_control::service::{self, Config, Ready};
+use owo_colors::OwoColorize;
+use std::path::Path;
+
+pub(crate) fn run(
+    deps: Deps,
+    console: &Console,
+    given: Option<&Path>,
+    args: UpArgs,
+) -> Result<Exit, Trouble> {
+    log::install(console.clone());
+    bug::outlive();
+    let check_answers = cfg!(debug_assertions) || deps.variable("BELLJAR_CHECK_ANSWERS").is_some();
+    let config = Config {
+        state: state_path(&deps, given)?,
+        listen: args.listen,
+        region: args.region,
+        account: args.account,
+        capacity: args.capacity.into(),
+        s3_endpoint: args.s3_endpoint,
+        mirrors: args.registry_mirror,
+        warden: Warden {
+            program: warden_path(&deps)?,
+            environment: environment::for_warden(deps.variables.iter().cloned()).collect(),
+        },
+        machine: deps.machine,
+        check_answers,
+        now: deps.now,
+    };
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Trouble::runtime(&e))?
+        .block_on(async {
+            let mut interrupts = listen(deps.interrupts).map_err(|e| Trouble::runtime(&e))?;
+            let stop = async move {
+                interrupts.recv().await;
+                console.say(&format!("{} jobs that run go on", "ending:".yellow().bold()));
+            };
+            service::run(config, stop, |ready| console.say(&greeting(ready, given))).await?;
+            Ok(Exit::Completed)
+        })
+}
+
+/// What is said when the service listens.
+fn greeting(ready: &Ready, given: Option<&Path>) -> String {
+    let address = &ready.address;
+    let state = given.map_or_else(String::new, |path| {
+        format!(" --state {}", quoted(&printable(&path.display().to_string())))
+    });
+    let key = if ready.first_start {
+        "A first access key and a role were made; the command above exports the key.\n"
+    } else {
+        ""
+    };
+    format!(
+        "{} at {}  ({}, account {})\n\n    eval \"$(belljar env{state})\"\n\n\
+         then boto3, the SageMaker SDKs and the AWS CLI train here, with the role\n\n    {}\n\n\
+         {key}Ctrl-C ends the service; jobs that run go on.",
+        "Belljar is up".green().bold(),
+        address.endpoint.bold(),
+        address.region,
+        address.account,
+        ready.role_arn,
+    )
+}

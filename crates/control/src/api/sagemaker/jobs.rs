@@ -1,0 +1,39 @@
+//! `StopTrainingJob`, `DeleteTrainingJob`.
+
+use super::refusal;
+use crate::service::{Caller, Service};
+use belljar_aws::AwsError;
+use belljar_store::jobs;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+pub(super) struct Name {
+    pub(super) training_job_name: String,
+}
+
+pub(super) async fn stop(service: &Service, _: &Caller, input: Name) -> Result<Value, AwsError> {
+    let now = service.now();
+    let stop = service.db().write(move |c| jobs::request_stop(c, &input.training_job_name, now));
+    stop.await.map_err(|e| refusal(&e))?;
+    service.wanted.notify_one();
+    Ok(json!({}))
+}
+
+pub(super) async fn delete(service: &Service, _: &Caller, input: Name) -> Result<Value, AwsError> {
+    let name = input.training_job_name;
+    let job = service.db().read(|c| jobs::removable(c, &name)).map_err(|e| refusal(&e))?;
+    // The folder first: a job of this name can only be made again when it is gone.
+    let folder = service.config.state.join("jobs").join(job.name.as_str());
+    let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
+    match removed {
+        Ok(Err(e)) if e.kind() != std::io::ErrorKind::NotFound => {
+            tracing::error!(error = %e, job = name, "a job's folder cannot be removed");
+            return Err(AwsError::internal());
+        }
+        _ => {}
+    }
+    service.db().write(move |c| jobs::delete(c, &name)).await.map_err(|e| refusal(&e))?;
+    Ok(json!({}))
+}

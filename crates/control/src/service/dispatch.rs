@@ -1,0 +1,171 @@
+//! One request: route → body → signature → input → handler → answer.
+
+use super::{Caller, Service, front, limits, request_id, table};
+use belljar_aws::sigv4::{self, Expected, Secret};
+use belljar_aws::{AwsError, Call, ErrorForm, Service as Aws};
+use belljar_domain::Timestamp;
+use belljar_store::identity::{self, Owner};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::request::Parts;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+use time::OffsetDateTime;
+
+/// An answer's body: whole, or (of S3) as it is read.
+pub(super) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Answers a request, whatever it is.
+pub(super) async fn answer(service: &Service, request: Request<Incoming>) -> Response<Body> {
+    let begun = Instant::now();
+    let id = request_id::new();
+    let (parts, incoming) = request.into_parts();
+    let route = match belljar_aws::route(&parts) {
+        Ok(route) => route,
+        Err(e) => return whole(belljar_aws::encode_error(ErrorForm::guess(&parts), &e, &id)),
+    };
+    if route.service == Aws::S3 {
+        return s3(&id);
+    }
+    let (operation, result) = carry_out(service, route.service, &parts, incoming).await;
+    let response = match &result {
+        Ok((call, output)) => belljar_aws::encode(call.operation, output, &id),
+        Err(e) => belljar_aws::encode_error(route.service, e, &id),
+    };
+    tracing::debug!(
+        service = ?route.service,
+        operation = operation.as_deref().unwrap_or("?"),
+        status = response.status().as_u16(),
+        code = result.as_ref().err().map(|e| &*e.code),
+        micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+        id,
+        "request"
+    );
+    whole(response)
+}
+
+/// The operation's name, as far as it is known, and what came of it.
+async fn carry_out(
+    service: &Service,
+    aws: Aws,
+    parts: &Parts,
+    incoming: Incoming,
+) -> (Option<String>, Result<(Call, Value), AwsError>) {
+    let body = match front::body(incoming, limits::max_body(aws)).await {
+        Ok(body) => body,
+        Err(e) => return (None, Err(e)),
+    };
+    let caller = match verify(service, aws, parts, &body) {
+        Ok(caller) => caller,
+        Err(e) => return (None, Err(e)),
+    };
+    let mut call = match belljar_aws::decode(aws, parts, &body) {
+        Ok(call) => call,
+        Err(e) => return (None, Err(e)),
+    };
+    let name = call.operation.name().to_owned();
+    if let Err(e) = belljar_aws::validate(call.operation, &call.input) {
+        return (Some(name), Err(e));
+    }
+    let input = call.input.take();
+    let result = handle(service, &caller, &call, input).await;
+    (Some(name), result.map(|output| (call, output)))
+}
+
+async fn handle(
+    service: &Service,
+    caller: &Caller,
+    call: &Call,
+    input: Value,
+) -> Result<Value, AwsError> {
+    let name = call.operation.name();
+    let handler = table::find(call.service, name)
+        .ok_or_else(|| AwsError::validation(format!("Belljar does not serve {name}.")))?;
+    // A bug in one answer is one answer's failure.
+    let output = match AssertUnwindSafe(handler(service, caller, input)).catch_unwind().await {
+        Ok(result) => result?,
+        Err(_) => {
+            tracing::error!(operation = name, "a handler panicked: this is a bug in Belljar");
+            return Err(AwsError::internal());
+        }
+    };
+    if service.config.check_answers
+        && let Err(wrong) = belljar_aws::check_output(call.operation, &completed(name, &output))
+    {
+        tracing::error!(operation = name, wrong, "an answer is not valid by the model");
+        return Err(AwsError::new(500, "InternalFailure", format!("invalid answer: {wrong}")));
+    }
+    Ok(output)
+}
+
+/// An answer with what the model requires and the real service leaves out: the artifacts of a job
+/// that has none.
+fn completed(operation: &str, output: &Value) -> Value {
+    let mut output = output.clone();
+    if operation == "DescribeTrainingJob" && output.get("ModelArtifacts").is_none() {
+        output["ModelArtifacts"] = json!({"S3ModelArtifacts": "s3://bucket/none"});
+    }
+    output
+}
+
+/// Who signed the request.
+fn verify(service: &Service, aws: Aws, parts: &Parts, body: &Bytes) -> Result<Caller, AwsError> {
+    let now = service.now();
+    let expected = Expected { service: aws, region: &service.config.region, now: datetime(now) };
+    let mut found = None;
+    let signed = sigv4::verify(expected, parts, body, |id| {
+        let key = service.db().read(|c| identity::find_key(c, id));
+        let key =
+            key.inspect_err(|e| tracing::error!(error = %e, "keys cannot be read")).ok()??;
+        let secret = Secret {
+            key: key.secret.expose().to_owned(),
+            session_token: key.session_token.as_ref().map(|t| t.expose().to_owned()),
+            expires: key.expires.map(datetime),
+        };
+        found = Some(key);
+        Some(secret)
+    })?;
+    let key = found.ok_or_else(AwsError::internal)?;
+    if let Owner::Job { name, .. } = &key.owner {
+        // It stages what the job was given, and nothing else.
+        let text = format!("The key of the training job {name} is for S3 only.");
+        return Err(AwsError::access_denied(text));
+    }
+    let account = service.config.account.clone();
+    let principal = service.db().read(|c| identity::principal(c, &key, &account));
+    let principal = principal
+        .map_err(|e| {
+            tracing::error!(error = %e, "keys cannot be read");
+            AwsError::internal()
+        })?
+        .ok_or_else(|| AwsError::access_denied("The role of this session was deleted."))?;
+    Ok(Caller {
+        account,
+        region: signed.region,
+        arn: principal.arn,
+        user_id: principal.user_id,
+        access_key_id: key.id,
+        owner: key.owner,
+    })
+}
+
+fn datetime(at: Timestamp) -> OffsetDateTime {
+    let nanos = i128::from(at.millis()) * 1_000_000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+fn s3(id: &str) -> Response<Body> {
+    let e = AwsError::new(501, "NotImplemented", "Belljar does not serve S3.");
+    whole(belljar_aws::encode_error(Aws::S3, &e, id))
+}
+
+fn whole(response: Response<Bytes>) -> Response<Body> {
+    response.map(|bytes| {
+        http_body_util::Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+    })
+}

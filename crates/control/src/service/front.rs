@@ -1,0 +1,183 @@
+//! Connections: from sockets to requests.
+//!
+//! Each thread has an event loop of its own and takes connections from the same two sockets, so a
+//! busy one leaves them to the others. TLS is told from plain HTTP by a connection's first byte;
+//! what follows is the same for both ([`serve`]).
+
+use super::limits::{
+    BODY_TIME, GRACE, HEAD_TIME, MAX_CONNECTIONS, MAX_HEAD, MAX_HEADERS, MAX_THREADS, STACK,
+};
+use super::{Service, ServiceError, dispatch};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// How long nothing is accepted after the kernel refused (no file descriptors are left, say).
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Where requests come from.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    /// For everybody.
+    pub(super) tcp: std::net::TcpListener,
+    /// For wardens and commands of this machine.
+    pub(super) unix: std::os::unix::net::UnixListener,
+}
+
+impl Sockets {
+    fn share(&self) -> io::Result<Self> {
+        Ok(Self { tcp: self.tcp.try_clone()?, unix: self.unix.try_clone()? })
+    }
+}
+
+/// Starts the threads that answer. They end, with the requests that they have, when `stop`
+/// changes.
+pub(super) fn start(
+    service: &Arc<Service>,
+    sockets: &Sockets,
+    stop: &watch::Receiver<bool>,
+) -> Result<Vec<JoinHandle<()>>, ServiceError> {
+    let count = std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut threads = Vec::with_capacity(count);
+    for number in 0..count {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(ServiceError::Thread)?;
+        let sockets = sockets.share().map_err(ServiceError::Thread)?;
+        let (service, permits, stop) = (service.clone(), permits.clone(), stop.clone());
+        let thread = std::thread::Builder::new()
+            .name(format!("front-{number}"))
+            .stack_size(STACK)
+            .spawn(move || runtime.block_on(accept(service, sockets, permits, stop)))
+            .map_err(ServiceError::Thread)?;
+        threads.push(thread);
+    }
+    Ok(threads)
+}
+
+enum Accepted {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+async fn accept(
+    service: Arc<Service>,
+    sockets: Sockets,
+    permits: Arc<Semaphore>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let listeners = TcpListener::from_std(sockets.tcp)
+        .and_then(|tcp| Ok((tcp, UnixListener::from_std(sockets.unix)?)));
+    let (tcp, unix) = match listeners {
+        Ok(listeners) => listeners,
+        Err(e) => return tracing::error!(error = %e, "a thread cannot listen"),
+    };
+    let graceful = GracefulShutdown::new();
+    loop {
+        let next = async {
+            let permit = permits.clone().acquire_owned().await;
+            let stream = tokio::select! {
+                accepted = tcp.accept() => accepted.map(|(stream, _)| Accepted::Tcp(stream)),
+                accepted = unix.accept() => accepted.map(|(stream, _)| Accepted::Unix(stream)),
+            };
+            (permit, stream)
+        };
+        tokio::select! {
+            _ = stop.changed() => break,
+            (permit, stream) = next => match (permit, stream) {
+                (Ok(permit), Ok(stream)) => {
+                    tokio::spawn(connection(service.clone(), stream, graceful.watcher(), permit));
+                }
+                (Err(_), _) => break,
+                (_, Err(e)) => {
+                    tracing::warn!(error = %e, "a connection cannot be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+    drop((tcp, unix));
+    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were cut off: they took longer than {} s", GRACE.as_secs());
+    }
+}
+
+/// One connection to its end.
+async fn connection(
+    service: Arc<Service>,
+    stream: Accepted,
+    watcher: Watcher,
+    _permit: OwnedSemaphorePermit,
+) {
+    match stream {
+        Accepted::Unix(stream) => serve(service, stream, watcher).await,
+        Accepted::Tcp(stream) => {
+            // Answers are written whole; waiting to fill a packet only delays them.
+            let _ = stream.set_nodelay(true);
+            serve(service, stream, watcher).await;
+        }
+    }
+}
+
+/// HTTP/1.1 over whatever carries bytes.
+async fn serve(
+    service: Arc<Service>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    watcher: Watcher,
+) {
+    let answer = service_fn(move |request| {
+        let service = service.clone();
+        async move { Ok::<_, Infallible>(dispatch::answer(&service, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), answer);
+    if let Err(e) = watcher.watch(connection).await {
+        // A client that went away or spoke no HTTP.
+        tracing::debug!(error = %e, "a connection ended");
+    }
+}
+
+/// The body of a request as a whole.
+///
+/// # Errors
+/// How it is answered: it is too long, too slow, or was cut off.
+pub(super) async fn body(
+    incoming: hyper::body::Incoming,
+    limit: usize,
+) -> Result<bytes::Bytes, belljar_aws::AwsError> {
+    use belljar_aws::AwsError;
+    use http_body_util::{BodyExt, LengthLimitError, Limited};
+    use hyper::body::Body;
+    let too_long = || {
+        let text = format!("The request has more than {limit} bytes.");
+        AwsError::new(413, "RequestEntityTooLarge", text)
+    };
+    if incoming.size_hint().lower() > limit as u64 {
+        return Err(too_long());
+    }
+    match tokio::time::timeout(BODY_TIME, Limited::new(incoming, limit).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_long()),
+        Ok(Err(_)) => Err(AwsError::new(400, "RequestTimeout", "The request was cut off.")),
+        Err(_) => Err(AwsError::new(
+            400,
+            "RequestTimeout",
+            format!("The request's body did not arrive within {} s.", BODY_TIME.as_secs()),
+        )),
+    }
+}

@@ -1,0 +1,53 @@
+//! The service: one process, one address for all of AWS's services that it serves.
+//!
+//! A request flows: [`front`] (connections) → [`dispatch`] (route, signature, input, answer) →
+//! [`table`] → a handler of [`crate::api`] → the state. Handlers write what is wanted and wake the
+//! reconciler; they never start anything themselves.
+
+mod address;
+mod caller;
+mod config;
+mod dispatch;
+mod error;
+mod front;
+mod keys;
+pub mod limits;
+mod request_id;
+mod start;
+pub(crate) mod table;
+
+pub use address::{Address, address};
+pub use caller::Caller;
+pub use config::{Capacity, Config, DEFAULT_LISTEN};
+pub use error::ServiceError;
+pub use keys::{Key, create_key, keys, revoke_key, root_key};
+pub use start::{Ready, run};
+
+use belljar_domain::Timestamp;
+use belljar_store::{Db, State};
+use tokio::sync::Notify;
+
+/// What handlers and the reconciler share.
+#[derive(Debug)]
+pub struct Service {
+    /// The settings.
+    pub config: Config,
+    /// The service's folder and database; its lock is held.
+    pub state: State,
+    /// Wakes the reconciler: something is wanted that was not before.
+    pub wanted: Notify,
+}
+
+impl Service {
+    /// The database.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        self.state.db()
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.config.now)()
+    }
+}

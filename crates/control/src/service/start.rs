@@ -1,0 +1,152 @@
+//! From settings to a running service, and to its end.
+
+use super::front::{self, Sockets};
+use super::{Address, Config, Service, ServiceError, address};
+use crate::state;
+use belljar_store::{State, StoreError, identity};
+use std::fs::{File, Permissions};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::sync::{Notify, watch};
+
+/// The unix socket, in the service's folder.
+pub(super) const SOCKET: &str = "socket";
+
+/// A service that listens.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// Where it is.
+    pub address: Address,
+    /// A role that training jobs can name.
+    pub role_arn: String,
+    /// Whether its first access key was made just now.
+    pub first_start: bool,
+}
+
+/// Runs a service until `stop` is ready; requests that are being answered are finished, and jobs
+/// that run go on. `ready` is called once, when it listens.
+///
+/// # Errors
+/// If the state is another service's or broken, or the address cannot be had.
+pub async fn run(
+    mut config: Config,
+    stop: impl Future<Output = ()>,
+    ready: impl FnOnce(&Ready),
+) -> Result<(), ServiceError> {
+    config.state = state::State::open(&config.state)?.path().to_owned();
+    let state = State::open(&config.state)?;
+    let (account, now) = (config.account.clone(), (config.now)());
+    let made = state.db().write(move |c| {
+        let made = identity::ensure_root(c, &account, now)?;
+        // A key can be there before the first start (`belljar keys create`), a role cannot.
+        if identity::list_roles(c, "/", "", 1)?.is_empty() {
+            identity::ensure_default(c, &account, now)?;
+        }
+        Ok::<_, StoreError>(made)
+    });
+    let made = made.await?;
+    let tcp = listen(config.listen)?;
+    let endpoint = endpoint(tcp.local_addr().unwrap_or(config.listen));
+    let sockets = Sockets { tcp, unix: listen_unix(state.folder())? };
+    let service = Arc::new(Service { config, state, wanted: Notify::new() });
+    let ready_at = Ready {
+        address: Address {
+            endpoint,
+            pid: std::process::id(),
+            region: service.config.region.clone(),
+            account: service.config.account.clone(),
+        },
+        role_arn: format!(
+            "arn:aws:iam::{}:role/{}",
+            service.config.account,
+            identity::DEFAULT_ROLE
+        ),
+        first_start: made.new,
+    };
+    let (stopping, stopped) = watch::channel(false);
+    let threads = front::start(&service, &sockets, &stopped)?;
+    drop(sockets);
+    address::write(&service.config.state, &ready_at.address)?;
+    ready(&ready_at);
+    stop.await;
+    address::remove(&service.config.state);
+    // Threads that are gone need no telling.
+    let _ = stopping.send(true);
+    let joined = tokio::task::spawn_blocking(move || {
+        threads.into_iter().for_each(|thread| {
+            // A panic was told by the panic hook.
+            let _ = thread.join();
+        });
+    });
+    let _ = joined.await;
+    let _ = std::fs::remove_file(service.state.folder().join(SOCKET));
+    Ok(())
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, ServiceError> {
+    let bind = || {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    bind().map_err(|source| ServiceError::Listen { address, source })
+}
+
+/// What clients are told: an address that can be called, also where every one is listened on.
+fn endpoint(mut address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V4(a) if a.ip().is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        SocketAddr::V6(a) if a.ip().is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    format!("http://{address}")
+}
+
+/// Makes the unix socket (0600), in the place of one that a killed service left. The folder is
+/// named by its descriptor: a socket's path is short, and a state folder's may be long.
+fn listen_unix(folder: &Path) -> Result<UnixListener, ServiceError> {
+    let path = folder.join(SOCKET);
+    let bind = || -> io::Result<UnixListener> {
+        match std::fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let held = File::open(folder)?;
+        let short = format!("/proc/self/fd/{}/{SOCKET}", held.as_raw_fd());
+        let listener = UnixListener::bind(short)?;
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    bind().map_err(|source| ServiceError::Socket { path: path.clone(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_told_an_address_that_can_be_called() {
+        let of = |text: &str| endpoint(text.parse().unwrap());
+        assert_eq!(of("127.0.0.1:1"), "http://127.0.0.1:1");
+        assert_eq!(of("0.0.0.0:1"), "http://127.0.0.1:1");
+        assert_eq!(of("[::]:1"), "http://[::1]:1");
+    }
+
+    #[test]
+    fn the_socket_is_private_and_replaces_a_dead_one_whatever_the_paths_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("x".repeat(120));
+        std::fs::create_dir(&folder).unwrap();
+        for _ in 0..2 {
+            drop(listen_unix(&folder).unwrap());
+            let mode = std::fs::metadata(folder.join(SOCKET)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+}
