@@ -3,3 +3,18 @@
 //! to the state, and the reconciler does the rest.
 
 pub(crate) mod sagemaker;
+
+use belljar_aws::AwsError;
+use belljar_store::StoreError;
+
+/// A failing state is the service's fault, and its details are for the service's own log.
+pub(crate) fn failed(e: &StoreError) -> AwsError {
+    let mut words = e.to_string();
+    let mut cause = std::error::Error::source(e);
+    while let Some(e) = cause {
+        words = format!("{words}: {e}");
+        cause = e.source();
+    }
+    tracing::error!(error = words, "the state failed");
+    AwsError::internal()
+}

@@ -7,9 +7,9 @@ mod list;
 mod tags;
 mod update;
 
+use super::failed;
 use crate::service::table::{Entry, operation};
 use belljar_aws::AwsError;
-use belljar_store::StoreError;
 use belljar_store::jobs::{JobError, TagError};
 
 /// What is served.
@@ -24,23 +24,6 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     operation!("ListTags", tags::list),
     operation!("DeleteTags", tags::delete),
 ];
-
-/// A failing state is the service's fault, and its details are for the service's own log.
-fn failed(e: &StoreError) -> AwsError {
-    tracing::error!(error = %belljar_store_words(e), "the state failed");
-    AwsError::internal()
-}
-
-/// An error and its causes.
-fn belljar_store_words(e: &StoreError) -> String {
-    let mut words = e.to_string();
-    let mut cause = std::error::Error::source(e);
-    while let Some(e) = cause {
-        words = format!("{words}: {e}");
-        cause = e.source();
-    }
-    words
-}
 
 /// In SageMaker's words.
 fn refusal(e: &JobError) -> AwsError {
