@@ -6,7 +6,7 @@
 //! only by the Assignment that it writes, the [`belljar_domain::Event`]s that it reads and the
 //! [`belljar_domain::Report`] that ends them; and every job that was started has a Report.
 
-pub(crate) mod api;
+pub mod api;
 pub mod local;
 pub mod machine;
 pub mod request;

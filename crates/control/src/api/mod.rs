@@ -2,6 +2,7 @@
 //! valid by the model and says in AWS's words what is wrong beyond that; what is wanted is written
 //! to the state, and the reconciler does the rest.
 
+pub mod s3;
 pub(crate) mod sagemaker;
 
 use belljar_aws::AwsError;
