@@ -105,8 +105,9 @@ pub(crate) struct UpArgs {
     /// fail with CapacityError
     #[arg(long, value_name = "HOW", default_value = "clamp", hide_possible_values = true)]
     pub(crate) capacity: CapacityArg,
-    /// Use another S3 in place of the own one, as http://127.0.0.1:9000
-    #[arg(long, value_name = "URL", value_parser = url)]
+    /// Use another S3 in place of the own one, as http://127.0.0.1:9000, with the keys that the
+    /// environment has for it
+    #[arg(long, value_name = "URL")]
     pub(crate) s3_endpoint: Option<String>,
     /// Get images whose names begin with FROM as if they began with TO (may be repeated)
     #[arg(long, value_name = "FROM=TO", action = ArgAction::Append)]
@@ -316,13 +317,5 @@ fn account(text: &str) -> Result<String, String> {
     match text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
         true => Ok(text.to_owned()),
         false => Err("an account has twelve digits".to_owned()),
-    }
-}
-
-fn url(text: &str) -> Result<String, String> {
-    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    match host.is_some_and(|h| !h.is_empty() && !h.starts_with('/')) {
-        true => Ok(text.trim_end_matches('/').to_owned()),
-        false => Err("write http://HOST[:PORT] or https://HOST[:PORT]".to_owned()),
     }
 }

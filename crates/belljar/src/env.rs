@@ -23,6 +23,9 @@ pub(crate) fn run(mut deps: Deps, given: Option<&Path>) -> Result<Exit, Trouble>
     ] {
         text.push_str(&format!("export {name}={}\n", quoted(value)));
     }
+    if let Some(s3) = &address.s3_endpoint {
+        text.push_str(&format!("export AWS_ENDPOINT_URL_S3={}\n", quoted(s3)));
+    }
     // One of another account would be sent along with this key.
     text.push_str("unset AWS_SESSION_TOKEN\n");
     deps.stdout

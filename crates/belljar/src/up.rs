@@ -8,6 +8,7 @@ use crate::signals::listen;
 use crate::terminal::{Console, printable, quoted};
 use crate::trouble::Trouble;
 use crate::{bug, log};
+use belljar_control::api::s3::Outside;
 use belljar_control::local::{Warden, environment};
 use belljar_control::service::{self, Config, Ready};
 use owo_colors::OwoColorize;
@@ -28,7 +29,7 @@ pub(crate) fn run(
         region: args.region,
         account: args.account,
         capacity: args.capacity.into(),
-        s3_endpoint: args.s3_endpoint,
+        outside_s3: outside(&deps, args.s3_endpoint.as_deref())?,
         mirrors: args.registry_mirror,
         warden: Warden {
             program: warden_path(&deps)?,
@@ -51,6 +52,16 @@ pub(crate) fn run(
             service::run(config, stop, |ready| console.say(&greeting(ready, given))).await?;
             Ok(Exit::Completed)
         })
+}
+
+/// The S3 elsewhere, with the credentials that the environment has for it.
+fn outside(deps: &Deps, endpoint: Option<&str>) -> Result<Option<Outside>, Trouble> {
+    let variable = |name: &str| Some(deps.variable(name)?.to_str()?.to_owned());
+    let Some(endpoint) = endpoint else { return Ok(None) };
+    Outside::from_environment(endpoint, variable).map(Some).map_err(|e| {
+        Trouble::of(Exit::Usage, &e, None)
+            .hint("give --s3-endpoint http://HOST:PORT, and its keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    })
 }
 
 /// What is said when the service listens.

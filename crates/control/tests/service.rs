@@ -29,7 +29,7 @@ fn config(state: &Path) -> Config {
         region: "us-east-1".into(),
         account: "123456789012".into(),
         capacity: Capacity::Strict,
-        s3_endpoint: None,
+        outside_s3: None,
         mirrors: Vec::new(),
         warden: Warden { program: "/nonexistent".into(), environment: Vec::new() },
         machine: Machine { cpu_millis: 1000, memory_bytes: Some(1 << 30) },

@@ -21,6 +21,9 @@ pub struct Address {
     pub region: String,
     /// Its account.
     pub account: String,
+    /// The S3 elsewhere that it uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3_endpoint: Option<String>,
 }
 
 fn file(state: &Path) -> PathBuf {

@@ -1,5 +1,6 @@
 //! What a service is told when it starts.
 
+use crate::api::s3::Outside;
 use crate::local::Warden;
 use crate::machine::Machine;
 use crate::request::Mirror;
@@ -23,8 +24,8 @@ pub struct Config {
     pub account: String,
     /// What becomes of an instance type that is larger than this machine.
     pub capacity: Capacity,
-    /// An S3 service to use in place of the own one.
-    pub s3_endpoint: Option<String>,
+    /// An S3 elsewhere, to use in place of the own one.
+    pub outside_s3: Option<Outside>,
     /// Registries that are served by others.
     pub mirrors: Vec<Mirror>,
     /// How wardens are started.

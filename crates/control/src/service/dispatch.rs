@@ -30,7 +30,7 @@ pub(super) async fn answer(service: &Service, request: Request<Incoming>) -> Res
         Err(e) => return whole(belljar_aws::encode_error(ErrorForm::guess(&parts), &e, &id)),
     };
     if route.service == Aws::S3 {
-        return s3(&id);
+        return s3(service, Request::from_parts(parts, incoming), &id).await;
     }
     let (operation, result) = carry_out(service, route.service, &parts, incoming).await;
     let response = match &result {
@@ -159,9 +159,23 @@ fn datetime(at: Timestamp) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
-fn s3(id: &str) -> Response<Body> {
-    let e = AwsError::new(501, "NotImplemented", "Belljar does not serve S3.");
-    whole(belljar_aws::encode_error(Aws::S3, &e, id))
+async fn s3(service: &Service, request: Request<Incoming>, id: &str) -> Response<Body> {
+    if let Some(outside) = &service.config.outside_s3 {
+        let text = format!("Belljar does not serve S3 here: it uses {}.", outside.endpoint);
+        let e = AwsError::new(501, "NotImplemented", text);
+        return whole(belljar_aws::encode_error(Aws::S3, &e, id));
+    }
+    let (method, begun) = (request.method().clone(), Instant::now());
+    let response = service.s3.call(request.map(s3s::Body::from)).await;
+    tracing::debug!(
+        service = "S3",
+        %method,
+        status = response.status().as_u16(),
+        micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+        id,
+        "request"
+    );
+    response.map(BodyExt::boxed_unsync)
 }
 
 fn whole(response: Response<Bytes>) -> Response<Body> {

@@ -2,6 +2,7 @@
 
 use crate::state::StateError;
 use belljar_store::StoreError;
+use belljar_store::objects::ObjectError;
 use belljar_store::schema::OpenError;
 use std::io;
 use std::net::SocketAddr;
@@ -19,6 +20,9 @@ pub enum ServiceError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store of objects.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
     /// The address cannot be had.
     #[error("cannot listen on {address}")]
     Listen {
@@ -67,7 +71,7 @@ impl ServiceError {
         Some(match self {
             Self::Folder(e) => return e.hint(),
             Self::Open(e) => return e.hint().map(str::to_owned),
-            Self::Store(_) | Self::Address { .. } => return None,
+            Self::Store(_) | Self::Objects(_) | Self::Address { .. } => return None,
             Self::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
                 format!("give another port, or a free one with --listen {}:0", address.ip())
             }

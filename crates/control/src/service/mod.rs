@@ -23,8 +23,10 @@ pub use error::ServiceError;
 pub use keys::{Key, create_key, keys, revoke_key, root_key};
 pub use start::{Ready, run};
 
+use crate::api::s3::S3;
 use belljar_domain::Timestamp;
 use belljar_store::{Db, State};
+use std::sync::Arc;
 use tokio::sync::Notify;
 
 /// What handlers and the reconciler share.
@@ -33,7 +35,9 @@ pub struct Service {
     /// The settings.
     pub config: Config,
     /// The service's folder and database; its lock is held.
-    pub state: State,
+    pub state: Arc<State>,
+    /// Objects and buckets.
+    pub s3: S3,
     /// Wakes the reconciler: something is wanted that was not before.
     pub wanted: Notify,
 }

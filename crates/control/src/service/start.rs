@@ -2,7 +2,9 @@
 
 use super::front::{self, Sockets};
 use super::{Address, Config, Service, ServiceError, address};
+use crate::api::s3::{self, FindKey, S3};
 use crate::state;
+use belljar_store::objects::Objects;
 use belljar_store::{State, StoreError, identity};
 use std::fs::{File, Permissions};
 use std::io;
@@ -53,13 +55,16 @@ pub async fn run(
     let tcp = listen(config.listen)?;
     let endpoint = endpoint(tcp.local_addr().unwrap_or(config.listen));
     let sockets = Sockets { tcp, unix: listen_unix(state.folder())? };
-    let service = Arc::new(Service { config, state, wanted: Notify::new() });
+    let state = Arc::new(state);
+    let s3 = s3(&config, &state)?;
+    let service = Arc::new(Service { config, state, s3, wanted: Notify::new() });
     let ready_at = Ready {
         address: Address {
             endpoint,
             pid: std::process::id(),
             region: service.config.region.clone(),
             account: service.config.account.clone(),
+            s3_endpoint: service.config.outside_s3.as_ref().map(|s3| s3.endpoint.clone()),
         },
         role_arn: format!(
             "arn:aws:iam::{}:role/{}",
@@ -86,6 +91,19 @@ pub async fn run(
     let _ = joined.await;
     let _ = std::fs::remove_file(service.state.folder().join(SOCKET));
     Ok(())
+}
+
+/// The own S3, for all who have a key.
+fn s3(config: &Config, state: &Arc<State>) -> Result<S3, ServiceError> {
+    let objects = Objects::open(&state.folder().join("objects"))?;
+    let keys = state.clone();
+    let find: FindKey = Arc::new(move |id| keys.db().read(|c| identity::find_key(c, id)));
+    let settings = s3::Config {
+        region: config.region.clone(),
+        account: config.account.clone(),
+        hosts: Vec::new(),
+    };
+    Ok(s3::service(objects, find, settings))
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, ServiceError> {
