@@ -4,9 +4,7 @@
 //! busy one leaves them to the others. TLS is told from plain HTTP by a connection's first byte;
 //! what follows is the same for both ([`serve`]).
 
-use super::limits::{
-    BODY_TIME, GRACE, HEAD_TIME, MAX_CONNECTIONS, MAX_HEAD, MAX_HEADERS, MAX_THREADS, STACK,
-};
+use super::limits::{BODY_TIME, GRACE, HEAD_TIME, MAX_CONNECTIONS, MAX_HEAD, MAX_THREADS, STACK};
 use super::{Service, ServiceError, dispatch};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -143,8 +141,7 @@ async fn serve(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIME)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
+        .max_header_size(MAX_HEAD)
         .serve_connection(TokioIo::new(stream), answer);
     if let Err(e) = watcher.watch(connection).await {
         // A client that went away or spoke no HTTP.

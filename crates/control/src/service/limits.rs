@@ -5,10 +5,9 @@ use std::time::Duration;
 
 /// Connections that are open at once, over TCP and the unix socket together; further ones wait.
 pub const MAX_CONNECTIONS: usize = 1024;
-/// Bytes of a request's head, as a whole. (Presigned URLs and S3 metadata are the longest.)
+/// Bytes of a request's head, as a whole, in at most 100 lines (hyper's limit). Presigned URLs and
+/// S3 metadata are the longest.
 pub const MAX_HEAD: usize = 64 << 10;
-/// Header lines of a request.
-pub const MAX_HEADERS: usize = 128;
 /// For a request's head, from the first byte on, and for an idle connection.
 pub const HEAD_TIME: Duration = Duration::from_secs(75);
 /// For the body of a request that is held in memory.

@@ -45,6 +45,7 @@ pub async fn run(
     let (account, now) = (config.account.clone(), (config.now)());
     let made = state.db().write(move |c| {
         let made = identity::ensure_root(c, &account, now)?;
+        identity::expire_keys(c, now)?;
         // A key can be there before the first start (`belljar keys create`), a role cannot.
         if identity::list_roles(c, "/", "", 1)?.is_empty() {
             identity::ensure_default(c, &account, now)?;
