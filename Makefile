@@ -54,7 +54,7 @@ test-build: needs-build static
 	$(CARGO) build --release --locked --workspace $(NOT_STATIC) --bins --tests
 
 .PHONY: test
-test: needs-test test-build venv images ## Run every test, with all that it needs
+test: needs-test test-build venv vectors images ## Run every test, with all that it needs
 	tests/run.sh
 
 .PHONY: venv
@@ -74,6 +74,10 @@ $(VENV)-%/.ready: tests/clients/requirements-%.txt | needs-test
 	$(VENV)-$*/bin/pip install --quiet --disable-pip-version-check --no-deps --no-compile -r $<
 	SAGEMAKER_SUPPRESS_V2_WARNING=1 $(VENV)-$*/bin/python -c '$(IMPORT)' >/dev/null
 	@touch $@
+
+.PHONY: vectors
+vectors: venv ## Fetch botocore's protocol vectors, which tests run backwards (cached)
+	PYTHON=$(VENV)/bin/python tests/vectors.sh
 
 .PHONY: images
 images: needs-test ## Assemble the Python images that tests run (no daemon, no root; cached)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every test on what `make test-build venv images` made: pytest with real clients, the example
+# Runs every test on what `make test-build venv vectors images` made: the pruned models, pytest with real clients, the example
 # and the probe, documentation examples, then the workspace. Ends with the sums of each and one line
 # of all; fails if any test failed, or if a runner ran nothing. The Makefile says why the profile is
 # release. Tests of the whole system find the programs by these variables.
@@ -43,6 +43,7 @@ run_static() {
 }
 others=(--workspace --exclude digits --exclude belljar-probe --release --locked)
 
+run models cargo run --release --locked --quiet -p xtask -- models --check
 run clients .venv/bin/python -m pytest -q tests/clients
 run docs cargo test "${others[@]}" --doc
 if cargo nextest --version >/dev/null 2>&1; then

@@ -58,13 +58,10 @@ fn structure(
             continue;
         }
         let kind = &definition.shape(member.at.shape).kind;
-        let wire = match kind {
-            Kind::List { member: item } if member.at.flattened => {
-                item.wire_name.as_deref().unwrap_or(wire)
-            }
-            _ => wire,
-        };
-        let found: Vec<&Element> = element.children.iter().filter(|c| c.name == wire).collect();
+        let mut found: Vec<&Element> = element.children.iter().filter(|c| c.name == wire).collect();
+        if let (true, Some(item)) = (found.is_empty(), item_name(kind, &member.at)) {
+            found = element.children.iter().filter(|child| child.name == item).collect();
+        }
         known += found.len();
         let (Some(first), count) = (found.first(), found.len()) else { continue };
         let value = match kind {
@@ -91,12 +88,17 @@ fn structure(
 
 fn is_member(definition: &Definition, of: &Structure, wire: &str) -> bool {
     of.members.iter().any(|(name, member)| {
-        let item = match &definition.shape(member.at.shape).kind {
-            Kind::List { member: item } if member.at.flattened => item.wire_name.as_deref(),
-            _ => None,
-        };
-        item.unwrap_or_else(|| member.wire_name(name)) == wire
+        let kind = &definition.shape(member.at.shape).kind;
+        member.wire_name(name) == wire || item_name(kind, &member.at) == Some(wire)
     })
+}
+
+/// The name of a flat list's items, which older models use in place of the list's.
+fn item_name<'a>(kind: &'a Kind, at: &Ref) -> Option<&'a str> {
+    match kind {
+        Kind::List { member } if at.flattened => member.wire_name.as_deref(),
+        _ => None,
+    }
 }
 
 fn list<'a>(

@@ -1,7 +1,7 @@
 //! Answers in `JSON`.
 
 use super::fields;
-use crate::model::{Definition, Kind, Ref, TimestampFormat};
+use crate::model::{Definition, Kind, Location, Ref, TimestampFormat};
 use crate::scalar;
 use serde_json::{Map, Value};
 
@@ -12,7 +12,7 @@ pub(super) fn to_json(definition: &Definition, at: &Ref, value: &Value) -> Value
             let mut written = Map::new();
             for (name, field) in fields(value) {
                 let Some(member) = structure.members.get(name) else { continue };
-                if !field.is_null() && member.at.location.is_none() {
+                if !field.is_null() && Location::in_answers_body(member.at.location) {
                     let wire = member.wire_name(name).to_owned();
                     written.insert(wire, to_json(definition, &member.at, field));
                 }

@@ -41,14 +41,15 @@ pub(super) fn answer(operation: &Operation, output: &Value, answer: &mut Answer)
         }
         return;
     }
-    let has_body = structure.members.values().any(|member| member.at.location.is_none());
+    let has_body = structure.members.values().any(|m| Location::in_answers_body(m.at.location));
     if protocol == Protocol::RestJson {
         answer.content_type("application/json");
         answer.body = json::to_json(definition, at, output).to_string().into_bytes();
     } else if has_body {
         answer.content_type("application/xml");
         let default = format!("{}Response", operation.name);
-        let name = at.wire_name.as_deref().unwrap_or(&default);
+        let root = definition.shape(at.shape).root.as_deref();
+        let name = root.or(at.wire_name.as_deref()).unwrap_or(&default);
         let mut root = xml::to_element(definition, at, name, output);
         if let (None, Some(namespace)) = (&at.namespace, &definition.about.namespace) {
             root.attributes.push(("xmlns".to_owned(), namespace.clone()));
@@ -75,7 +76,8 @@ fn payload(definition: &Definition, member: &Member, value: &Value, answer: &mut
         }
         _ => {
             answer.content_type("application/xml");
-            let name = member.at.wire_name.as_deref().unwrap_or(&shape.name);
+            let root = member.at.wire_name.as_deref().or(shape.root.as_deref());
+            let name = root.unwrap_or(&shape.name);
             answer.body = xml::document(&xml::to_element(definition, &member.at, name, value));
         }
     }

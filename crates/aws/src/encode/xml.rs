@@ -1,7 +1,7 @@
 //! Answers in `XML`.
 
 use super::{fields, text};
-use crate::model::{Definition, Kind, Member, Ref, TimestampFormat};
+use crate::model::{Definition, Kind, Location, Member, Ref, TimestampFormat};
 use crate::xml::Element;
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ pub(super) fn to_element(definition: &Definition, at: &Ref, name: &str, value: &
             for (name, member) in &structure.members {
                 match fields(value).get(name) {
                     None | Some(Value::Null) => {}
-                    Some(_) if member.at.location.is_some() => {}
+                    Some(_) if !Location::in_answers_body(member.at.location) => {}
                     Some(field) => member_into(definition, member, name, field, &mut element),
                 }
             }
@@ -61,8 +61,7 @@ fn member_into(
     }
     match (&definition.shape(member.at.shape).kind, value) {
         (Kind::List { member: item }, Value::Array(items)) if member.at.flattened => {
-            let name = item.wire_name.as_deref().unwrap_or(wire);
-            let items = items.iter().map(|value| to_element(definition, item, name, value));
+            let items = items.iter().map(|value| to_element(definition, item, wire, value));
             into.children.extend(items);
         }
         (Kind::Map { key, value: of }, Value::Object(entries)) if member.at.flattened => {

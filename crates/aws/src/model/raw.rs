@@ -228,7 +228,8 @@ impl Reading<'_> {
             other => return Err(unknown("type", other)),
         };
         let bounds = Bounds { min: raw.min, max: raw.max };
-        Ok(Shape { name: name.to_owned(), kind, bounds, sensitive: raw.sensitive })
+        let root = raw.traits.location_name.clone();
+        Ok(Shape { name: name.to_owned(), root, kind, bounds, sensitive: raw.sensitive })
     }
 
     fn structure(&self, raw: &RawShape) -> Result<Structure, ModelError> {
@@ -244,7 +245,10 @@ impl Reading<'_> {
     fn resolve(&self, raw: &RawRef) -> Result<Ref, ModelError> {
         let no_shape = || ModelError::NoShape(raw.shape.clone());
         let shape = *self.ids.get(raw.shape.as_str()).ok_or_else(no_shape)?;
-        let own = &self.shapes.get(&raw.shape).ok_or_else(no_shape)?.traits;
+        let target = self.shapes.get(&raw.shape).ok_or_else(no_shape)?;
+        let own = &target.traits;
+        // A structure's own name is that of a document's root only.
+        let own_name = if target.r#type == "structure" { &None } else { &own.location_name };
         let here = &raw.traits;
         let text =
             |here: &Option<String>, own: &Option<String>| here.as_ref().or(own.as_ref()).cloned();
@@ -254,7 +258,7 @@ impl Reading<'_> {
         let namespace = here.xml_namespace.as_ref().or(own.xml_namespace.as_ref()).cloned();
         Ok(Ref {
             shape,
-            wire_name: text(&here.location_name, &own.location_name),
+            wire_name: text(&here.location_name, own_name),
             query_name: text(&here.query_name, &own.query_name),
             location: location.as_deref().map(parse_location).transpose()?,
             flattened: flag(here.flattened, own.flattened),

@@ -10,6 +10,8 @@ pub(crate) type ShapeId = usize;
 #[derive(Debug)]
 pub(crate) struct Shape {
     pub(crate) name: String,
+    /// The name of a document's root that is of this shape.
+    pub(crate) root: Option<String>,
     pub(crate) kind: Kind,
     pub(crate) bounds: Bounds,
     /// Whether values must not be shown.
@@ -94,6 +96,13 @@ pub(crate) enum Location {
     StatusCode,
 }
 
+impl Location {
+    /// Whether a member of an answer is in the body: an answer has no path and no query string.
+    pub(crate) fn in_answers_body(at: Option<Self>) -> bool {
+        matches!(at, None | Some(Self::Uri | Self::Query))
+    }
+}
+
 /// An `XML` namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Namespace {
@@ -115,6 +124,7 @@ pub enum TimestampFormat {
 /// What a number that is not in a definition stands for; none is ever given out.
 pub(super) static NONE: Shape = Shape {
     name: String::new(),
+    root: None,
     kind: Kind::Document,
     bounds: Bounds { min: None, max: None },
     sensitive: false,

@@ -33,7 +33,9 @@ pub(super) fn request(
     Some(text)
 }
 
-pub(super) fn string_to_sign(date: &str, scope: &str, request: &str) -> String {
+/// The text that is signed: `date` is `YYYYMMDDTHHMMSSZ`, `scope` is `date/region/service/aws4_request`.
+#[must_use]
+pub fn string_to_sign(date: &str, scope: &str, request: &str) -> String {
     let hash = digest::digest(&digest::SHA256, request.as_bytes());
     format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hex(hash.as_ref()))
 }

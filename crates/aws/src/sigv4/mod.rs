@@ -10,6 +10,7 @@ mod sign;
 #[cfg(test)]
 mod tests;
 
+pub use canonical::string_to_sign;
 pub use sign::{Credentials, sign, signing_key};
 
 use crate::error::AwsError;
@@ -190,7 +191,16 @@ pub(crate) fn format_date(at: OffsetDateTime) -> String {
     format!("{:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z", at.year())
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
+/// The canonical request over the named headers, in this order. `None` if the request cannot be
+/// brought to that form: a named header is missing, the query string is not percent-encoded.
+#[must_use]
+pub fn canonical_request(parts: &Parts, headers: &[String], body_hash: &str) -> Option<String> {
+    canonical::request(parts, headers, body_hash, false)
+}
+
+/// Bytes as lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         // Writing to a string cannot fail.
