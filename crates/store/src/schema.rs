@@ -234,4 +234,6 @@ fn open_database(folder: &Path) -> Result<Db, StoreError> {
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;

@@ -12,9 +12,9 @@ pub use keys::{
     list_keys, principal, revoke_job_keys, revoke_key,
 };
 pub use roles::{
-    DEFAULT_ROLE, NewRole, Role, attach, attached, create_role, delete_policy, delete_role, detach,
-    ensure_default, find_by_arn, get_policy, get_role, list_policies, list_roles, put_policy,
-    role_exists, set_tags, update_trust,
+    DEFAULT_MAX_SESSION, DEFAULT_ROLE, MAX_ATTACHED, MAX_INLINE, NewRole, Role, attach, attached,
+    create_role, delete_policy, delete_role, detach, ensure_default, find_by_arn, get_policy,
+    get_role, list_policies, list_roles, put_policy, role_exists,
 };
 
 use crate::StoreError;
@@ -43,7 +43,6 @@ CREATE TABLE role (
     trust       TEXT NOT NULL, -- the policy document as it was sent
     description TEXT,
     max_session INTEGER NOT NULL, -- seconds
-    boundary    TEXT,
     tags        TEXT NOT NULL, -- a JSON list of [key, value]
     created     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

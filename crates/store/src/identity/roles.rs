@@ -35,8 +35,6 @@ pub struct NewRole {
     pub description: Option<String>,
     /// Seconds that a session may last.
     pub max_session: i64,
-    /// The ARN of a policy that bounds the role's.
-    pub boundary: Option<String>,
     /// Keys and values.
     pub tags: Vec<(String, String)>,
 }
@@ -58,8 +56,6 @@ pub struct Role {
     pub description: Option<String>,
     /// Seconds that a session may last.
     pub max_session: i64,
-    /// The ARN of a policy that bounds the role's.
-    pub boundary: Option<String>,
     /// Keys and values.
     pub tags: Vec<(String, String)>,
     /// When it was made.
@@ -87,12 +83,11 @@ pub fn create_role(
         trust: new.trust,
         description: new.description,
         max_session: new.max_session,
-        boundary: new.boundary,
         tags: new.tags,
         created: now,
     };
-    c.prepare_cached("INSERT INTO role VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?
-        .execute(params![
+    c.prepare_cached("INSERT INTO role VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?.execute(
+        params![
             role.name,
             role.id,
             role.arn,
@@ -100,10 +95,10 @@ pub fn create_role(
             role.trust,
             role.description,
             role.max_session,
-            role.boundary,
             tags_text(&role.tags)?,
             now.millis(),
-        ])?;
+        ],
+    )?;
     Ok(role)
 }
 
@@ -118,7 +113,6 @@ pub fn ensure_default(c: &Connection, account: &str, now: Timestamp) -> Result<(
         trust: DEFAULT_TRUST.into(),
         description: Some("Made by Belljar's first start, for training jobs".into()),
         max_session: DEFAULT_MAX_SESSION,
-        boundary: None,
         tags: Vec::new(),
     };
     let made = create_role(c, account, role, now);
@@ -187,32 +181,6 @@ pub fn delete_role(c: &Connection, name: &str) -> Result<(), IdentityError> {
     c.execute("DELETE FROM access_key WHERE kind = 'role' AND name = ?1", [&role.arn])?;
     c.execute("DELETE FROM role WHERE name = ?1", [name])?;
     Ok(())
-}
-
-/// Changes who may assume a role.
-///
-/// # Errors
-/// [`IdentityError::NoRole`]; or if the state fails.
-pub fn update_trust(c: &Connection, name: &str, trust: &str) -> Result<(), IdentityError> {
-    match c.execute("UPDATE role SET trust = ?2 WHERE name = ?1", [name, trust])? {
-        0 => Err(IdentityError::NoRole(name.into())),
-        _ => Ok(()),
-    }
-}
-
-/// Sets all tags of a role.
-///
-/// # Errors
-/// [`IdentityError::NoRole`]; or if the state fails.
-pub fn set_tags(
-    c: &Connection,
-    name: &str,
-    tags: &[(String, String)],
-) -> Result<(), IdentityError> {
-    match c.execute("UPDATE role SET tags = ?2 WHERE name = ?1", [name, &tags_text(tags)?])? {
-        0 => Err(IdentityError::NoRole(name.into())),
-        _ => Ok(()),
-    }
 }
 
 /// Stores an inline policy under its name, in place of the one that was there.
@@ -330,7 +298,6 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Role> {
         trust: row.get("trust")?,
         description: row.get("description")?,
         max_session: row.get("max_session")?,
-        boundary: row.get("boundary")?,
         tags,
         created: Timestamp::from_millis(row.get("created")?),
     })

@@ -15,7 +15,6 @@ fn new(name: &str, path: &str) -> NewRole {
         trust: "{}".into(),
         description: None,
         max_session: DEFAULT_MAX_SESSION,
-        boundary: None,
         tags: vec![("k".into(), "v".into())],
     }
 }

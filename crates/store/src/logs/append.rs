@@ -12,7 +12,8 @@ const BLOCK: usize = 128 << 10;
 const GROWING: usize = 32 << 10;
 
 /// Appends events to a stream, in the caller's transaction. They may be older than what is there;
-/// among events of one moment the order is that of appending.
+/// among events of one moment the order is that of appending. Returns how many events the stream
+/// has ever had.
 ///
 /// # Errors
 /// [`LogError::NoGroup`], [`LogError::NoStream`]; or if the state fails.
@@ -22,7 +23,7 @@ pub fn append(
     stream: &str,
     events: &[LogEvent],
     now: Timestamp,
-) -> Result<(), LogError> {
+) -> Result<i64, LogError> {
     let group = super::groups::id(c, group)?;
     let stream = streams::id(c, group, stream)?;
     Ok(append_to(c, stream, events, now)?)
@@ -41,7 +42,8 @@ pub fn append_creating(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let stream = streams::ensure_stream(c, group, stream, now)?;
-    append_to(c, stream, events, now)
+    append_to(c, stream, events, now)?;
+    Ok(())
 }
 
 /// A block without its body.
@@ -57,11 +59,11 @@ fn append_to(
     stream: i64,
     events: &[LogEvent],
     now: Timestamp,
-) -> Result<(), StoreError> {
-    let Some(first) = events.iter().map(|e| e.at.millis()).min() else { return Ok(()) };
+) -> Result<i64, StoreError> {
     let next: i64 = c
         .prepare_cached("SELECT next FROM log_stream WHERE id = ?1")?
         .query_row([stream], |row| row.get(0))?;
+    let Some(first) = events.iter().map(|e| e.at.millis()).min() else { return Ok(next) };
     let mut new: Vec<Raw<'_>> = events
         .iter()
         .zip(next..)
@@ -84,7 +86,7 @@ fn append_to(
          WHERE id = ?1",
     )?
     .execute(params![stream, len(new.len()), len(bytes), now.millis(), first, last])?;
-    Ok(())
+    Ok(next + len(new.len()))
 }
 
 /// The longest beginning that fits.

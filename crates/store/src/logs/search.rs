@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
 
 /// Bytes of blocks that one page looks at.
-const SCAN: i64 = 32 << 20;
+const SCAN: i64 = 8 << 20;
 
 /// Which streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

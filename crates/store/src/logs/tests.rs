@@ -106,10 +106,10 @@ fn any_order_of_appending_reads_back_in_order() {
         random ^= random << 17;
         random % below
     };
-    for round in 0..12 {
+    for round in 0..6 {
         let c = db();
         let mut expected: Vec<(i64, i64, String)> = Vec::new();
-        for batch in 0..60_i64 {
+        for batch in 0..40_i64 {
             let mut events = Vec::new();
             for _ in 0..draw(if round % 3 == 0 { 200 } else { 4 }) {
                 let when = if draw(4) == 0 { draw(1000) as i64 } else { batch * 20 };
@@ -312,7 +312,7 @@ fn a_search_weaves_streams_together_in_the_order_of_time() {
 fn a_search_that_finds_little_looks_at_a_bounded_part_at_a_time() {
     let c = db();
     for i in 0..700 {
-        add(&c, &format!("s{}", i % 7), &[event(i / 70, format!("{i}{}", "x".repeat(100_000)))]);
+        add(&c, &format!("s{}", i % 7), &[event(i / 7, format!("{i}{}", "x".repeat(100_000)))]);
     }
     let query = Search { which: Which::Prefix(""), range: Range::ALL, from: None, limit: 9 };
     let mut seen = 0;
@@ -322,7 +322,7 @@ fn a_search_that_finds_little_looks_at_a_bounded_part_at_a_time() {
     })
     .unwrap();
     assert!(first.events.is_empty() && first.next.is_some());
-    assert!((16 << 20..48 << 20).contains(&seen), "{seen}");
+    assert!((4 << 20..16 << 20).contains(&seen), "{seen}");
     assert_eq!(find(&c, Which::Prefix("s"), 9, "699x").len(), 1);
     assert_eq!(find(&c, Which::Prefix("s"), 10_000, "x").len(), 700);
 }

@@ -27,7 +27,7 @@ fn who_only_looks_does_not_keep_a_service_from_starting() {
                 service_is_alive(dir.path()).unwrap();
             }
         });
-        for _ in 0..50 {
+        for _ in 0..15 {
             drop(State::open(dir.path()).unwrap());
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
