@@ -2,8 +2,13 @@
 //! valid by the model and says in AWS's words what is wrong beyond that; what is wanted is written
 //! to the state, and the reconciler does the rest.
 
+pub(crate) mod iam;
+pub(crate) mod logs;
 pub mod s3;
 pub(crate) mod sagemaker;
+pub(crate) mod sts;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use belljar_aws::AwsError;
 use belljar_store::StoreError;

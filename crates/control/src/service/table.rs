@@ -54,6 +54,9 @@ pub(crate) use operation;
 pub(crate) fn find(service: Aws, operation: &str) -> Option<Handler> {
     let table = match service {
         Aws::SageMaker => api::sagemaker::OPERATIONS,
+        Aws::Logs => api::logs::OPERATIONS,
+        Aws::Sts => api::sts::OPERATIONS,
+        Aws::Iam => api::iam::OPERATIONS,
         _ => &[],
     };
     table.iter().find(|e| e.name == operation).map(|e| e.handler)
