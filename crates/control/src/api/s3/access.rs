@@ -50,7 +50,9 @@ impl S3Access for Access {
         };
         let key = find(&self.find, &credentials.access_key)?;
         let header = cx.headers().get("x-amz-security-token").map(|token| token.as_bytes());
-        let query = refuse::query(cx.uri(), "X-Amz-Security-Token");
+        let query = ["X-Amz-Security-Token", "x-amz-security-token"]
+            .into_iter()
+            .find_map(|name| refuse::query(cx.uri(), name));
         let sent = query.as_ref().map(|token| token.as_bytes()).or(header);
         match (&key.session_token, sent) {
             (Some(token), Some(sent)) if same(token.expose().as_bytes(), sent) => {}

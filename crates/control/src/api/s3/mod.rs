@@ -21,6 +21,7 @@ mod multipart;
 mod objects;
 mod operations;
 mod refuse;
+mod rest;
 mod sums;
 mod tags;
 

@@ -225,8 +225,9 @@ impl Backend {
     ) -> S3Result<S3Response<GetObjectAttributesOutput>> {
         let (info, parts) =
             self.objects.head_with_parts(&input.bucket, &input.key).map_err(fault)?;
-        let wants =
-            |name: &str| input.object_attributes.iter().any(|wanted| wanted.as_str() == name);
+        // Several names may share one header.
+        let names = || input.object_attributes.iter().flat_map(|line| line.as_str().split(','));
+        let wants = |name: &str| names().any(|wanted| wanted.trim() == name);
         let mut output = GetObjectAttributesOutput {
             last_modified: Some(time(info.modified)),
             ..Default::default()
