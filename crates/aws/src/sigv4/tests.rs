@@ -167,3 +167,55 @@ fn each_family_has_codes_of_its_own() {
 fn secrets_are_not_shown() {
     assert!(!format!("{:?} {:?}", secret(), credentials()).contains("not-a-secret"));
 }
+
+// Both signatures below were made by botocore.
+#[test]
+fn botocores_header_passes() {
+    let authorization = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20260102/us-east-1/sagemaker/\
+        aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-target, \
+        Signature=93a1747a2f5cbeb05bdcdd932cfd02e6607774237b7b5b7fb6e4432c40a3fc59";
+    let request = Request::post("/")
+        .header("host", "127.0.0.1:4747")
+        .header("x-amz-target", "SageMaker.ListTrainingJobs")
+        .header("content-type", "application/x-amz-json-1.1")
+        .header("user-agent", "x")
+        .header("x-amz-date", "20260102T030405Z")
+        .header("authorization", authorization);
+    let (parts, ()) = request.body(()).unwrap().into_parts();
+    assert_eq!(tried(&parts), "AKIDEXAMPLE");
+}
+
+#[test]
+fn botocores_presigned_url_passes_while_it_is_valid() {
+    let url = "/?Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256\
+        &X-Amz-Credential=AKIDEXAMPLE%2F20260102%2Fus-east-1%2Fsts%2Faws4_request\
+        &X-Amz-Date=20260102T030405Z&X-Amz-Expires=3600&X-Amz-SignedHeaders=host\
+        &X-Amz-Security-Token=to%2Fken%2B%3D\
+        &X-Amz-Signature=8d045ad5e02c58cdb785b4ddae91a8b534704549da7f60e2f9784149afda4afe";
+    let presigned = |url: &str, body: &[u8], minutes| {
+        let request = Request::get(url).header("host", "127.0.0.1:4747");
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let now = now() + Duration::minutes(minutes);
+        let expected = Expected { service: Service::Sts, region: "eu-west-1", now };
+        let secret = Secret { session_token: Some("to/ken+=".to_owned()), ..secret() };
+        verify(expected, &parts, body, |_| Some(secret))
+            .map_or_else(|e| e.message, |s| s.access_key)
+    };
+    assert_eq!(presigned(url, b"", 60), "AKIDEXAMPLE");
+    let late = "Signature expired: 20260102T030405Z is now earlier than 20260102T030505Z \
+                (20260102T040505Z - 60 min.)";
+    assert_eq!(presigned(url, b"", 61), late);
+    let mismatch = "The request signature we calculated does not match";
+    assert!(presigned(url, b"body", 0).starts_with(mismatch));
+    for (from, to, message) in [
+        ("GetCallerIdentity", "GetSessionToken", mismatch),
+        ("Expires=3600", "Expires=7200", mismatch),
+        ("Expires=3600", "Expires=999999999", "X-Amz-Expires must be a number"),
+        ("Expires=3600", "Expires=3600&X-Amz-Date=20260102T030405Z", "AWS query-string parameters"),
+        ("&X-Amz-Security-Token=to%2Fken%2B%3D", "", "The security token included"),
+        ("&X-Amz-SignedHeaders=host", "", "AWS query-string parameters must include"),
+    ] {
+        let given = presigned(&url.replacen(from, to, 1), b"", 0);
+        assert!(given.starts_with(message), "{to}: {given}");
+    }
+}
