@@ -15,6 +15,7 @@ pub mod limits;
 mod request_id;
 mod start;
 pub(crate) mod table;
+mod upkeep;
 
 pub use address::{Address, address};
 pub use caller::Caller;

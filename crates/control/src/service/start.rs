@@ -1,7 +1,7 @@
 //! From settings to a running service, and to its end.
 
 use super::front::{self, Sockets};
-use super::{Address, Config, Service, ServiceError, address};
+use super::{Address, Config, Service, ServiceError, address, upkeep};
 use crate::api::s3::{self, FindKey, S3};
 use crate::state;
 use belljar_store::objects::Objects;
@@ -79,7 +79,10 @@ pub async fn run(
     drop(sockets);
     address::write(&service.config.state, &ready_at.address)?;
     ready(&ready_at);
-    stop.await;
+    tokio::select! {
+        () = stop => {}
+        never = upkeep::keep(&service) => match never {},
+    }
     address::remove(&service.config.state);
     // Threads that are gone need no telling.
     let _ = stopping.send(true);
