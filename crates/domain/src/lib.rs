@@ -10,6 +10,7 @@
 pub mod arn;
 pub mod assignment;
 pub mod attempt;
+pub mod aws_names;
 pub mod config_files;
 pub mod data;
 pub mod event;

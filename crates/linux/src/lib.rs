@@ -9,6 +9,7 @@ pub mod cgroup;
 pub mod container;
 mod error;
 pub mod idmap;
+pub mod jar;
 pub mod mounts;
 pub mod netns;
 pub mod nflog;

@@ -69,6 +69,47 @@ impl Filters {
     }
 }
 
+/// The filter of a command that is the user's own: it may do what it likes, but for the ways to
+/// the network that no network namespace closes. Those are sockets of other families than Unix,
+/// IPv4, IPv6 and netlink, and io_uring, which makes sockets without being asked by this filter.
+#[derive(Debug, Clone)]
+pub struct Confined(BpfProgram);
+
+/// Marks a system call of the x32 ABI (asm/unistd.h), which has numbers of its own.
+#[cfg(target_arch = "x86_64")]
+const X32: i64 = 0x4000_0000;
+
+impl Confined {
+    /// Compiles it; a call of another architecture kills the process.
+    ///
+    /// # Errors
+    /// If the architecture has no filter.
+    pub fn compile() -> Result<Self> {
+        let families = || {
+            let families = [AF_UNIX, AF_INET, AF_INET6, AF_NETLINK];
+            all(families.map(|f| (0, Op::Ne, f as u64))).map(|rule| vec![rule])
+        };
+        let mut rules = Rules::new();
+        rules.insert(libc::SYS_socket, families()?);
+        rules.insert(libc::SYS_io_uring_setup, Vec::new());
+        #[cfg(target_arch = "x86_64")]
+        {
+            rules.insert(libc::SYS_socket | X32, families()?);
+            rules.insert(libc::SYS_io_uring_setup | X32, Vec::new());
+        }
+        compile(rules, SeccompAction::Allow, SeccompAction::Errno(EPERM as u32)).map(Self)
+    }
+
+    /// Loads it into the calling thread, for good, and forbids new privileges.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub fn install(&self) -> Result<()> {
+        seccompiler::apply_filter(&self.0)
+            .map_err(|e| Error::other("load the seccomp filter", e.to_string()))
+    }
+}
+
 fn compile(rules: Rules, otherwise: SeccompAction, matched: SeccompAction) -> Result<BpfProgram> {
     let failed = |e: String| Error::other("compile the seccomp filter", e);
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|e| failed(e.to_string()))?;

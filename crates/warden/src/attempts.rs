@@ -51,10 +51,14 @@ impl Tally {
 ///
 /// Counting never waits for whoever reads the events: the kernel's queue is short, and does not
 /// wait for anyone.
-pub(crate) async fn watch(ns: &NetNs, host: &str, events: mpsc::Sender<Event>) -> Result<Watch> {
+pub(crate) async fn watch(
+    ns: &NetNs,
+    names: dns::Names,
+    events: mpsc::Sender<Event>,
+) -> Result<Watch> {
     let mut listener = Listener::bind(ns, GROUP, SNAP_LENGTH).await?;
     let (heard, mut asked) = mpsc::channel::<Attempt>(QUEUE);
-    let responder = dns::start(ns, host, heard)?;
+    let responder = dns::start(ns, names, heard)?;
     let (news, mut new) = mpsc::unbounded_channel();
     let tally = Arc::new(Mutex::new(Tally { attempts: Attempts::default(), packets: 0, news }));
     let counted = Arc::clone(&tally);

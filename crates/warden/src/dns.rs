@@ -1,8 +1,9 @@
-//! The resolver inside the seal: knows the container's own name, answers that no other exists,
-//! and says what was asked. `NXDOMAIN` makes `getaddrinfo` fail in milliseconds; silence, or a
+//! The resolver inside the seal: knows the names that are served inside, answers that no other
+//! exists, and says what was asked. `NXDOMAIN` makes `getaddrinfo` fail in milliseconds; silence, or a
 //! refusal, would make it try again.
 
 use crate::journal::now;
+use belljar_domain::aws_names::is_aws;
 use belljar_domain::{Attempt, Protocol};
 use belljar_linux::netns::NetNs;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
@@ -38,21 +39,49 @@ impl Drop for Responder {
 /// Starts to answer on 127.0.0.1:53 of the namespace.
 pub(crate) fn start(
     ns: &NetNs,
-    host_name: &str,
+    names: Names,
     heard: mpsc::Sender<Attempt>,
 ) -> belljar_linux::Result<Responder> {
     let failed =
         |e| belljar_linux::Error { operation: "use the resolver's socket".into(), source: e };
     let udp = UdpSocket::from_std(ns.bind_udp(ADDRESS)?).map_err(failed)?;
     let tcp = TcpListener::from_std(ns.listen(ADDRESS)?).map_err(failed)?;
-    let zone = Arc::new(Zone { own: host_name.to_ascii_lowercase(), heard });
+    let zone = Arc::new(Zone { names, heard });
     let tasks =
         [tokio::spawn(serve_udp(udp, Arc::clone(&zone))), tokio::spawn(serve_tcp(tcp, zone))];
     Ok(Responder { tasks })
 }
 
-struct Zone {
+/// The names that exist.
+#[derive(Debug)]
+pub(crate) struct Names {
+    /// The host's own: 127.0.0.1.
     own: String,
+    /// Where AWS is, if it is anywhere.
+    aws: Option<Ipv4Addr>,
+}
+
+impl Names {
+    /// Its own name alone.
+    pub(crate) fn own(host_name: &str) -> Self {
+        Self { own: host_name.to_ascii_lowercase(), aws: None }
+    }
+
+    /// All of AWS's names too, at one address.
+    pub(crate) fn with_aws(self, at: Ipv4Addr) -> Self {
+        Self { aws: Some(at), ..self }
+    }
+
+    fn find(&self, name: &str) -> Option<Ipv4Addr> {
+        if name == self.own || name == "localhost" {
+            return Some(Ipv4Addr::LOCALHOST);
+        }
+        self.aws.filter(|_| is_aws(name))
+    }
+}
+
+struct Zone {
+    names: Names,
     heard: mpsc::Sender<Attempt>,
 }
 
@@ -115,10 +144,10 @@ impl Zone {
 
     async fn look_up(&self, query: &Query, answer: &mut Message) -> ResponseCode {
         let name = readable(query);
-        if name == self.own || name == "localhost" {
+        if let Some(address) = self.names.find(&name) {
             if query.query_type() == RecordType::A {
-                let own = RData::A(Ipv4Addr::LOCALHOST.into());
-                answer.answers.push(Record::from_rdata(query.name().clone(), TTL, own));
+                let address = RData::A(address.into());
+                answer.answers.push(Record::from_rdata(query.name().clone(), TTL, address));
             }
             return ResponseCode::NoError;
         }
@@ -163,7 +192,8 @@ mod tests {
 
     async fn ask(name: &str, kind: RecordType) -> (Message, Vec<Attempt>) {
         let (heard, mut list) = mpsc::channel(8);
-        let zone = Zone { own: "algo-1".into(), heard };
+        let names = Names::own("Algo-1").with_aws(Ipv4Addr::new(127, 0, 0, 9));
+        let zone = Zone { names, heard };
         let answer = zone.answer(&question(name, kind)).await.unwrap();
         let mut all = Vec::new();
         while let Ok(a) = list.try_recv() {
@@ -183,6 +213,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn awss_names_have_one_ipv4_address() {
+        let (m, attempts) = ask("sts.us-east-1.AmazonAWS.com.", RecordType::A).await;
+        assert_eq!(m.answers[0].data, RData::A(Ipv4Addr::new(127, 0, 0, 9).into()));
+        assert!(attempts.is_empty());
+        let (m, _) = ask("sts.us-east-1.amazonaws.com.", RecordType::AAAA).await;
+        assert_eq!((m.answers.len(), m.metadata.response_code), (0, ResponseCode::NoError));
+        assert_eq!(Names::own("x").find("sts.us-east-1.amazonaws.com"), None);
+    }
+
+    #[tokio::test]
     async fn any_other_does_not_exist_and_is_recorded() {
         let (m, attempts) = ask("telemetry.example.com.", RecordType::A).await;
         assert_eq!(m.metadata.response_code, ResponseCode::NXDomain);
@@ -193,7 +233,7 @@ mod tests {
     #[tokio::test]
     async fn nonsense_is_not_answered() {
         let (heard, _list) = mpsc::channel(8);
-        let zone = Zone { own: "algo-1".into(), heard };
+        let zone = Zone { names: Names::own("algo-1"), heard };
         for bytes in [&b""[..], b"x", &[0xff; 64]] {
             assert!(zone.answer(bytes).await.is_none());
         }

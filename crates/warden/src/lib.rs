@@ -10,6 +10,7 @@ mod attempts;
 mod dns;
 mod doctor;
 pub mod evidence;
+mod exec;
 pub mod failure;
 pub mod image;
 mod job;

@@ -2,23 +2,25 @@
 
 use crate::failure::chain;
 use crate::job::JobDir;
-use crate::{doctor, run, sweep};
+use crate::{doctor, exec, run, sweep};
 use belljar_linux::{container, privilege, reading};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const USAGE: &str = "\
+pub(crate) const USAGE: &str = "\
 belljar-warden runs one container of a Belljar job. Belljar starts it; you need not.
 
   belljar-warden run --job DIR      run the assignment in DIR; events on standard output
   belljar-warden sweep --job DIR    remove what a killed warden of that job left
   belljar-warden sweep --state DIR  the same for every job of a state folder
+  belljar-warden exec --service DIR --ca FILE [--port N] [--quiet] -- COMMAND...
+                                    run a command where all of AWS is the service of DIR
   belljar-warden doctor             what this machine can do, one JSON object a line
 ";
 
 /// Wrong usage; see `sysexits.h`, like 70 for a failure of Belljar's own.
-const USAGE_ERROR: u8 = 64;
+pub(crate) const USAGE_ERROR: u8 = 64;
 const INTERNAL_ERROR: u8 = 70;
 
 /// Runs the program; its arguments are those of the process. Must be called before the process
@@ -27,6 +29,10 @@ const INTERNAL_ERROR: u8 = 70;
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
     let words: Vec<&str> = arguments.iter().filter_map(|a| a.to_str()).collect();
+    // A command's arguments need not be words.
+    if let Some(("exec", rest)) = words.first().copied().zip(arguments.get(1..)) {
+        return exec::main(rest);
+    }
     match words.as_slice() {
         [container::HELPER] => exit_code(container::helper_main()),
         ["run", "--job", _] => answer(run_job(arguments[2].clone().into())),
@@ -55,7 +61,7 @@ fn answer(result: Result<(), String>) -> ExitCode {
 }
 
 /// Standard error is for whoever started the warden; if it is closed, nobody listens.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
 }
 
@@ -87,7 +93,7 @@ fn enter_to_sweep() -> Result<(), String> {
     Ok(())
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, String> {
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, String> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(4)

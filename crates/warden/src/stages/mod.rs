@@ -7,6 +7,7 @@ mod evidence;
 mod root;
 
 use crate::attempts::{self, Watch};
+use crate::dns::Names;
 use crate::failure::Failure;
 use crate::image::{Image, ImageStore, Reference};
 use crate::run::{Context, Ending};
@@ -112,8 +113,8 @@ async fn network(cx: &Context) -> Result<Network, Ending> {
     let ns = NetNs::create()?;
     cx.journal.point(Stage::Network, "during");
     let sealed = seal_net::seal(&ns, &output_rules()).await?;
-    let host = cx.assignment.host.as_str();
-    let watch = attempts::watch(&ns, host, cx.journal.sender()).await?;
+    let names = Names::own(cx.assignment.host.as_str());
+    let watch = attempts::watch(&ns, names, cx.journal.sender()).await?;
     Ok(Network { ns, sealed, watch })
 }
 
