@@ -58,7 +58,8 @@ impl Tested {
             hosts: Vec::new(),
         };
         let s3 = s3::service(objects, Arc::new(|_| Ok(None)), settings);
-        let service = Service { config, state, s3, wanted: tokio::sync::Notify::new() };
+        let tls = crate::service::tls::Tls::open(state.folder()).unwrap();
+        let service = Service { config, state, s3, wanted: tokio::sync::Notify::new(), tls };
         Self { _dir: dir, service, caller }
     }
 

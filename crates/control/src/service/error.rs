@@ -1,5 +1,6 @@
 //! Why a service does not start or ends.
 
+use super::CaError;
 use crate::state::StateError;
 use belljar_store::StoreError;
 use belljar_store::objects::ObjectError;
@@ -23,6 +24,9 @@ pub enum ServiceError {
     /// The store of objects.
     #[error(transparent)]
     Objects(#[from] ObjectError),
+    /// The certificate authority.
+    #[error(transparent)]
+    Ca(#[from] CaError),
     /// The address cannot be had.
     #[error("cannot listen on {address}")]
     Listen {
@@ -76,7 +80,10 @@ impl ServiceError {
                 format!("give another port, or a free one with --listen {}:0", address.ip())
             }
             Self::Listen { .. } => "give an address of this machine with --listen".into(),
-            Self::Socket { .. } => "give a folder that you may write with --state DIR".into(),
+            Self::Ca(CaError::File { .. }) | Self::Socket { .. } => {
+                "give a folder that you may write with --state DIR".into()
+            }
+            Self::Ca(_) => return None,
             Self::Thread(_) => "check the limits on processes and memory (ulimit -a)".into(),
             Self::NotRunning(_) => {
                 "start one with `belljar up`, or name its folder with --state DIR".into()

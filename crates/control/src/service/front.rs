@@ -5,6 +5,7 @@
 //! what follows is the same for both ([`serve`]).
 
 use super::limits::{BODY_TIME, GRACE, HEAD_TIME, MAX_CONNECTIONS, MAX_HEAD, MAX_THREADS, STACK};
+use super::tls::Kind;
 use super::{Service, ServiceError, dispatch};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -95,7 +96,8 @@ async fn accept(
             _ = stop.changed() => break,
             (permit, stream) = next => match (permit, stream) {
                 (Ok(permit), Ok(stream)) => {
-                    tokio::spawn(connection(service.clone(), stream, graceful.watcher(), permit));
+                    let begin = Begin { service: service.clone(), stop: stop.clone(), watcher: graceful.watcher() };
+                    tokio::spawn(connection(begin, stream, permit));
                 }
                 (Err(_), _) => break,
                 (_, Err(e)) => {
@@ -111,20 +113,35 @@ async fn accept(
     }
 }
 
-/// One connection to its end.
-async fn connection(
+/// What a connection begins with.
+struct Begin {
     service: Arc<Service>,
-    stream: Accepted,
+    stop: watch::Receiver<bool>,
     watcher: Watcher,
-    _permit: OwnedSemaphorePermit,
-) {
+}
+
+/// One connection to its end.
+async fn connection(begin: Begin, stream: Accepted, _permit: OwnedSemaphorePermit) {
     match stream {
-        Accepted::Unix(stream) => serve(service, stream, watcher).await,
+        Accepted::Unix(stream) => greet(begin, stream).await,
         Accepted::Tcp(stream) => {
             // Answers are written whole; waiting to fill a packet only delays them.
             let _ = stream.set_nodelay(true);
-            serve(service, stream, watcher).await;
+            greet(begin, stream).await;
         }
+    }
+}
+
+/// Finds out whether TLS is spoken. Before that there is no request that a stop should wait for.
+async fn greet(mut begin: Begin, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+    let kind = tokio::select! {
+        kind = begin.service.tls.accept(stream, HEAD_TIME) => kind,
+        _ = begin.stop.changed() => return,
+    };
+    match kind {
+        Ok(Kind::Plain(stream)) => serve(begin.service, stream, begin.watcher).await,
+        Ok(Kind::Tls(stream)) => serve(begin.service, stream, begin.watcher).await,
+        Err(e) => tracing::debug!(error = %e, "a connection did not begin"),
     }
 }
 

@@ -5,6 +5,7 @@
 //! reconciler; they never start anything themselves.
 
 mod address;
+mod ca;
 mod caller;
 mod config;
 mod dispatch;
@@ -15,9 +16,11 @@ pub mod limits;
 mod request_id;
 mod start;
 pub(crate) mod table;
+pub(crate) mod tls;
 mod upkeep;
 
 pub use address::{Address, address};
+pub use ca::{CaError, certificate_path};
 pub use caller::Caller;
 pub use config::{Capacity, Config, DEFAULT_LISTEN};
 pub use error::ServiceError;
@@ -41,6 +44,8 @@ pub struct Service {
     pub s3: S3,
     /// Wakes the reconciler: something is wanted that was not before.
     pub wanted: Notify,
+    /// For connections that begin with it.
+    pub(crate) tls: tls::Tls,
 }
 
 impl Service {

@@ -1,6 +1,7 @@
 //! From settings to a running service, and to its end.
 
 use super::front::{self, Sockets};
+use super::tls::Tls;
 use super::{Address, Config, Service, ServiceError, address, upkeep};
 use crate::api::s3::{self, FindKey, S3};
 use crate::state;
@@ -56,9 +57,10 @@ pub async fn run(
     let tcp = listen(config.listen)?;
     let endpoint = endpoint(tcp.local_addr().unwrap_or(config.listen));
     let sockets = Sockets { tcp, unix: listen_unix(state.folder())? };
+    let tls = Tls::open(state.folder())?;
     let state = Arc::new(state);
     let s3 = s3(&config, &state)?;
-    let service = Arc::new(Service { config, state, s3, wanted: Notify::new() });
+    let service = Arc::new(Service { config, state, s3, wanted: Notify::new(), tls });
     let ready_at = Ready {
         address: Address {
             endpoint,
