@@ -24,6 +24,7 @@ fn help() {
         ("help_image_import", &["image", "import", "--help"]),
         ("help_evidence_verify", &["evidence", "verify", "--help"]),
         ("help_quickstart", &["quickstart", "--help"]),
+        ("help_exec", &["exec", "--help"]),
     ] {
         insta::assert_snapshot!(name, scene.transcript(args));
     }

@@ -3,6 +3,7 @@
 use belljar_control::request::{Mirror, TrainRequest};
 use belljar_control::service::{Capacity, DEFAULT_LISTEN};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -74,6 +75,16 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Print what a shell needs to reach the service: eval "$(belljar env)"
     Env,
+    /// Run a command where all of AWS is the running service, and nothing else can be reached
+    #[command(
+        override_usage = "belljar exec [OPTIONS] -- COMMAND [ARGUMENT]...",
+        after_help = "\
+Every name of AWS leads to the service, with TLS that the command trusts; every other name does not
+exist, and every other address refuses at once. What was tried is told at the end. The command keeps
+its user, files and terminal. Its exit code is the command's (128 and the signal's number if it was
+killed by one); 126: it cannot be executed, 127: it is not there."
+    )]
+    Exec(ExecArgs),
     /// Make, list and revoke access keys of the service
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -144,6 +155,14 @@ pub(crate) enum KeysCommand {
         /// The access key, as AKIA...
         id: String,
     },
+}
+
+/// `belljar exec`.
+#[derive(Debug, Args)]
+pub(crate) struct ExecArgs {
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
 }
 
 /// `belljar image`.

@@ -11,6 +11,7 @@ mod doctor;
 mod env;
 mod evidence;
 mod evidence_files;
+mod exec;
 mod exit;
 mod image;
 mod image_store;

@@ -5,7 +5,7 @@ use crate::deps::Deps;
 use crate::exit::Exit;
 use crate::terminal::Console;
 use crate::trouble::Trouble;
-use crate::{doctor, env, evidence, image, keys, quickstart, train, up};
+use crate::{doctor, env, evidence, exec, image, keys, quickstart, train, up};
 use anstream::ColorChoice;
 use belljar_control::state;
 use clap::Parser;
@@ -21,11 +21,12 @@ pub fn run(mut deps: Deps, args: impl IntoIterator<Item = OsString>) -> ExitCode
         Err(e) => return usage(&mut deps, &e).into(),
     };
     let console = Console::new(&deps, &cli.global);
-    let given = cli.global.state;
+    let (given, quiet) = (cli.global.state, cli.global.quiet);
     let result = match cli.command {
         Command::Train(args) => train::run(deps, &console, given.as_deref(), *args),
         Command::Up(args) => up::run(deps, &console, given.as_deref(), args),
         Command::Env => env::run(deps, given.as_deref()),
+        Command::Exec(args) => exec::run(&deps, given.as_deref(), quiet, args),
         Command::Keys(command) => keys::run(deps, &console, given.as_deref(), command),
         Command::Image(command) => image::run(deps, &console, given.as_deref(), command),
         Command::Evidence(command) => evidence::run(deps, given.as_deref(), command),

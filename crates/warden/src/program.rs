@@ -14,7 +14,7 @@ belljar-warden runs one container of a Belljar job. Belljar starts it; you need 
   belljar-warden run --job DIR      run the assignment in DIR; events on standard output
   belljar-warden sweep --job DIR    remove what a killed warden of that job left
   belljar-warden sweep --state DIR  the same for every job of a state folder
-  belljar-warden exec --service DIR --ca FILE [--port N] [--quiet] -- COMMAND...
+  belljar-warden exec --service DIR --ca FILE [--at IP:PORT] [--quiet] -- COMMAND...
                                     run a command where all of AWS is the service of DIR
   belljar-warden doctor             what this machine can do, one JSON object a line
 ";

@@ -52,14 +52,18 @@ impl Carried {
     pub(super) const MOST: usize = MAX_CONNECTIONS;
 }
 
-/// Listens at `aws`, and on a port of 127.0.0.1. This process's working folder becomes the
+/// Listens at `aws`, and at the service's `own` address. This process's working folder becomes the
 /// service's: a socket's path is short, and a state folder's may be long.
-pub(super) fn open(ns: &NetNs, aws: Ipv4Addr, port: Option<u16>, service: &Path) -> Result<Gate> {
+pub(super) fn open(
+    ns: &NetNs,
+    aws: Ipv4Addr,
+    own: Option<SocketAddr>,
+    service: &Path,
+) -> Result<Gate> {
     rustix::process::chdir(service).map_err(|e| Error {
         operation: format!("enter the service's folder {}", service.display()),
         source: e.into(),
     })?;
-    let own = port.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let count = Arc::new(Count::default());
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let addresses = [HTTPS, HTTP].map(|port| SocketAddr::from((aws, port)));
