@@ -36,9 +36,9 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
         /// Its format.
-        found: usize,
+        found: u32,
         /// The newest that is known.
-        known: usize,
+        known: u32,
     },
     /// A statement failed.
     #[error("the state database failed")]
@@ -188,14 +188,15 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
 
 fn migrate(connection: &mut Connection, path: &Path, to: &[&str]) -> Result<(), StoreError> {
     let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: usize = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > to.len() {
-        return Err(StoreError::Newer { path: path.to_path_buf(), found, known: to.len() });
+    let known = u32::try_from(to.len()).unwrap_or(u32::MAX);
+    let found: u32 = tx.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > known {
+        return Err(StoreError::Newer { path: path.to_path_buf(), found, known });
     }
-    for migration in &to[found..] {
+    for migration in to.iter().skip(found as usize) {
         tx.execute_batch(migration)?;
     }
-    tx.pragma_update(None, "user_version", to.len())?;
+    tx.pragma_update(None, "user_version", known)?;
     Ok(tx.commit()?)
 }
 
@@ -216,11 +217,7 @@ fn write_batch(connection: &mut Connection, batch: impl Iterator<Item = Work>) {
             let work = work(&tx);
             let keep = work.keep;
             done.push(work);
-            tx.execute_batch(if keep {
-                "RELEASE work"
-            } else {
-                "ROLLBACK TO work; RELEASE work"
-            })?;
+            tx.execute_batch(if keep { "RELEASE work" } else { "ROLLBACK TO work; RELEASE work" })?;
         }
         tx.commit()
     };
