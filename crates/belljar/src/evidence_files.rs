@@ -51,8 +51,8 @@ fn artifacts(verdict: &Verdict, file: &Path) -> Vec<(String, PathBuf)> {
 }
 
 fn is_plain(name: &str) -> bool {
-    let mut parts = Path::new(name).components();
-    matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
+    let normal = |c: Component<'_>| matches!(c, Component::Normal(_));
+    !name.is_empty() && Path::new(name).components().all(normal)
 }
 
 /// The whole file, if it is not larger than an envelope may be.
@@ -71,8 +71,8 @@ mod tests {
 
     #[test]
     fn an_artifact_is_looked_for_in_its_own_folder_only() {
-        assert!(is_plain("model.tar.gz"));
-        for bad in ["", "..", "/etc/passwd", "../model.tar.gz", "a/b"] {
+        assert!(is_plain("model.tar.gz") && is_plain("model/a/b"));
+        for bad in ["", "..", "/etc/passwd", "../model.tar.gz", "model/../../b"] {
             assert!(!is_plain(bad), "{bad}");
         }
     }

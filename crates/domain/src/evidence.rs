@@ -2,7 +2,9 @@
 //! Sources: in-toto attestation framework, `spec/v1/statement.md`; DSSE, `protocol.md`.
 
 use crate::attempt::Attempts;
-use crate::{Exit, HostName, JobName, Outcome, SealReading, StagedChannel, Timestamp};
+use crate::{
+    Exit, HostName, JobName, Outcome, SealReading, StagedChannel, SyncedCheckpoints, Timestamp,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -60,6 +62,9 @@ pub struct Predicate {
     pub environment_names: Vec<String>,
     /// What was staged in, every file with its digest.
     pub inputs: Vec<StagedChannel>,
+    /// What checkpoints were brought in and kept; `None` if none were configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoints: Option<SyncedCheckpoints>,
     /// The seal before the container's first instruction.
     pub seal_at_start: SealReading,
     /// The seal after its last; `None` if the process was gone before it could be read.

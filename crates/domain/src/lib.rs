@@ -37,6 +37,7 @@ pub use evidence::{Predicate, Statement};
 pub use name::{ChannelName, HostName, JobName, NameError};
 pub use report::{
     Artifact, Exit, Outcome, PipedChannel, PipedEpoch, Report, StagedChannel, StagedFile,
+    SyncedCheckpoints,
 };
 pub use seal::SealReading;
 pub use status::{SecondaryStatus, TrainingJobStatus, Transition};

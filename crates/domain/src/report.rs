@@ -135,6 +135,18 @@ pub struct StagedFile {
     pub sha256: String,
 }
 
+/// Checkpoints that were kept while a container ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct SyncedCheckpoints {
+    /// Where they are kept.
+    pub uri: String,
+    /// What was brought in before the container started, sorted by path.
+    pub restored: Vec<StagedFile>,
+    /// What the container made or changed and was still there at its end, sorted by path.
+    pub kept: Vec<StagedFile>,
+}
+
 /// One object that was staged out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

@@ -5,6 +5,7 @@ use crate::job::{JobDir, JobError};
 use crate::journal::{Journal, now};
 use crate::orders::Orders;
 use crate::stages::{self, Facts};
+use crate::staging::limits::MAX_REPORTED_ARTIFACTS;
 use crate::sweep;
 use belljar_domain::failure::Blame;
 use belljar_domain::status::Transitions;
@@ -164,7 +165,7 @@ pub(crate) fn report(
         transitions,
         metrics: f.metrics,
         inputs: f.inputs,
-        artifacts: f.artifacts,
+        artifacts: f.artifacts.into_iter().take(MAX_REPORTED_ARTIFACTS).collect(),
         attempts: f.attempts,
         image_digest: f.image.map(|i| i.digest),
         evidence: f.evidence,

@@ -70,6 +70,7 @@ fn statement() -> Statement {
                 files: vec![StagedFile { path: "a".into(), size: 1, sha256: digest("d") }],
                 pipe: None,
             }],
+            checkpoints: None,
             seal_at_start: seal(),
             seal_at_end: Some(seal()),
             attempts: Attempts { targets: vec![attempt], beyond: 0, lost: 0 },

@@ -168,7 +168,7 @@ pub enum LocalPathError {
 
 /// Folders of a container in which, and around which, nothing can be mounted for checkpoints.
 /// (`/opt/ml/checkpoints` and what is below it is allowed.)
-const RESERVED: [&str; 11] = [
+const RESERVED: [&str; 14] = [
     "/opt/ml/input",
     "/opt/ml/model",
     "/opt/ml/output",
@@ -178,6 +178,9 @@ const RESERVED: [&str; 11] = [
     "/sys",
     "/etc",
     "/bin",
+    "/sbin",
+    "/boot",
+    "/lib64",
     "/lib",
     "/usr",
 ];

@@ -68,7 +68,7 @@ pub(super) async fn run(
         Ok((_, _, packets)) => *packets,
         Err(_) => network.sealed.read().await?.recorded,
     };
-    let no_data = data.finish(facts).await;
+    let problems = data.finish(facts).await;
     // What the container left in the pipes and in the kernel's queues.
     facts.metrics = logs.finish().await;
     facts.attempts = network.watch.finish(recorded).await;
@@ -78,9 +78,17 @@ pub(super) async fn run(
         let text = format!("the seal did not hold to the end: {}", broken.join("; "));
         return Err(internal(text).into());
     }
-    match no_data {
+    let judged = match problems.no_data {
         Some(failure) => Err(failure.into()),
         None => judge(cx, exit, told),
+    };
+    match (judged, problems.not_kept) {
+        (Ok(_), Some(failure)) => Err(failure.into()),
+        (Err(ending), Some(failure)) => {
+            facts.warnings.push(failure.text);
+            Err(ending)
+        }
+        (judged, None) => judged,
     }
 }
 

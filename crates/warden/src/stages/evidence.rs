@@ -58,6 +58,7 @@ fn statement(cx: &Context, facts: &Facts, outcome: &Outcome) -> Option<Statement
         command: facts.command.clone(),
         environment_names: facts.environment_names.clone(),
         inputs: facts.inputs.clone(),
+        checkpoints: facts.checkpoints.clone(),
         seal_at_start: facts.seal_at_start.clone()?,
         seal_at_end: facts.seal_at_end.clone(),
         attempts: facts.attempts.clone(),

@@ -10,12 +10,15 @@ use crate::attempts::{self, Watch};
 use crate::dns::Names;
 use crate::failure::Failure;
 use crate::image::{Image, ImageStore, Reference};
+use crate::journal::now;
 use crate::run::{Context, Ending};
+use crate::staging::limits::MAX_REPORTED_ARTIFACTS;
 use crate::staging::{self, Prepared, S3Settings, StageIn, StageOut};
 use belljar_domain::attempt::Attempts;
 use belljar_domain::metrics::MetricDatum;
 use belljar_domain::{
-    Artifact, Exit, Outcome, SealReading, SecondaryStatus, Stage, StagedChannel, Timestamp,
+    Artifact, Event, Exit, Outcome, SealReading, SecondaryStatus, Stage, StagedChannel, Stream,
+    SyncedCheckpoints, Timestamp,
 };
 use belljar_linux::netns::NetNs;
 use belljar_linux::seal_net::{self, SealedNet};
@@ -31,6 +34,7 @@ pub(crate) struct Facts {
     pub(crate) command: Vec<String>,
     pub(crate) environment_names: Vec<String>,
     pub(crate) inputs: Vec<StagedChannel>,
+    pub(crate) checkpoints: Option<SyncedCheckpoints>,
     pub(crate) seal_at_start: Option<SealReading>,
     pub(crate) seal_at_end: Option<SealReading>,
     pub(crate) attempts: Attempts,
@@ -59,6 +63,10 @@ pub(crate) struct Network {
 
 /// All stages but the last, which is done whatever these end in.
 pub(crate) async fn all(cx: &Context, facts: &mut Facts) -> Result<Outcome, Ending> {
+    for line in &cx.assignment.notices {
+        let (stream, line) = (Stream::Stdout, line.clone());
+        cx.journal.tell(Event::Log { stream, line, raw: None, at: now() }).await;
+    }
     cx.status(SecondaryStatus::Starting).await;
     let image = cx.stage(Stage::Image, image(cx, facts)).await?;
     let rooted = cx.stage(Stage::Root, root::root(cx, facts, &image)).await?;
@@ -76,8 +84,15 @@ pub(crate) async fn all(cx: &Context, facts: &mut Facts) -> Result<Outcome, Endi
 /// Checks what can be checked for nothing, then brings the image in.
 async fn image(cx: &Context, facts: &mut Facts) -> Result<Image, Ending> {
     let a = &cx.assignment;
-    staging::check_output(&a.output, &a.job).await?;
-    staging::check_inputs(&S3Settings::from_env(), &a.channels, &cx.job.opt_ml()).await?;
+    // A later try finds what an earlier one of the same job has put.
+    if a.generation == 1 {
+        staging::check_output(&a.output, &a.job).await?;
+    }
+    let settings = S3Settings::from_env();
+    staging::check_inputs(&settings, &a.channels, &cx.job.opt_ml()).await?;
+    if let Some(checkpoints) = &a.checkpoints {
+        staging::check_checkpoints(&settings, checkpoints).await?;
+    }
     let store = ImageStore::open(&cx.job.state().join("images"))?;
     let reference: Reference = a.image.parse()?;
     let progress = cx.journal.progress(Stage::Image);
@@ -104,8 +119,16 @@ async fn stage_in(
         private: &cx.job.scratch().join("staging"),
         owner: rooted.owner(),
     };
-    let staged = staging::stage_in(&S3Settings::from_env(), &request, &progress).await?;
+    let settings = S3Settings::from_env();
+    let staged = staging::stage_in(&settings, &request, &progress).await?;
     facts.inputs = staged.channels;
+    if let Some(checkpoints) = &cx.assignment.checkpoints {
+        let uri = checkpoints.uri.clone();
+        let folder = cx.job.opt_ml().join(data::checkpoints_folder(&checkpoints.local_path));
+        let owner = rooted.owner();
+        let restored = staging::restore(&settings, &uri, &folder, owner, &progress).await?;
+        facts.checkpoints = Some(SyncedCheckpoints { uri, restored, kept: Vec::new() });
+    }
     Ok(staged.pipes)
 }
 
@@ -123,11 +146,18 @@ async fn stage_out(cx: &Context, facts: &mut Facts) -> Result<(), Ending> {
         ml_dir: &cx.job.opt_ml(),
         destination: &cx.assignment.output,
         job: &cx.assignment.job,
+        compression: cx.assignment.output_compression,
         journal: &cx.job.uploads(),
     };
     let progress = cx.journal.progress(Stage::StageOut);
     cx.journal.point(Stage::StageOut, "during");
     let (artifacts, warnings) = staging::stage_out(&request, &progress).await?;
+    if artifacts.len() > MAX_REPORTED_ARTIFACTS {
+        facts.warnings.push(format!(
+            "There are {} artifacts; the report lists {MAX_REPORTED_ARTIFACTS}, the evidence all.",
+            artifacts.len()
+        ));
+    }
     facts.artifacts = artifacts;
     facts.warnings.extend(warnings);
     Ok(())

@@ -1,5 +1,6 @@
 //! The folders, the root file system and the command of a container.
 
+use super::data::checkpoints_folder;
 use super::{Facts, internal};
 use crate::failure::Failure;
 use crate::image::Image;
@@ -69,10 +70,17 @@ pub(super) async fn root(cx: &Context, facts: &mut Facts, image: &Image) -> Resu
     let scratch = cx.job.scratch();
     fs::create_dir_all(&scratch).map_err(|e| disk(&scratch, &e))?;
     cx.journal.point(belljar_domain::Stage::Root, "during");
+    let mut volumes = VOLUMES.map(|(from, at)| (opt_ml.join(from), at)).to_vec();
+    if let Some(checkpoints) = &cx.assignment.checkpoints {
+        let folder = checkpoints_folder(&checkpoints.local_path);
+        if !folder.starts_with("checkpoints") {
+            volumes.push((opt_ml.join(folder), checkpoints.local_path.trim_start_matches('/')));
+        }
+    }
     let root = assemble(&Plan {
         layers: &layers,
         scratch: &scratch,
-        volumes: &VOLUMES.map(|(from, at)| (opt_ml.join(from), at)),
+        volumes: &volumes,
         user_ns: &user_ns,
         host_name: cx.assignment.host.as_str(),
         shm_bytes: None,
@@ -107,6 +115,13 @@ fn furnish(cx: &Context, opt_ml: &Path, owner: Option<u32>) -> std::io::Result<(
     }
     for folder in FOLDERS.iter().chain(&["input", "."]) {
         give(&opt_ml.join(folder))?;
+    }
+    if let Some(checkpoints) = &cx.assignment.checkpoints {
+        let folder = checkpoints_folder(&checkpoints.local_path);
+        fs::create_dir_all(opt_ml.join(&folder))?;
+        for folder in folder.ancestors().filter(|f| !f.as_os_str().is_empty()) {
+            give(&opt_ml.join(folder))?;
+        }
     }
     for (name, text) in config_files(&cx.assignment) {
         let path = opt_ml.join("input/config").join(name);

@@ -1,5 +1,6 @@
 //! Why data could not be staged.
 
+use super::keep::KeepError;
 use super::location::LocationError;
 use super::s3::S3Error;
 use crate::evidence::show::printable;
@@ -31,7 +32,7 @@ impl FileError {
         Self { action, path: printable(&path.as_ref().to_string_lossy()), source: source.into() }
     }
 
-    fn hint(&self) -> Option<String> {
+    pub(super) fn hint(&self) -> Option<String> {
         let text = match self.source.kind() {
             io::ErrorKind::PermissionDenied => {
                 "Give the user who runs Belljar access to it, or run Belljar as its owner."
@@ -43,7 +44,7 @@ impl FileError {
         Some(text.to_owned())
     }
 
-    fn full(&self) -> bool {
+    pub(super) fn full(&self) -> bool {
         is_full(&self.source)
     }
 }
@@ -163,54 +164,64 @@ pub enum InputError {
 
 impl Explain for StageInError {
     fn blame(&self) -> Blame {
-        match &self.source {
-            InputError::Broken => Blame::Internal,
-            InputError::File(e) if e.full() => Blame::Capacity,
-            InputError::NoFifo(_) => Blame::Algorithm,
+        self.source.blame()
+    }
+
+    fn hint(&self) -> Option<String> {
+        self.source.hint()
+    }
+
+    fn machine(&self) -> bool {
+        self.source.machine()
+    }
+}
+
+impl Explain for InputError {
+    fn blame(&self) -> Blame {
+        match self {
+            Self::Broken => Blame::Internal,
+            Self::File(e) if e.full() => Blame::Capacity,
+            Self::NoFifo(_) => Blame::Algorithm,
             _ => Blame::Client,
         }
     }
 
     fn hint(&self) -> Option<String> {
-        let text = match &self.source {
-            InputError::Location(e) => return Some(e.hint()),
-            InputError::File(e) => return e.hint(),
-            InputError::S3(e) => return e.hint(),
-            InputError::Nothing(uri) if uri.starts_with("s3://") => {
+        let text = match self {
+            Self::Location(e) => return Some(e.hint()),
+            Self::File(e) => return e.hint(),
+            Self::S3(e) => return e.hint(),
+            Self::Nothing(uri) if uri.starts_with("s3://") => {
                 "Check the bucket, the prefix and the region; a prefix matches every key that begins with it."
             }
-            InputError::Nothing(_) => {
+            Self::Nothing(_) => {
                 "Check the path; a relative path starts from the current folder, and a part of a name matches nothing (only s3:// has such prefixes)."
             }
-            InputError::Name(_) | InputError::Clash(_) => {
+            Self::Name(_) | Self::Clash(_) => {
                 "Rename the object, or choose a prefix that leaves it out."
             }
-            InputError::NotUtf8(_) => "Rename the file.",
-            InputError::Manifest { .. } => "Correct the manifest, and check S3DataType.",
-            InputError::Channel(_) => "Leave that member out, or choose the other input mode.",
-            InputError::Gzip { .. } => {
-                "CompressionType Gzip needs every object compressed by gzip."
-            }
-            InputError::Record { .. } => "Split the object, or leave RecordWrapperType out.",
-            InputError::NoFifo(_) => {
+            Self::NotUtf8(_) => "Rename the file.",
+            Self::Manifest { .. } => "Correct the manifest, and check S3DataType.",
+            Self::Channel(_) => "Leave that member out, or choose the other input mode.",
+            Self::Gzip { .. } => "CompressionType Gzip needs every object compressed by gzip.",
+            Self::Record { .. } => "Split the object, or leave RecordWrapperType out.",
+            Self::NoFifo(_) => {
                 "The names CHANNEL_EPOCH in /opt/ml/input/data belong to the FIFOs of Pipe mode."
             }
-            InputError::LinkOut { .. } | InputError::LinkCycle(_) => {
+            Self::LinkOut { .. } | Self::LinkCycle(_) => {
                 "Replace the link by what it leads to, or name that as a channel of its own."
             }
-            InputError::Special(_) => "Remove it, or choose a folder without it.",
-            InputError::Limit { .. } => "Pack small files into archives.",
-            InputError::Changed { .. } => "Start the job again when nothing writes there.",
-            InputError::Inside(_) => {
-                "Choose a folder that holds the data alone, or another --state."
-            }
-            InputError::Broken => return None,
+            Self::Special(_) => "Remove it, or choose a folder without it.",
+            Self::Limit { .. } => "Pack small files into archives.",
+            Self::Changed { .. } => "Start the job again when nothing writes there.",
+            Self::Inside(_) => "Choose a folder that holds the data alone, or another --state.",
+            Self::Broken => return None,
         };
         Some(text.to_owned())
     }
 
     fn machine(&self) -> bool {
-        matches!(&self.source, InputError::File(e) if e.full())
+        matches!(self, Self::File(e) if e.full())
     }
 }
 
@@ -240,6 +251,9 @@ pub enum StageOutError {
     /// An operation on a file.
     #[error("Artifact upload failed")]
     File(#[from] FileError),
+    /// Putting files one by one.
+    #[error("Artifact upload failed")]
+    Keep(#[from] KeepError),
     /// Compressing, or handing on what was compressed.
     #[error("Artifact upload failed: cannot write {name}")]
     Archive {
@@ -270,6 +284,7 @@ impl StageOutError {
     fn full(&self) -> bool {
         match self {
             Self::File(e) => e.full(),
+            Self::Keep(e) => e.full(),
             Self::Archive { source, .. } => is_full(source),
             _ => false,
         }
@@ -280,6 +295,7 @@ impl Explain for StageOutError {
     fn blame(&self) -> Blame {
         match self {
             Self::Broken | Self::Journal { .. } => Blame::Internal,
+            Self::Keep(e) => e.blame(),
             _ if self.full() => Blame::Capacity,
             Self::Limit { .. } => Blame::Algorithm,
             _ => Blame::Client,
@@ -291,6 +307,7 @@ impl Explain for StageOutError {
             Self::Location(e) => return Some(e.hint()),
             Self::File(e) => return e.hint(),
             Self::S3(e) => return e.hint(),
+            Self::Keep(e) => return e.hint(),
             Self::Exists(_) => {
                 "Job names are unique: choose another --job-name or another --output."
             }

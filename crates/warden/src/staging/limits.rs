@@ -61,3 +61,15 @@ pub const S3_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const S3_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often progress is told.
 pub const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
+/// Files that are put at a time when artifacts are not compressed; each holds one part in memory.
+pub const LOOSE_UPLOADS: usize = 16;
+/// Artifacts that a report lists; the evidence lists all.
+pub const MAX_REPORTED_ARTIFACTS: usize = 1000;
+/// Sentences about what was left out, of each thing that is staged.
+pub const MAX_WARNINGS: usize = 20;
+/// How often the folder of checkpoints is looked through, at most.
+pub const CHECKPOINT_LOOK: Duration = Duration::from_secs(2);
+/// How long a checkpoint may keep changing before it is kept as it is.
+pub const CHECKPOINT_RESTLESS: Duration = Duration::from_secs(30);
+/// Checkpoints put or deleted at a time; each holds one part in memory.
+pub const CHECKPOINT_UPLOADS: usize = 4;

@@ -8,12 +8,15 @@
 //! dropped, so that a job behaves the same wherever its data lies.
 
 mod archive;
+mod checkpoints;
 mod copy;
 mod error;
 mod failure_file;
+mod keep;
 pub mod limits;
 mod local;
 mod location;
+mod loose;
 mod manifest;
 mod meter;
 mod names;
@@ -26,8 +29,10 @@ mod s3_out;
 mod sink;
 mod source;
 
+pub use checkpoints::{CheckpointError, check_checkpoints, restore};
 pub use error::{FileError, InputError, StageInError, StageOutError};
 pub use failure_file::read_failure_file;
+pub use keep::{Checkpointed, KeepError, Keeper, Keeping};
 pub use location::{Location, LocationError};
 pub use out::{
     StageOut, check_output, check_output_with, put_file, put_file_with, stage_out, stage_out_with,

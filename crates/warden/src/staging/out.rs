@@ -3,12 +3,13 @@
 use super::archive::{Archive, Bounds, Outcome};
 use super::error::{FileError, StageOutError};
 use super::location::Location;
+use super::loose;
 use super::meter::{Meter, metered};
 use super::s3::S3Settings;
 use super::s3_out::{self, Target};
 use super::sink::{Tally, Unfinished, remove_unfinished, write_whole};
 use crate::progress::Progress;
-use belljar_domain::{Artifact, JobName};
+use belljar_domain::{Artifact, JobName, OutputCompression};
 use rustix::fs::{Access, access};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub struct StageOut<'a> {
     pub destination: &'a str,
     /// The job; its name is appended to the destination.
     pub job: &'a JobName,
+    /// Whether as archives, or every file by itself.
+    pub compression: OutputCompression,
     /// A folder of the warden's own where unfinished uploads are noted, for [`sweep`].
     pub journal: &'a Path,
 }
@@ -103,6 +106,10 @@ pub async fn stage_out_with(
 ) -> Result<(Vec<Artifact>, Vec<String>), StageOutError> {
     let location: Location = request.destination.parse()?;
     let meter = Arc::new(Meter::default());
+    if request.compression == OutputCompression::None {
+        let work = loose::stage_out(settings, request, &meter);
+        return metered("artifacts", progress, &meter, work).await;
+    }
     let (plans, mut warnings) = plans(request, &meter)?;
     let done = metered("artifacts", progress, &meter, async {
         match &location {
@@ -251,9 +258,13 @@ pub async fn check_output_with(
         Location::Path(folder) => check_folder(&absolute(&folder)?.join(job.as_str())),
         Location::S3 { bucket, prefix } => {
             let target = Target { settings, bucket: &bucket, prefix: &prefix };
-            if target.exists(job.as_str()).await? {
-                let slash = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
-                return Err(StageOutError::Exists(format!("s3://{bucket}/{prefix}{slash}{job}/")));
+            // SDKs put what goes in beside it, as JOB/source or JOB/input.
+            for part in ["output", "evidence"] {
+                if target.exists(&format!("{job}/{part}")).await? {
+                    let slash = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
+                    let uri = format!("s3://{bucket}/{prefix}{slash}{job}/{part}/");
+                    return Err(StageOutError::Exists(uri));
+                }
             }
             Ok(())
         }
@@ -316,6 +327,7 @@ pub async fn sweep_with(
         for name in ARTIFACTS {
             remove_unfinished(&job_folder.join("output").join(name))?;
         }
+        loose::sweep(&job_folder.join("output"))?;
         remove_unfinished(&job_folder.join("evidence/algo-1.intoto.json"))?;
         remove_if_empty(&folder, job);
     }
@@ -330,6 +342,6 @@ fn remove_if_empty(destination: &Path, job: &JobName) {
     }
 }
 
-fn absolute(path: &Path) -> Result<PathBuf, FileError> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, FileError> {
     std::path::absolute(path).map_err(|e| FileError::new("find", path, e))
 }

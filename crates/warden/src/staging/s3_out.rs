@@ -18,6 +18,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tokio::sync::mpsc;
 
+/// How the names of notes end.
+const NOTE: &str = ".upload.json";
+
 /// A bucket and the key prefix that `--output` names.
 pub(super) struct Target<'a> {
     pub(super) settings: &'a S3Settings,
@@ -28,10 +31,23 @@ pub(super) struct Target<'a> {
 /// An upload that is under way, as the journal has it.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Note {
+pub(super) struct Note {
     bucket: String,
     key: String,
     upload_id: String,
+}
+
+impl Note {
+    pub(super) fn new(bucket: &str, key: &Key, upload_id: &str) -> Self {
+        let (bucket, upload_id) = (bucket.to_owned(), upload_id.to_owned());
+        Self { bucket, key: key.to_string(), upload_id }
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<(), StageOutError> {
+        let bytes = serde_json::to_vec(self)
+            .map_err(|source| StageOutError::Journal { path: path.to_owned(), source })?;
+        Ok(write_whole(path, &bytes)?)
+    }
 }
 
 /// An upload whose parts are all there.
@@ -90,12 +106,7 @@ impl Target<'_> {
         let error = |action, e| self.settings.error(action, &self.uri(&key), e);
         let id = store.create_multipart(&key).await.map_err(|e| error("write", e))?;
         let note = note_path(journal, plan.name);
-        let text =
-            Note { bucket: self.bucket.to_owned(), key: key.to_string(), upload_id: id.clone() };
-        let noted = serde_json::to_vec(&text)
-            .map_err(|source| StageOutError::Journal { path: note.clone(), source })
-            .and_then(|bytes| Ok(write_whole(&note, &bytes)?));
-        let sent = match noted {
+        let sent = match Note::new(self.bucket, &key, &id).write(&note) {
             Ok(()) => self.send(store, &key, &id, plan).await,
             Err(error) => Err(error),
         };
@@ -192,35 +203,45 @@ impl Target<'_> {
 }
 
 fn note_path(journal: &Path, name: &str) -> PathBuf {
-    journal.join(format!("{name}.upload.json"))
+    journal.join(format!("{name}{NOTE}"))
 }
 
-fn forget(note: &Path) -> Result<(), FileError> {
+pub(super) fn forget(note: &Path) -> Result<(), FileError> {
     std::fs::remove_file(note).map_err(|e| FileError::new("remove", note, e))
 }
 
 /// Ends the uploads that the journal knows of.
 pub(super) async fn sweep(settings: &S3Settings, journal: &Path) -> Result<(), StageOutError> {
-    for name in super::out::ARTIFACTS {
-        let path = note_path(journal, name);
-        super::sink::remove_unfinished(&path)?;
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(FileError::new("read", &path, e).into()),
-        };
-        let note: Note = serde_json::from_slice(&bytes)
-            .map_err(|source| StageOutError::Journal { path: path.clone(), source })?;
-        let store = settings.bucket(&note.bucket)?;
-        let what = format!("s3://{}/{}", note.bucket, note.key);
-        let error = |e| settings.error("abort the upload of", &what, e);
-        let key = Key::parse(&note.key).map_err(|e| error(e.into()))?;
-        match store.abort_multipart(&key, &note.upload_id).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => forget(&path)?,
-            Err(e) => return Err(error(e).into()),
+    let unreadable = |e| FileError::new("list", journal, e);
+    let notes = match std::fs::read_dir(journal) {
+        Ok(notes) => notes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(unreadable(e).into()),
+    };
+    for note in notes {
+        let path = note.map_err(unreadable)?.path();
+        if super::sink::is_unfinished(&path) {
+            std::fs::remove_file(&path).map_err(|e| FileError::new("remove", &path, e))?;
+        } else if path.to_string_lossy().ends_with(NOTE) {
+            end(settings, &path).await?;
         }
     }
     Ok(())
+}
+
+/// Ends the upload that `path` notes.
+async fn end(settings: &S3Settings, path: &Path) -> Result<(), StageOutError> {
+    let bytes = std::fs::read(path).map_err(|e| FileError::new("read", path, e))?;
+    let note: Note = serde_json::from_slice(&bytes)
+        .map_err(|source| StageOutError::Journal { path: path.to_owned(), source })?;
+    let store = settings.bucket(&note.bucket)?;
+    let what = format!("s3://{}/{}", note.bucket, note.key);
+    let error = |e| settings.error("abort the upload of", &what, e);
+    let key = Key::parse(&note.key).map_err(|e| error(e.into()))?;
+    match store.abort_multipart(&key, &note.upload_id).await {
+        Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(forget(path)?),
+        Err(e) => Err(error(e).into()),
+    }
 }
 
 /// Hands written bytes to the uploading task; waits when that is behind.

@@ -92,7 +92,12 @@ impl Drop for Unfinished {
     }
 }
 
-fn temporary(path: &Path) -> PathBuf {
+/// Whether `path` is the temporary name of a file that is not whole.
+pub(super) fn is_unfinished(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(UNFINISHED)
+}
+
+pub(super) fn temporary(path: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(UNFINISHED);

@@ -60,6 +60,10 @@ impl FakeS3 {
         self.state.lock().unwrap().objects.get(key).cloned()
     }
 
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.state.lock().unwrap().objects.keys().cloned().collect()
+    }
+
     pub(crate) fn requests(&self) -> usize {
         self.state.lock().unwrap().requests
     }

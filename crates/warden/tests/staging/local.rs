@@ -1,6 +1,6 @@
 //! Staging from and to local folders.
 
-use belljar_domain::{Channel, JobName, StagedChannel};
+use belljar_domain::{Channel, JobName, OutputCompression, StagedChannel};
 use belljar_warden::failure::{Explain, Failure};
 use belljar_warden::progress::Silent;
 use belljar_warden::staging::{
@@ -220,6 +220,7 @@ impl Bench {
             ml_dir: self.ml.path(),
             destination: self.out.path().to_str().unwrap(),
             job: &job(),
+            compression: OutputCompression::Gzip,
             journal: self.journal.path(),
         };
         stage_out(&request, &Silent).await

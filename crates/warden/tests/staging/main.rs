@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod fake_s3;
+mod keep;
 mod local;
 mod pipe;
 mod s3;

@@ -1,7 +1,7 @@
 //! Staging from and to S3, against a small server on the loopback that speaks S3's XML.
 
 use crate::fake_s3::FakeS3;
-use belljar_domain::{Channel, DataType, JobName};
+use belljar_domain::{Channel, DataType, JobName, OutputCompression};
 use belljar_warden::failure::{Explain, chain};
 use belljar_warden::progress::Silent;
 use belljar_warden::staging::{
@@ -193,6 +193,7 @@ impl Job {
             ml_dir: self.ml.path(),
             destination: "s3://bucket/out/",
             job: &job(),
+            compression: OutputCompression::Gzip,
             journal: self.journal.path(),
         };
         Ok(stage_out_with(&settings(&server.url()), &request, &Silent).await?.0)
