@@ -108,6 +108,11 @@ impl Scene {
         path
     }
 
+    /// Makes a file that this process has made belong to who acts.
+    pub fn share(&self, path: &Path) {
+        self.give(path);
+    }
+
     fn give(&self, path: &Path) {
         if self.is_other_user() {
             chown(path, Some(USER), Some(USER)).expect("chown");
