@@ -1,7 +1,7 @@
 //! What one warden must make true. Complete and immutable: executing it makes no choices, so a
 //! second try with the same Assignment does the same.
 
-use crate::{Channel, Checkpoints, HostName, JobName, OutputCompression, limits};
+use crate::{Channel, Checkpoints, HostName, JobName, OutputCompression, Timestamp, limits};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -51,6 +51,10 @@ pub struct Assignment {
     /// the job's log.
     #[serde(default)]
     pub notices: Vec<String>,
+    /// Whether what stands there already is written over, as SageMaker does it: an earlier try's
+    /// artifacts, or a deleted job's. Otherwise it is refused.
+    #[serde(default)]
+    pub replace_output: bool,
     /// Limits on the container.
     pub resources: Resources,
     /// When and how it is stopped.
@@ -58,6 +62,9 @@ pub struct Assignment {
     /// `MetricDefinitions`.
     #[serde(default)]
     pub metrics: Vec<MetricDefinition>,
+    /// When the service began this attempt; names its log stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<Timestamp>,
 }
 
 /// Limits on a container; `None` means the machine's own.

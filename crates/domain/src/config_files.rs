@@ -93,9 +93,11 @@ mod tests {
             output_compression: OutputCompression::Gzip,
             checkpoints: None,
             notices: vec![],
+            replace_output: false,
             resources: Resources { cpu_millis: None, memory_bytes: None, processes: 1 },
             stop: StopPolicy::default(),
             metrics: vec![],
+            begun: None,
         }
     }
 

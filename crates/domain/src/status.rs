@@ -39,6 +39,8 @@ pub enum SecondaryStatus {
     Starting,
     /// Waits for capacity.
     Pending,
+    /// The warden died; the job is tried again from its beginning.
+    Restarting,
     /// Channels are being staged in.
     Downloading,
     /// The container runs.
@@ -64,6 +66,7 @@ impl SecondaryStatus {
         match self {
             Self::Starting => "Starting",
             Self::Pending => "Pending",
+            Self::Restarting => "Restarting",
             Self::Downloading => "Downloading",
             Self::Training => "Training",
             Self::Uploading => "Uploading",
@@ -81,6 +84,7 @@ impl SecondaryStatus {
         match self {
             Self::Starting
             | Self::Pending
+            | Self::Restarting
             | Self::Downloading
             | Self::Training
             | Self::Uploading => TrainingJobStatus::InProgress,
@@ -97,16 +101,17 @@ impl SecondaryStatus {
         !matches!(self.primary(), TrainingJobStatus::InProgress | TrainingJobStatus::Stopping)
     }
 
-    /// Whether `next` may follow: forward only, and nothing after the end.
+    /// Whether `next` may follow: forward only, but for a restart, and nothing after the end.
     #[must_use]
     pub fn allows(self, next: Self) -> bool {
-        !self.is_terminal() && next.rank() > self.rank()
+        let restarts = next == Self::Restarting && self != Self::Stopping;
+        !self.is_terminal() && (restarts || next.rank() > self.rank())
     }
 
     fn rank(self) -> u8 {
         match self {
             Self::Starting => 0,
-            Self::Pending => 1,
+            Self::Pending | Self::Restarting => 1,
             Self::Downloading => 2,
             Self::Training => 3,
             Self::Stopping => 4,
@@ -121,6 +126,7 @@ impl SecondaryStatus {
         match self {
             Self::Starting => "Starting the training job",
             Self::Pending => "Waiting for capacity",
+            Self::Restarting => "Restarting the training job",
             Self::Downloading => "Downloading input data",
             Self::Training => "Training image download completed. Training in progress.",
             Self::Uploading => "Uploading generated training model",
@@ -167,6 +173,13 @@ impl Transitions {
         true
     }
 
+    /// Adds a sentence to the text of the status that lasts, once.
+    pub fn annotate(&mut self, text: &str) {
+        if let Some(last) = self.0.last_mut().filter(|t| !t.message.contains(text)) {
+            last.message = format!("{} {text}", last.message);
+        }
+    }
+
     /// The status now.
     #[must_use]
     pub fn current(&self) -> Option<SecondaryStatus> {
@@ -207,6 +220,24 @@ mod tests {
         assert_eq!(t.current(), Some(SecondaryStatus::Completed));
         assert!(t.as_slice().iter().all(|x| x.end.is_some()));
         assert_eq!(t.as_slice()[1].end, Some(at(2)));
+    }
+
+    #[test]
+    fn a_restart_begins_again() {
+        use SecondaryStatus::{Downloading, Restarting, Starting, Training};
+        let mut t = Transitions::default();
+        for (i, s) in [Starting, Downloading, Training].into_iter().enumerate() {
+            t.enter(s, at(i as i64));
+        }
+        assert!(t.enter(Restarting, at(3)));
+        assert!(!t.enter(Starting, at(4)));
+        assert!(t.enter(Downloading, at(5)));
+        assert!(t.enter(Restarting, at(6)));
+        assert!(t.enter(Restarting, at(7)));
+        t.annotate("Once more.");
+        t.annotate("Once more.");
+        let last = t.as_slice().last().unwrap();
+        assert_eq!(last.message, "Restarting the training job Once more.");
     }
 
     #[test]

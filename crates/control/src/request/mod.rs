@@ -120,9 +120,11 @@ impl TrainRequest {
             output_compression: OutputCompression::Gzip,
             checkpoints: None,
             notices: Vec::new(),
+            replace_output: false,
             resources: size.resources,
             stop: stop_policy(self.max_runtime.as_deref())?,
             metrics: metrics(&self.metrics)?,
+            begun: None,
         };
         Ok(Accepted { assignment, warnings: size.warnings })
     }
