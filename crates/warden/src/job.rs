@@ -1,7 +1,7 @@
 //! A job's folder in the state directory: the assignment that came in, the report that goes out,
 //! and what is there only while the job runs.
 
-use belljar_domain::{Assignment, Report};
+use belljar_domain::{Assignment, Report, spool};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
@@ -25,6 +25,10 @@ pub(crate) enum JobError {
     TooLarge(PathBuf),
     #[error("another warden runs the job in {0}")]
     Taken(PathBuf),
+    #[error("an earlier warden began the job in {0}")]
+    Begun(PathBuf),
+    #[error("start")]
+    Start(#[source] io::Error),
     #[error("write {0}")]
     Write(PathBuf, #[source] io::Error),
     #[error("clear what the job left")]
@@ -47,7 +51,7 @@ impl JobDir {
     /// Marks the job as run by this process, for as long as the value lives. The kernel ends the
     /// mark with the process, however it ends.
     pub(crate) fn lock(&self) -> Result<File, JobError> {
-        let path = self.path.join("lock");
+        let path = self.path.join(spool::LOCK);
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(|e| JobError::Write(path.clone(), e))?;
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -55,6 +59,11 @@ impl JobDir {
             Err(Errno::WOULDBLOCK) => Err(JobError::Taken(self.path.clone())),
             Err(e) => Err(JobError::Write(path, e.into())),
         }
+    }
+
+    /// The folder.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// What the warden is to do.
@@ -128,15 +137,41 @@ impl JobDir {
 
     /// The stages as they began and ended.
     pub(crate) fn journal(&self) -> PathBuf {
-        self.path.join("journal.jsonl")
+        self.path.join(spool::JOURNAL)
     }
 
-    /// Whether a warden began and there is anything that a finished job would have cleared, or no
-    /// report. A job whose warden has yet to take its lock is never unfinished, so that no sweeper
+    /// The segments of a detached warden's events.
+    pub(crate) fn events(&self) -> PathBuf {
+        self.path.join(spool::FOLDER)
+    }
+
+    /// Where a detached warden hears orders.
+    pub(crate) fn orders(&self) -> PathBuf {
+        self.path.join(spool::ORDERS)
+    }
+
+    /// Whether the service follows this job: then it owes the report of a warden that could not
+    /// write its own.
+    fn is_followed(&self) -> bool {
+        self.events().exists()
+    }
+
+    /// Whether a warden began here that left no mark of it, as after a power failure.
+    pub(crate) fn has_leftovers(&self) -> bool {
+        self.opt_ml().exists() || self.scratch().exists()
+    }
+
+    /// Whether a warden began and there is anything that a finished job would have cleared, or a
+    /// report is owed. A job whose warden has yet to take its lock is never unfinished, so that no sweeper
     /// takes the lock first.
     pub(crate) fn is_unfinished(&self) -> bool {
         let left = [self.opt_ml(), self.scratch(), self.uploads(), self.half_report()];
-        self.journal().exists() && (!self.has_report() || left.iter().any(|p| p.exists()))
+        self.journal().exists() && (self.owes_report() || left.iter().any(|p| p.exists()))
+    }
+
+    /// Whether a sweeper has to write the report.
+    pub(crate) fn owes_report(&self) -> bool {
+        !self.has_report() && !self.is_followed()
     }
 
     /// The state directory that this folder is `jobs/<name>` of.

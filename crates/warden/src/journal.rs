@@ -2,11 +2,13 @@
 
 use crate::job::JobDir;
 use crate::progress::Progress;
+use crate::spool::{self, Queues, Spool};
 use belljar_domain::{Event, Stage, StageState, Timestamp};
 use rustix::process::{Signal, getpid, kill_process};
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::{mpsc, watch};
@@ -23,9 +25,19 @@ const PAUSE_VARIABLE: &str = "BELLJAR_WARDEN_PAUSE_AT";
 #[derive(Debug)]
 pub(crate) struct Journal {
     events: mpsc::Sender<Event>,
+    output: mpsc::Sender<Event>,
     stages: RefCell<File>,
     pause_at: Option<String>,
     deaf: watch::Receiver<bool>,
+}
+
+/// Who is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Whoever started the warden, through its standard output.
+    Pipe,
+    /// Whoever follows the spool in the job's folder, now or later.
+    Spool,
 }
 
 /// The thread that writes events, and the news that nobody reads them any more.
@@ -41,33 +53,41 @@ pub(crate) fn now() -> Timestamp {
 }
 
 impl Journal {
-    /// Opens the journal and starts the writer.
-    pub(crate) fn open(job: &JobDir) -> std::io::Result<(Self, Writer)> {
-        let (events, mut queue) = mpsc::channel::<Event>(QUEUE);
+    /// Opens the journal and starts the writer. For a spool the journal's file is the mark that
+    /// this folder was begun: it must not be there yet.
+    pub(crate) fn open(job: &JobDir, audience: Audience) -> std::io::Result<(Self, Writer)> {
         let (nobody_reads, deaf) = watch::channel(false);
-        let thread = std::thread::Builder::new().name("events".into()).spawn(move || {
-            let mut out = std::io::stdout().lock();
-            let mut is_read = true;
-            while let Some(event) = queue.blocking_recv() {
-                // What nobody reads is still taken, so that the warden can finish its work.
-                if is_read && write(&mut out, &event).is_err() {
-                    is_read = false;
-                    let _ = nobody_reads.send(true);
-                }
-                // A task that a failed stage left behind may hold a sender for ever.
-                if matches!(event, Event::Report(_)) {
-                    return;
-                }
+        let (events, told) = mpsc::channel(QUEUE);
+        let mut file = File::options();
+        file.append(true).mode(0o600);
+        let (stages, output, thread) = match audience {
+            Audience::Pipe => {
+                let stages = file.create(true).open(job.journal())?;
+                let thread = start(move || write_pipe(told, &nobody_reads))?;
+                (stages, events.clone(), thread)
             }
-        })?;
-        let stages = File::options().create(true).append(true).open(job.journal())?;
+            Audience::Spool => {
+                let stages = file.create_new(true).open(job.journal())?;
+                let mut spool = Spool::create(job)?;
+                let (output, printed) = mpsc::channel(QUEUE);
+                let queues = Queues { events: told, output: printed };
+                let thread = start(move || write_spool(&mut spool, queues, &nobody_reads))?;
+                (stages, output, thread)
+            }
+        };
         let pause_at = std::env::var(PAUSE_VARIABLE).ok();
-        Ok((Self { events, stages: RefCell::new(stages), pause_at, deaf }, Writer { thread }))
+        let stages = RefCell::new(stages);
+        Ok((Self { events, output, stages, pause_at, deaf }, Writer { thread }))
     }
 
     /// A sender for another task.
     pub(crate) fn sender(&self) -> mpsc::Sender<Event> {
         self.events.clone()
+    }
+
+    /// A sender for what the container prints, which waits where a reader is slow.
+    pub(crate) fn output(&self) -> mpsc::Sender<Event> {
+        self.output.clone()
     }
 
     /// Becomes true once nobody reads the events any more.
@@ -108,6 +128,42 @@ impl Writer {
     /// must be gone.
     pub(crate) fn finish(self) {
         let _ = self.thread.join();
+    }
+}
+
+fn start(work: impl FnOnce() + Send + 'static) -> std::io::Result<std::thread::JoinHandle<()>> {
+    std::thread::Builder::new().name("events".into()).spawn(work)
+}
+
+fn write_pipe(mut queue: mpsc::Receiver<Event>, nobody_reads: &watch::Sender<bool>) {
+    let mut out = std::io::stdout().lock();
+    let mut is_read = true;
+    while let Some(event) = queue.blocking_recv() {
+        // What nobody reads is still taken, so that the warden can finish its work.
+        if is_read && write(&mut out, &event).is_err() {
+            is_read = false;
+            let _ = nobody_reads.send(true);
+        }
+        // A task that a failed stage left behind may hold a sender for ever.
+        if matches!(event, Event::Report(_)) {
+            return;
+        }
+    }
+}
+
+fn write_spool(spool: &mut Spool, mut queues: Queues, nobody_reads: &watch::Sender<bool>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let written = runtime.and_then(|r| r.block_on(spool::write_all(spool, &mut queues)));
+    if written.is_ok() {
+        return;
+    }
+    // As with a pipe that nobody reads: what cannot be kept is taken, and the job is ended.
+    let _ = nobody_reads.send(true);
+    drop(queues.output);
+    while let Some(event) = queues.events.blocking_recv() {
+        if matches!(event, Event::Report(_)) {
+            return;
+        }
     }
 }
 

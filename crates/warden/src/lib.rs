@@ -21,6 +21,7 @@ mod program;
 pub mod progress;
 mod run;
 mod seal;
+mod spool;
 mod stages;
 pub mod staging;
 mod sweep;

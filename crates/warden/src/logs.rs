@@ -10,19 +10,20 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// A longer line is told in pieces of this size (the size of a CloudWatch Logs event).
 const MAX_LINE: usize = 256 << 10;
 const CHUNK: usize = 32 << 10;
-/// How long the pipes may stay open after the container has ended.
+/// How long a pipe may stay open and silent after the container has ended.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// The readers of both streams.
 #[derive(Debug)]
 pub(crate) struct Logs {
     readers: [JoinHandle<()>; 2],
+    ended: watch::Sender<bool>,
     last: Arc<Mutex<Vec<MetricDatum>>>,
 }
 
@@ -34,6 +35,7 @@ pub(crate) fn follow(
 ) -> std::io::Result<Logs> {
     let last = Arc::new(Mutex::new(Vec::new()));
     let metrics: Arc<[MetricDefinition]> = metrics.into();
+    let (ended, ending) = watch::channel(false);
     let start = |fd: OwnedFd, stream| {
         rustix::io::ioctl_fionbio(&fd, true)?;
         let lines = Lines {
@@ -43,20 +45,22 @@ pub(crate) fn follow(
             events: events.clone(),
             pending: Vec::new(),
         };
-        Ok::<_, std::io::Error>(tokio::spawn(lines.read(Receiver::from_owned_fd(fd)?)))
+        Ok::<_, std::io::Error>(tokio::spawn(
+            lines.read(Receiver::from_owned_fd(fd)?, ending.clone()),
+        ))
     };
     let readers = [start(output.stdout, Stream::Stdout)?, start(output.stderr, Stream::Stderr)?];
-    Ok(Logs { readers, last })
+    Ok(Logs { readers, ended, last })
 }
 
 impl Logs {
-    /// Waits for what is still in the pipes, and returns the last value of every metric.
+    /// Waits for what is still in the pipes, however long its reader takes, and returns the last
+    /// value of every metric.
     pub(crate) async fn finish(self) -> Vec<MetricDatum> {
+        let _ = self.ended.send(true);
         for reader in self.readers {
-            let abort = reader.abort_handle();
-            if tokio::time::timeout(DRAIN, reader).await.is_err() {
-                abort.abort();
-            }
+            // A reader that panicked has told what it could.
+            let _ = reader.await;
         }
         self.last.lock().map(|mut last| std::mem::take(&mut *last)).unwrap_or_default()
     }
@@ -71,10 +75,22 @@ struct Lines {
 }
 
 impl Lines {
-    async fn read(mut self, mut pipe: Receiver) {
+    async fn read(mut self, mut pipe: Receiver, mut ending: watch::Receiver<bool>) {
         let mut chunk = vec![0; CHUNK];
         loop {
-            match pipe.read(&mut chunk).await {
+            let silent = async {
+                // Without an end of the container the pipe's own is the only one.
+                if ending.wait_for(|ended| *ended).await.is_err() {
+                    std::future::pending().await
+                }
+                tokio::time::sleep(DRAIN).await;
+            };
+            let read = tokio::select! {
+                biased;
+                read = pipe.read(&mut chunk) => read,
+                () = silent => break,
+            };
+            match read {
                 Ok(0) | Err(_) => break,
                 Ok(n) => self.take(&chunk[..n]).await,
             }

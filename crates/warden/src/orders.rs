@@ -1,16 +1,24 @@
-//! What the warden is told while it works: a line `stop` on its standard input, or its end, which
-//! says that whoever started the job is gone.
+//! What the warden is told while it works. From whoever started it: a line on its standard input,
+//! or the end of that, which says that nobody is there any more. A detached one hears the FIFO of
+//! its folder, and who wrote there may come and go.
 
-use std::io::BufRead;
+use belljar_domain::spool::Order;
+use rustix::fs::{FileType, Mode};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use tokio::sync::watch;
 
-/// Why a job is to end early.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a job is to end early. The later ones are the more urgent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stop {
-    /// Somebody asked.
-    Asked,
     /// Nobody is there any more who could be told how it ends.
     Alone,
+    /// Somebody asked.
+    Asked,
+    /// Somebody asked, and does not want to wait.
+    AtOnce,
 }
 
 /// Hears orders. Cloneable; all clones hear the same.
@@ -22,18 +30,48 @@ pub(crate) struct Orders {
 
 impl Orders {
     /// Starts to listen to standard input, and to whether events are still read.
-    pub(crate) fn listen(deaf: watch::Receiver<bool>) -> std::io::Result<Self> {
+    pub(crate) fn of_stdin(deaf: watch::Receiver<bool>) -> io::Result<Self> {
+        Self::listen(deaf, io::BufReader::new(io::stdin()))
+    }
+
+    /// Makes the FIFO and starts to listen to it.
+    pub(crate) fn of_fifo(deaf: watch::Receiver<bool>, fifo: &Path) -> io::Result<Self> {
+        let mode = Mode::RUSR | Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, fifo, FileType::Fifo, mode, 0)?;
+        // Open for both, it does not end when a writer goes.
+        let flags = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or_default();
+        let both = File::options().read(true).write(true).custom_flags(flags).open(fifo)?;
+        Self::listen(deaf, BufReader::new(both))
+    }
+
+    fn listen(
+        deaf: watch::Receiver<bool>,
+        input: impl BufRead + Send + 'static,
+    ) -> io::Result<Self> {
         let (sender, orders) = watch::channel(None);
+        let hear = move |stop: Stop| {
+            sender.send_if_modified(|now: &mut Option<Stop>| {
+                let more = now.is_none_or(|now| now < stop);
+                if more {
+                    *now = Some(stop);
+                }
+                more
+            });
+        };
         std::thread::Builder::new().name("orders".into()).spawn(move || {
-            let mut lines = std::io::stdin().lock().lines();
-            let asked = lines.any(|line| line.is_ok_and(|l| l.trim() == "stop"));
-            let order = if asked { Stop::Asked } else { Stop::Alone };
-            let _ = sender.send(Some(order));
-            // Asked to stop, the end of the input says nothing new; the sender must live on.
-            if asked {
-                lines.for_each(drop);
+            for line in input.lines() {
+                match line.map(|l| l.parse()) {
+                    Ok(Ok(Order::Stop)) => hear(Stop::Asked),
+                    Ok(Ok(Order::Kill)) => hear(Stop::AtOnce),
+                    // What is no order is none.
+                    Ok(Err(_)) => {}
+                    Err(e) if e.kind() == io::ErrorKind::InvalidData => {}
+                    Err(_) => break,
+                }
             }
-            std::mem::forget(sender);
+            // Asked to stop, the end of the input says nothing new; the sender must live on.
+            hear(Stop::Alone);
+            std::mem::forget(hear);
         })?;
         Ok(Self { orders, deaf })
     }
@@ -52,6 +90,14 @@ impl Orders {
         tokio::select! {
             stop = ordered => stop,
             () = alone => Stop::Alone,
+        }
+    }
+
+    /// Returns once it is to end at once.
+    pub(crate) async fn at_once(&self) {
+        let mut orders = self.orders.clone();
+        if orders.wait_for(|o| *o == Some(Stop::AtOnce)).await.is_err() {
+            std::future::pending().await
         }
     }
 }

@@ -1,17 +1,26 @@
 //! The program `belljar-warden`.
 
 use crate::failure::chain;
-use crate::job::JobDir;
+use crate::job::{JobDir, JobError};
+use crate::journal::Audience;
 use crate::{doctor, exec, run, sweep};
+use belljar_domain::spool;
 use belljar_linux::{container, privilege, reading};
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 pub(crate) const USAGE: &str = "\
 belljar-warden runs one container of a Belljar job. Belljar starts it; you need not.
 
   belljar-warden run --job DIR      run the assignment in DIR; events on standard output
+  belljar-warden run --job DIR --detached
+                                    the same apart from whoever started it: events in DIR/events,
+                                    orders from the FIFO DIR/orders. Exit code 75: another warden
+                                    runs DIR; 76: an earlier one began it
   belljar-warden sweep --job DIR    remove what a killed warden of that job left
   belljar-warden sweep --state DIR  the same for every job of a state folder
   belljar-warden exec --service DIR --ca FILE [--at IP:PORT] [--quiet] -- COMMAND...
@@ -22,6 +31,8 @@ belljar-warden runs one container of a Belljar job. Belljar starts it; you need 
 /// Wrong usage; see `sysexits.h`, like 70 for a failure of Belljar's own.
 pub(crate) const USAGE_ERROR: u8 = 64;
 const INTERNAL_ERROR: u8 = 70;
+/// How long a detached warden waits for its lock before it says that another one has it.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Runs the program; its arguments are those of the process. Must be called before the process
 /// has a second thread, because it changes namespaces.
@@ -35,7 +46,8 @@ pub fn main() -> ExitCode {
     }
     match words.as_slice() {
         [container::HELPER] => exit_code(container::helper_main()),
-        ["run", "--job", _] => answer(run_job(arguments[2].clone().into())),
+        ["run", "--job", _] => answer(run_job(arguments[2].clone().into(), Audience::Pipe)),
+        ["run", "--job", _, "--detached"] => detached(arguments[2].clone().into()),
         ["sweep", "--job", _] => answer(sweep_one(arguments[2].clone().into())),
         ["sweep", "--state", _] => answer(sweep_state(arguments[2].clone().into())),
         ["doctor"] => answer(doctor::main()),
@@ -65,13 +77,57 @@ pub(crate) fn say(text: &str) {
     let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
 }
 
-fn run_job(folder: PathBuf) -> Result<(), String> {
-    let job = JobDir::open(folder).map_err(|e| chain(&e))?;
-    let _lock = job.lock().map_err(|e| chain(&e))?;
+/// Runs apart from whoever started it: in a session of its own, in no folder of theirs.
+fn detached(folder: PathBuf) -> ExitCode {
+    // Fails only for the leader of a group, which nobody's terminal reaches either.
+    let _ = rustix::process::setsid();
+    let result = std::path::absolute(&folder).map_err(|e| JobError::Open(folder, e));
+    let result = result.map_err(|e| (INTERNAL_ERROR, e)).and_then(|folder| {
+        let _ = rustix::process::chdir("/");
+        run(folder, Audience::Spool).map_err(|e| match e {
+            JobError::Taken(_) => (spool::EXIT_TAKEN, e),
+            JobError::Begun(_) => (spool::EXIT_BEGUN, e),
+            e => (INTERNAL_ERROR, e),
+        })
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, e)) => {
+            say(&format!("belljar-warden: {}\n", chain(&e)));
+            ExitCode::from(code)
+        }
+    }
+}
+
+fn run_job(folder: PathBuf, audience: Audience) -> Result<(), String> {
+    run(folder, audience).map_err(|e| chain(&e))
+}
+
+fn run(folder: PathBuf, audience: Audience) -> Result<(), JobError> {
+    let job = JobDir::open(folder)?;
+    let _lock = match audience {
+        Audience::Pipe => job.lock()?,
+        Audience::Spool => lock_patiently(&job)?,
+    };
     let host = reading::namespaces("self");
-    privilege::assert_single_threaded().map_err(|e| chain(&e))?;
+    let start = |e: io::Error| JobError::Start(e);
+    privilege::assert_single_threaded().map_err(|e| start(io::Error::other(e)))?;
     let privilege = privilege::enter();
-    runtime()?.block_on(run::run(job, privilege, host)).map_err(|e| chain(&e))
+    let runtime = runtime().map_err(|e| start(io::Error::other(e)))?;
+    runtime.block_on(run::run(job, privilege, host, audience))
+}
+
+/// Whoever looks whether a warden lives holds its lock for a moment.
+fn lock_patiently(job: &JobDir) -> Result<File, JobError> {
+    let began = Instant::now();
+    loop {
+        match job.lock() {
+            Err(JobError::Taken(_)) if began.elapsed() < LOCK_PATIENCE => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            result => return result,
+        }
+    }
 }
 
 fn sweep_one(folder: PathBuf) -> Result<(), String> {

@@ -2,14 +2,16 @@
 
 use crate::failure::{Explain, Failure, chain};
 use crate::job::{JobDir, JobError};
-use crate::journal::{Journal, now};
+use crate::journal::{Audience, Journal, now};
 use crate::orders::Orders;
 use crate::stages::{self, Facts};
 use crate::staging::limits::MAX_REPORTED_ARTIFACTS;
 use crate::sweep;
 use belljar_domain::failure::Blame;
 use belljar_domain::status::Transitions;
-use belljar_domain::{Assignment, Event, Outcome, Report, SecondaryStatus, Stage, StageState};
+use belljar_domain::{
+    Assignment, Event, Outcome, Report, SecondaryStatus, Stage, StageState, Stream,
+};
 use belljar_linux::privilege::Privilege;
 use belljar_linux::reading::Namespaces;
 use rustix::io::Errno;
@@ -52,11 +54,23 @@ pub(crate) async fn run(
     job: JobDir,
     privilege: belljar_linux::Result<Privilege>,
     host: Namespaces,
+    audience: Audience,
 ) -> Result<(), JobError> {
     let assignment = job.assignment()?;
-    let failed = |e| JobError::Write(job.journal(), e);
-    let (journal, writer) = Journal::open(&job).map_err(failed)?;
-    let orders = Orders::listen(journal.deaf()).map_err(failed)?;
+    let failed = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => JobError::Begun(job.path().to_path_buf()),
+        _ => JobError::Write(job.journal(), e),
+    };
+    if audience == Audience::Spool && job.has_leftovers() && !job.journal().exists() {
+        sweep::clear(&job, &assignment).await?;
+    }
+    let (journal, writer) = Journal::open(&job, audience).map_err(failed)?;
+    let orders = match audience {
+        Audience::Pipe => Orders::of_stdin(journal.deaf()),
+        Audience::Spool => Orders::of_fifo(journal.deaf(), &job.orders()),
+    };
+    let orders = orders.map_err(failed)?;
+    say_notices(&journal, &assignment.notices).await;
     let mut facts = Facts::default();
     let (report, journal) = match privilege {
         Err(e) => {
@@ -92,6 +106,14 @@ pub(crate) async fn run(
     drop(journal);
     writer.finish();
     kept
+}
+
+/// The first lines of the log. They are Belljar's own, and do not wait.
+async fn say_notices(journal: &Journal, notices: &[String]) {
+    for notice in notices {
+        let (stream, line) = (Stream::Stdout, notice.clone());
+        journal.tell(Event::Log { stream, line, raw: None, at: now() }).await;
+    }
 }
 
 impl Context {

@@ -102,7 +102,8 @@ async fn lock_patiently(job: &JobDir) -> Result<File, JobError> {
     }
 }
 
-async fn clear(job: &JobDir, assignment: &Assignment) -> Result<(), JobError> {
+/// Undoes everything, and says what could not be.
+pub(crate) async fn clear(job: &JobDir, assignment: &Assignment) -> Result<(), JobError> {
     let undone = undo_all(job, assignment).await;
     let problems: Vec<String> = undone.into_iter().filter_map(|(_, r)| r.err()).collect();
     job.discard_half_report()?;
@@ -141,10 +142,7 @@ async fn abandoned(job: &JobDir) -> Result<(), JobError> {
     let _lock = job.lock()?;
     let assignment = job.assignment()?;
     clear(job, &assignment).await?;
-    if job.has_report() {
-        return Ok(());
-    }
-    job.write_report(&report_of_lost(&assignment))
+    if job.owes_report() { job.write_report(&report_of_lost(&assignment)) } else { Ok(()) }
 }
 
 fn report_of_lost(assignment: &Assignment) -> Report {

@@ -47,7 +47,7 @@ pub(super) async fn run(
     let mut data = Data::start(cx, &rooted, pipes)?;
     facts.started = now();
     let (mut running, output) = sealed.start().await?;
-    let logs = logs::follow(output, &cx.assignment.metrics, &cx.journal.sender());
+    let logs = logs::follow(output, &cx.assignment.metrics, &cx.journal.output());
     let logs = logs.map_err(|e| internal(format!("read the container's output: {e}")))?;
     let end = attend(cx, &mut running, &mut data).await;
     let outcome = match end {
@@ -134,9 +134,10 @@ async fn attend(
     };
     cx.status(SecondaryStatus::Stopping).await;
     running.process().terminate();
-    let grace = Duration::from_secs(policy.grace_seconds);
-    if let Ok(ended) = tokio::time::timeout(grace, running.wait()).await {
-        return Ok((ended?, Some(told)));
+    tokio::select! {
+        ended = running.wait() => return Ok((ended?, Some(told))),
+        () = tokio::time::sleep(Duration::from_secs(policy.grace_seconds)) => {}
+        () = cx.orders.at_once() => {}
     }
     running.process().kill();
     Ok((running.wait().await?, Some(told)))

@@ -84,8 +84,9 @@ pub(crate) async fn all(cx: &Context, facts: &mut Facts) -> Result<Outcome, Endi
 /// Checks what can be checked for nothing, then brings the image in.
 async fn image(cx: &Context, facts: &mut Facts) -> Result<Image, Ending> {
     let a = &cx.assignment;
-    // A later try finds what an earlier one of the same job has put.
-    if a.generation == 1 {
+    if a.replace_output {
+        staging::check_output_to_replace(&a.output, &a.job).await?;
+    } else {
         staging::check_output(&a.output, &a.job).await?;
     }
     let settings = S3Settings::from_env();

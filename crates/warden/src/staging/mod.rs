@@ -26,6 +26,7 @@ mod reading;
 mod s3;
 mod s3_in;
 mod s3_out;
+mod s3_socket;
 mod sink;
 mod source;
 
@@ -35,11 +36,12 @@ pub use failure_file::read_failure_file;
 pub use keep::{Checkpointed, KeepError, Keeper, Keeping};
 pub use location::{Location, LocationError};
 pub use out::{
-    StageOut, check_output, check_output_with, put_file, put_file_with, stage_out, stage_out_with,
-    sweep, sweep_with,
+    StageOut, check_output, check_output_to_replace, check_output_with, put_file, put_file_with,
+    stage_out, stage_out_with, sweep, sweep_with,
 };
 pub use pipe::{Pipes, Prepared};
 pub use s3::{S3Error, S3Settings};
+pub use s3_socket::Socket;
 
 use crate::progress::Progress;
 use belljar_domain::data::check_channels;

@@ -245,6 +245,20 @@ pub async fn check_output(destination: &str, job: &JobName) -> Result<(), StageO
     check_output_with(&S3Settings::from_env(), destination, job).await
 }
 
+/// Like [`check_output`], but what stands there already is no reason to refuse.
+///
+/// # Errors
+/// If the results cannot be written.
+pub async fn check_output_to_replace(
+    destination: &str,
+    job: &JobName,
+) -> Result<(), StageOutError> {
+    match check_output(destination, job).await {
+        Err(StageOutError::Exists(_)) => Ok(()),
+        result => result,
+    }
+}
+
 /// [`check_output`] with S3 reached as `settings` say.
 ///
 /// # Errors
@@ -308,7 +322,7 @@ fn check_folder(job: &Path) -> Result<(), StageOutError> {
 /// # Errors
 /// If something cannot be removed; the journal then still names it.
 pub async fn sweep(destination: &str, job: &JobName, journal: &Path) -> Result<(), StageOutError> {
-    sweep_with(&S3Settings::from_env(), destination, job, journal).await
+    sweep_with(&S3Settings::from_env().impatient(), destination, job, journal).await
 }
 
 /// [`sweep`] with S3 reached as `settings` say.

@@ -1,10 +1,15 @@
 //! The S3 client: standard AWS environment, bounded retries, errors in plain words.
 
 use super::limits;
+use super::s3_socket::{self, Socket};
+use belljar_domain::spool::S3_SOCKET_VARIABLE;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use std::fmt;
 use std::time::Duration;
+
+/// The host of the service, as seen through its socket.
+const SOCKET_HOST: &str = "http://localhost";
 
 /// How S3 is reached. Its `Debug` shows no secret.
 #[derive(Clone, Default)]
@@ -19,6 +24,8 @@ pub struct S3Settings {
     pub region: Option<String>,
     /// `AWS_ENDPOINT_URL_S3`, else `AWS_ENDPOINT_URL`.
     pub endpoint: Option<String>,
+    /// `BELLJAR_S3_SOCKET`: the endpoint is behind this socket.
+    pub socket: Option<Socket>,
 }
 
 impl fmt::Debug for S3Settings {
@@ -26,6 +33,7 @@ impl fmt::Debug for S3Settings {
         f.debug_struct("S3Settings")
             .field("region", &self.region)
             .field("endpoint", &self.endpoint)
+            .field("socket", &self.socket)
             .finish_non_exhaustive()
     }
 }
@@ -47,7 +55,17 @@ impl S3Settings {
             session_token: get(&["AWS_SESSION_TOKEN"]),
             region: get(&["AWS_REGION", "AWS_DEFAULT_REGION"]),
             endpoint: get(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]),
+            socket: get(&[S3_SOCKET_VARIABLE]).map(|path| Socket::new(path.into())),
         }
+    }
+
+    /// The same for work that somebody waits for: a service that is away is not waited for.
+    #[must_use]
+    pub fn impatient(mut self) -> Self {
+        if let Some(socket) = &mut self.socket {
+            socket.patience = s3_socket::SHORT_PATIENCE;
+        }
+        self
     }
 
     /// A client for one bucket. Nothing is sent yet.
@@ -70,7 +88,11 @@ impl S3Settings {
             .with_region(self.region.as_deref().unwrap_or("us-east-1"))
             .with_retry(RetryConfig {
                 max_retries: limits::S3_RETRIES,
-                retry_timeout: limits::S3_RETRY_TIMEOUT,
+                // A request that the service left unanswered may have been a long one.
+                retry_timeout: self
+                    .socket
+                    .as_ref()
+                    .map_or(limits::S3_RETRY_TIMEOUT, |socket| socket.patience),
                 backoff: BackoffConfig {
                     init_backoff: Duration::from_millis(50),
                     max_backoff: Duration::from_secs(1),
@@ -80,10 +102,14 @@ impl S3Settings {
         if let Some(token) = &self.session_token {
             builder = builder.with_token(token);
         }
-        if let Some(endpoint) = &self.endpoint {
+        let endpoint = self.endpoint.as_deref();
+        if let Some(endpoint) = endpoint.or(self.socket.is_some().then_some(SOCKET_HOST)) {
             check_endpoint(endpoint)?;
             options = options.with_allow_http(endpoint.starts_with("http://"));
             builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
+        }
+        if let Some(socket) = &self.socket {
+            builder = builder.with_http_connector(socket.clone());
         }
         builder
             .with_client_options(options)
@@ -126,7 +152,10 @@ impl S3Settings {
 
     fn place(&self) -> String {
         let region = self.region.as_deref().unwrap_or("us-east-1");
-        self.endpoint.clone().unwrap_or_else(|| format!("S3 in {region}"))
+        match &self.socket {
+            Some(socket) => format!("the service behind {}", socket.path.display()),
+            None => self.endpoint.clone().unwrap_or_else(|| format!("S3 in {region}")),
+        }
     }
 }
 

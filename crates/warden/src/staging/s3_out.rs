@@ -16,6 +16,7 @@ use object_store::{ObjectStoreExt, PutPayload};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 
 /// How the names of notes end.
@@ -169,16 +170,32 @@ impl Target<'_> {
         uploaded: Uploaded,
     ) -> Result<(Artifact, Outcome), StageOutError> {
         let Uploaded { key, id, parts, note, artifact, outcome } = uploaded;
+        let began = SystemTime::now();
         match store.complete_multipart(&key, &id, parts).await {
             Ok(_) => {
                 forget(&note)?;
                 Ok((artifact, outcome))
             }
             Err(e) => {
+                // A service that died between doing it and saying so knows the upload no more.
+                if self.stands(store, &key, artifact.size, began).await {
+                    forget(&note)?;
+                    return Ok((artifact, outcome));
+                }
                 self.abort(store, &key, &id, &note).await;
                 Err(self.settings.error("write", &self.uri(&key), e).into())
             }
         }
+    }
+
+    /// Whether the object is there that this upload was to make, and no older one (times of S3 are
+    /// whole seconds).
+    async fn stands(&self, store: &AmazonS3, key: &Key, size: u64, began: SystemTime) -> bool {
+        let since = began - Duration::from_secs(1);
+        self.settings.socket.is_some()
+            && store.head(key).await.is_ok_and(|found| {
+                found.size == size && SystemTime::from(found.last_modified) >= since
+            })
     }
 
     /// Ends an upload without result.

@@ -18,6 +18,7 @@ fn settings(endpoint: &str) -> S3Settings {
         session_token: Some("t0ken".into()),
         region: None,
         endpoint: Some(endpoint.to_owned()),
+        socket: None,
     }
 }
 
