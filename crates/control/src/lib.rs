@@ -1,6 +1,7 @@
 //! The service's side of a job: [`request`] turns what a user asks for into a
 //! [`belljar_domain::Assignment`] (the only place of semantic checks), [`state`] keeps one folder
-//! for each job, and [`local`] places an Assignment on this machine by starting a warden.
+//! for each job, and [`local`] places an Assignment on this machine by starting a warden. [`service`]
+//! answers requests and writes down what is wanted; `reconcile` makes it happen.
 //!
 //! **Invariant**: control needs no privilege and never touches a container. It knows a warden
 //! only by the Assignment that it writes, the [`belljar_domain::Event`]s that it reads and the
@@ -9,6 +10,18 @@
 pub mod api;
 pub mod local;
 pub mod machine;
+mod reconcile;
 pub mod request;
 pub mod service;
 pub mod state;
+
+/// An error and its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}

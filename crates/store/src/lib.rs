@@ -14,4 +14,5 @@ pub mod objects;
 pub mod schema;
 
 pub use db::{Db, StoreError};
+pub use rusqlite::Connection;
 pub use schema::{OpenError, State, service_is_alive};

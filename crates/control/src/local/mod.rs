@@ -8,6 +8,7 @@ mod watch;
 
 pub use lines::MAX_LINE_BYTES;
 pub use process::Warden;
+pub(crate) use process::ended;
 
 use crate::state::{self, StateError};
 use belljar_domain::{Assignment, Event, Report};

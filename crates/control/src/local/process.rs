@@ -35,6 +35,14 @@ impl Warden {
         command
     }
 
+    /// A warden that outlives its starter, with `environment` as its whole environment.
+    pub(crate) fn detached(&self, job: &Path, environment: Vec<(OsString, OsString)>) -> Command {
+        let mut command = Command::new(&self.program);
+        command.env_clear().envs(environment).process_group(0);
+        command.arg("run").arg("--job").arg(job).arg("--detached");
+        command
+    }
+
     pub(super) fn start(&self, job: &Path) -> Result<Child, LocalError> {
         self.command()
             .arg("run")
@@ -99,7 +107,7 @@ pub(super) fn last_line(text: &str) -> String {
 }
 
 /// "was killed by signal 9", "ended with exit code 1".
-pub(super) fn ended(status: ExitStatus) -> String {
+pub(crate) fn ended(status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt;
     match (status.signal(), status.code()) {
         (Some(signal), _) => format!("was killed by signal {signal}"),

@@ -25,6 +25,7 @@ pub use caller::Caller;
 pub use config::{Capacity, Config, DEFAULT_LISTEN};
 pub use error::ServiceError;
 pub use keys::{Key, create_key, keys, revoke_key, root_key};
+pub(crate) use start::SOCKET;
 pub use start::{Ready, run};
 
 use crate::api::s3::S3;

@@ -4,7 +4,7 @@ use super::front::{self, Sockets};
 use super::tls::Tls;
 use super::{Address, Config, Service, ServiceError, address, upkeep};
 use crate::api::s3::{self, FindKey, S3};
-use crate::state;
+use crate::{reconcile, state};
 use belljar_store::objects::Objects;
 use belljar_store::{State, StoreError, identity};
 use std::fs::{File, Permissions};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 
 /// The unix socket, in the service's folder.
-pub(super) const SOCKET: &str = "socket";
+pub(crate) const SOCKET: &str = "socket";
 
 /// A service that listens.
 #[derive(Debug, Clone)]
@@ -79,6 +79,7 @@ pub async fn run(
     let (stopping, stopped) = watch::channel(false);
     let threads = front::start(&service, &sockets, &stopped)?;
     drop(sockets);
+    let reconciler = tokio::spawn(reconcile::run(service.clone(), stopped));
     address::write(&service.config.state, &ready_at.address)?;
     ready(&ready_at);
     tokio::select! {
@@ -95,6 +96,7 @@ pub async fn run(
         });
     });
     let _ = joined.await;
+    let _ = reconciler.await;
     let _ = std::fs::remove_file(service.state.folder().join(SOCKET));
     Ok(())
 }

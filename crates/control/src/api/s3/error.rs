@@ -40,23 +40,13 @@ pub(super) fn precondition(condition: &str) -> S3Error {
 }
 
 pub(super) fn internal(source: &dyn std::error::Error) -> S3Error {
-    tracing::error!(error = %chain(source), "an S3 request failed");
+    tracing::error!(error = %crate::chain(source), "an S3 request failed");
     let mut error =
         error(S3ErrorCode::InternalError, "We encountered an internal error. Please try again.");
     let mut headers = HeaderMap::new();
     headers.insert(OURS, HeaderValue::from_static("1"));
     error.set_headers(headers);
     error
-}
-
-fn chain(source: &dyn std::error::Error) -> String {
-    let mut text = source.to_string();
-    let mut next = source.source();
-    while let Some(cause) = next {
-        text = format!("{text}: {cause}");
-        next = cause.source();
-    }
-    text
 }
 
 /// A checksum that does not match what was received.

@@ -1,6 +1,7 @@
 //! `StopTrainingJob`, `DeleteTrainingJob`.
 
 use super::refusal;
+use crate::reconcile::folder;
 use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
 use belljar_store::jobs;
@@ -25,14 +26,16 @@ pub(super) async fn delete(service: &Service, _: &Caller, input: Name) -> Result
     let name = input.training_job_name;
     let job = service.db().read(|c| jobs::removable(c, &name)).map_err(|e| refusal(&e))?;
     // The folder first: a job of this name can only be made again when it is gone.
-    let folder = service.config.state.join("jobs").join(job.name.as_str());
-    let removed = tokio::task::spawn_blocking(move || std::fs::remove_dir_all(folder)).await;
-    match removed {
-        Ok(Err(e)) if e.kind() != std::io::ErrorKind::NotFound => {
-            tracing::error!(error = %e, job = name, "a job's folder cannot be removed");
-            return Err(AwsError::internal());
-        }
-        _ => {}
+    let folders = folder::all(&service.config.state, &job.name, job.progress.generation);
+    let remove = move || {
+        folders.iter().try_for_each(|folder| match std::fs::remove_dir_all(folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        })
+    };
+    if let Ok(Err(e)) = tokio::task::spawn_blocking(remove).await {
+        tracing::error!(error = %e, job = name, "a job's folder cannot be removed");
+        return Err(AwsError::internal());
     }
     service.db().write(move |c| jobs::delete(c, &name)).await.map_err(|e| refusal(&e))?;
     Ok(json!({}))

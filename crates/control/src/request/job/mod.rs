@@ -89,6 +89,9 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
     let tags = parts.tags.into_iter().map(|t| (t.key, t.value)).collect();
     let assignment = Assignment {
         generation: 0,
+        // Both are those of an attempt, or of the real service.
+        begun: None,
+        replace_output: true,
         job_arn: arn::training_job(place.region, place.account, &job),
         job,
         region: place.region.to_owned(),

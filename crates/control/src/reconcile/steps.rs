@@ -1,0 +1,282 @@
+//! Carries out what was planned. Each step can be begun again by a service that finds it half
+//! done, and refuses itself if the record has gone on.
+
+use super::follow::Follower;
+use super::ingest::IngestError;
+use super::pause::{self, Point};
+use super::start::StartError;
+use super::{Reconciler, folder};
+use crate::state;
+use belljar_domain::failure::Blame;
+use belljar_domain::plan::{Planned, Step};
+use belljar_domain::spool::{self, Order};
+use belljar_domain::training_job::Progress;
+use belljar_domain::{Assignment, JobName, SecondaryStatus, Timestamp};
+use belljar_store::jobs::{self, JobError};
+use belljar_store::{Connection, StoreError, identity};
+use rustix::fs::{Mode, OFlags};
+use std::io;
+use std::path::Path;
+
+/// What a step fails with.
+pub(super) type StepError = Box<dyn std::error::Error + Send + Sync>;
+
+impl Reconciler {
+    /// Carries out one step. Answers whether it may have made another one possible.
+    pub(super) async fn execute(&mut self, planned: &Planned) -> Result<bool, StepError> {
+        let Planned { job, generation, step } = planned;
+        match step {
+            Step::Begin { generation, max_runtime_seconds } => {
+                self.begin(job, *generation, *max_runtime_seconds).await
+            }
+            Step::Start => self.start_recorded(job, *generation).await,
+            Step::Follow => {
+                self.follower(job, *generation);
+                Ok(false)
+            }
+            Step::Tell(order) => {
+                self.follower(job, *generation);
+                pause::before(Point::Tell);
+                tell(&self.folder(job, *generation), *order)?;
+                pause::after(Point::Tell);
+                Ok(false)
+            }
+            Step::Finish => self.finish(job, *generation).await,
+            Step::Wait => self.wait(job).await,
+            Step::Retry { generation: next, max_runtime_seconds, known } => {
+                self.retry(job, *generation, *next, *max_runtime_seconds, known).await
+            }
+            Step::Stopped => {
+                self.end(job, *generation, move |p, now| {
+                    p.transitions.enter(SecondaryStatus::Stopped, now)
+                })
+                .await
+            }
+            Step::OutOfTime => {
+                let over = SecondaryStatus::MaxRuntimeExceeded;
+                self.end(job, *generation, move |p, now| p.transitions.enter(over, now)).await
+            }
+            Step::Fail { reason } => {
+                let reason = reason.clone();
+                self.end(job, *generation, move |p, now| p.fail(reason, now)).await
+            }
+        }
+    }
+
+    fn folder(&self, job: &JobName, generation: u64) -> std::path::PathBuf {
+        folder::of(&self.service.config.state, job, generation)
+    }
+
+    fn follower(&mut self, job: &JobName, generation: u64) -> &Follower {
+        let folder = self.folder(job, generation);
+        let service = &self.service;
+        self.followers
+            .entry((job.clone(), generation))
+            .or_insert_with(|| Follower::start(service.clone(), job.clone(), generation, folder))
+    }
+
+    async fn begin(
+        &mut self,
+        job: &JobName,
+        generation: u64,
+        left: u64,
+    ) -> Result<bool, StepError> {
+        let (name, now) = (job.clone(), self.service.now());
+        pause::before(Point::Begin);
+        let recorded =
+            self.service.db().write(move |c| record_attempt(c, &name, generation, left, now));
+        let assignment = recorded.await?;
+        pause::after(Point::Begin);
+        self.start_or_fail(&assignment).await
+    }
+
+    async fn start_recorded(&mut self, job: &JobName, generation: u64) -> Result<bool, StepError> {
+        let attempt = self.service.db().read(|c| jobs::attempt(c, job, generation))?;
+        let attempt = attempt.ok_or(IngestError::Gone)?;
+        self.start_or_fail(&attempt.assignment).await
+    }
+
+    async fn start_or_fail(&mut self, assignment: &Assignment) -> Result<bool, StepError> {
+        match self.start(assignment).await {
+            Ok(()) => Ok(true),
+            Err(e @ StartError::Foreign(_)) => {
+                let reason = Blame::Client.reason(&format!("{e}: give the job another name"));
+                self.record_end(&assignment.job, assignment.generation, move |p, now| {
+                    p.fail(reason, now)
+                })
+                .await
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    async fn wait(&self, job: &JobName) -> Result<bool, StepError> {
+        let (name, now) = (job.clone(), self.service.now());
+        self.service
+            .db()
+            .write(move |c| {
+                jobs::update(c, name.as_str(), now, |p| {
+                    p.transitions.enter(SecondaryStatus::Pending, now)
+                })
+            })
+            .await?;
+        Ok(false)
+    }
+
+    /// Takes in the report, once everything that was said before it is.
+    async fn finish(&mut self, job: &JobName, generation: u64) -> Result<bool, StepError> {
+        if !self.follower(job, generation).drain() {
+            return Ok(false);
+        }
+        let folder = self.folder(job, generation);
+        let attempt = self.service.db().read(|c| jobs::attempt(c, job, generation))?;
+        let assignment = attempt.ok_or(IngestError::Gone)?.assignment;
+        let report = state::read_report(&folder)?.ok_or(IngestError::Gone)?;
+        let model = report.artifacts.iter().any(|a| a.name.starts_with("model"));
+        let artifacts = model.then(|| assignment.model_artifacts());
+        self.record_end(job, generation, move |p, now| p.finish(&report, artifacts, now)).await
+    }
+
+    /// Ends a job for which no warden reports.
+    async fn end(
+        &mut self,
+        job: &JobName,
+        generation: u64,
+        change: impl FnOnce(&mut Progress, Timestamp) -> bool + Send + 'static,
+    ) -> Result<bool, StepError> {
+        if generation > 0 {
+            if !self.follower(job, generation).drain() {
+                return Ok(false);
+            }
+            self.sweep(job, generation).await?;
+        }
+        self.record_end(job, generation, change).await
+    }
+
+    async fn sweep(&self, job: &JobName, generation: u64) -> Result<(), StepError> {
+        let folder = self.folder(job, generation);
+        if !folder.exists() {
+            return Ok(());
+        }
+        pause::before(Point::Sweep);
+        self.service.config.warden.sweep_job(&folder).await?;
+        pause::after(Point::Sweep);
+        Ok(())
+    }
+
+    /// Records the end, and with it takes the warden's key away.
+    async fn record_end(
+        &mut self,
+        job: &JobName,
+        generation: u64,
+        change: impl FnOnce(&mut Progress, Timestamp) -> bool + Send + 'static,
+    ) -> Result<bool, StepError> {
+        let (name, now) = (job.clone(), self.service.now());
+        pause::before(Point::Finish);
+        let recorded = self.service.db().write(move |c| {
+            jobs::update(c, name.as_str(), now, |p| change(p, now))?;
+            identity::revoke_job_keys(c, name.as_str(), generation)?;
+            Ok::<_, JobError>(())
+        });
+        recorded.await?;
+        pause::after(Point::Finish);
+        tidy(&self.folder(job, generation));
+        Ok(true)
+    }
+
+    async fn retry(
+        &mut self,
+        job: &JobName,
+        generation: u64,
+        next: u64,
+        left: u64,
+        known: &str,
+    ) -> Result<bool, StepError> {
+        if !self.follower(job, generation).drain() {
+            return Ok(false);
+        }
+        self.sweep(job, generation).await?;
+        let (name, now) = (job.clone(), self.service.now());
+        let why = format!("Attempt {generation} ended: {known}.");
+        pause::before(Point::Retry);
+        let recorded = self.service.db().write(move |c| {
+            jobs::update(c, name.as_str(), now, |p| {
+                let entered = p.transitions.enter(SecondaryStatus::Restarting, now);
+                p.transitions.annotate(&why);
+                p.warn(&why) || entered
+            })?;
+            record_attempt(c, &name, next, left, now)?;
+            identity::revoke_job_keys(c, name.as_str(), generation)?;
+            Ok::<_, JobError>(())
+        });
+        recorded.await?;
+        pause::after(Point::Retry);
+        tidy(&self.folder(job, generation));
+        Ok(true)
+    }
+
+    /// Removes what earlier services did not come to remove: the spools of attempts that are over.
+    pub(super) fn tidy_all(&self) -> Result<(), StoreError> {
+        let unfinished = self.service.db().read(jobs::unfinished)?;
+        let state = &self.service.config.state;
+        let current: Vec<_> = unfinished
+            .iter()
+            .map(|job| folder::of(state, &job.name, job.progress.generation))
+            .collect();
+        // A folder that cannot be listed has nothing that could be removed.
+        for entry in std::fs::read_dir(state.join("jobs")).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.join(spool::FOLDER).exists() && !current.contains(&path) {
+                tidy(&path);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Records the next attempt of a job, `left` seconds of which are left.
+fn record_attempt(
+    c: &Connection,
+    job: &JobName,
+    generation: u64,
+    left: u64,
+    now: Timestamp,
+) -> Result<Assignment, JobError> {
+    let mut assignment = jobs::assignment(c, job)?;
+    assignment.generation = generation;
+    assignment.stop.max_runtime_seconds = left;
+    assignment.begun = Some(now);
+    jobs::begin_attempt(c, &assignment)?;
+    Ok(assignment)
+}
+
+/// Removes what only the service's following needs. It is in the way of nothing: what cannot be
+/// removed is told and left.
+fn tidy(folder: &Path) {
+    pause::before(Point::Tidy);
+    let gone = |result: io::Result<()>| match result {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(folder = %folder.display(), error = %e, "what a job left cannot be removed");
+        }
+        _ => {}
+    };
+    gone(std::fs::remove_dir_all(folder.join(spool::FOLDER)));
+    gone(std::fs::remove_file(folder.join(spool::ORDERS)));
+    pause::after(Point::Tidy);
+}
+
+/// Writes an order. Nobody may listen, yet or any more: it is repeated as long as it is wanted.
+fn tell(folder: &Path, order: Order) -> io::Result<()> {
+    let path = folder.join(spool::ORDERS);
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let fifo = match rustix::fs::open(&path, flags, Mode::empty()) {
+        Ok(fifo) => fifo,
+        Err(rustix::io::Errno::NXIO | rustix::io::Errno::NOENT) => return Ok(()),
+        Err(e) => return Err(e.into()),
+    };
+    match rustix::io::write(&fifo, format!("{order}\n").as_bytes()) {
+        // It is full of the same order.
+        Ok(_) | Err(rustix::io::Errno::AGAIN) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
