@@ -2,6 +2,7 @@
 
 use belljar_control::request::{Mirror, TrainRequest};
 use belljar_control::service::{Capacity, DEFAULT_LISTEN};
+use belljar_domain::OutputCompression;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -143,6 +144,24 @@ impl From<CapacityArg> for Capacity {
     }
 }
 
+/// `--output-compression`.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum CompressionArg {
+    /// Archives
+    Gzip,
+    /// Single files
+    None,
+}
+
+impl From<CompressionArg> for OutputCompression {
+    fn from(given: CompressionArg) -> Self {
+        match given {
+            CompressionArg::Gzip => Self::Gzip,
+            CompressionArg::None => Self::None,
+        }
+    }
+}
+
 /// `belljar keys`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
@@ -262,6 +281,15 @@ pub(crate) struct TrainArgs {
     /// A channel (may be repeated): its files are in /opt/ml/input/data/CHANNEL
     #[arg(long, value_name = "CHANNEL=URI", value_parser = pair, action = ArgAction::Append)]
     pub(crate) input: Vec<(String, String)>,
+    /// Streams a channel (may be repeated): a FIFO /opt/ml/input/data/CHANNEL_N for each epoch N
+    #[arg(long, value_name = "CHANNEL", action = ArgAction::Append)]
+    pub(crate) pipe: Vec<String>,
+    /// Where checkpoints are kept: brought to /opt/ml/checkpoints, and kept while the job runs
+    #[arg(long, value_name = "URI")]
+    pub(crate) checkpoints: Option<String>,
+    /// gzip makes archives, none puts every file by itself
+    #[arg(long, value_name = "HOW", default_value = "gzip", hide_possible_values = true)]
+    pub(crate) output_compression: CompressionArg,
     /// A hyperparameter (may be repeated)
     #[arg(long, value_name = "K=V", value_parser = pair, action = ArgAction::Append)]
     pub(crate) hyperparameter: Vec<(String, String)>,
@@ -302,6 +330,9 @@ impl TrainArgs {
             image: self.image,
             output: self.output,
             inputs: self.input,
+            pipes: self.pipe,
+            checkpoints: self.checkpoints,
+            output_compression: self.output_compression.into(),
             hyperparameters: self.hyperparameter,
             environment: self.env,
             entrypoint: self.entrypoint,

@@ -9,6 +9,8 @@ use belljar_domain::{
 };
 use owo_colors::OwoColorize;
 
+/// Artifacts that are listed.
+const MAX_ARTIFACTS: usize = 20;
 /// Attempts that are shown; the rest is counted, and in the evidence.
 const MAX_ROWS: usize = 20;
 /// Hexadecimal digits of a digest that are shown.
@@ -106,7 +108,13 @@ fn artifacts(report: &Report) -> Vec<String> {
         );
         row(label(i), &text)
     };
-    report.artifacts.iter().enumerate().map(text).collect()
+    let mut rows: Vec<String> =
+        report.artifacts.iter().take(MAX_ARTIFACTS).enumerate().map(text).collect();
+    let beyond = report.artifacts.len().saturating_sub(MAX_ARTIFACTS);
+    if beyond > 0 {
+        rows.push(row("", &format!("and {beyond} more")));
+    }
+    rows
 }
 
 /// The seal in one line, from what the kernel said and nothing else.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at what goes wrong")]
 
+mod data;
 mod endings;
 mod hostile;
 mod invocation;

@@ -75,6 +75,12 @@ pub enum RequestError {
         /// The path.
         path: String,
     },
+    /// A channel in Pipe mode that is no channel.
+    #[error("there is no channel '{0}' to be streamed")]
+    NoChannel(String),
+    /// Channels that cannot be served so.
+    #[error(transparent)]
+    Channel(#[from] belljar_domain::data::ChannelError),
     /// Not in the table of instance types.
     #[error("'{name}' is not an instance type that Belljar knows")]
     InstanceType {
@@ -121,6 +127,8 @@ impl RequestError {
             Self::Name(_) | Self::Metric(_) | Self::Quantity { .. } | Self::Empty(_) => {
                 return None;
             }
+            Self::NoChannel(_) => "name a channel that --input gives".into(),
+            Self::Channel(_) => "give the channel another name, or leave --pipe out".into(),
             Self::Duplicate { .. } => "give each key once".into(),
             Self::TooMany { .. } => "put what is beyond it into a file in a channel".into(),
             Self::TooLong { .. } => "put long values into a file in a channel".into(),

@@ -14,10 +14,11 @@ use place::is_bucket;
 pub use size::MIN_MEMORY_BYTES;
 
 use crate::machine::Machine;
+use belljar_domain::data::{DEFAULT_CHECKPOINTS, check_channels};
 use belljar_domain::size::parse_seconds;
 use belljar_domain::{
-    Assignment, Channel, ChannelName, HostName, JobName, MetricDefinition, OutputCompression,
-    StopPolicy, Timestamp, arn, limits,
+    Assignment, Channel, ChannelName, Checkpoints, HostName, InputMode, JobName, MetricDefinition,
+    OutputCompression, StopPolicy, Timestamp, arn, limits,
 };
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -34,6 +35,12 @@ pub struct TrainRequest {
     pub output: String,
     /// Channel and URI.
     pub inputs: Vec<(String, String)>,
+    /// Channels in Pipe mode; the others are in File mode.
+    pub pipes: Vec<String>,
+    /// `CheckpointConfig.S3Uri`: a path, `file://` or `s3://`.
+    pub checkpoints: Option<String>,
+    /// `OutputDataConfig.CompressionType`.
+    pub output_compression: OutputCompression,
     /// `HyperParameters`.
     pub hyperparameters: Vec<(String, String)>,
     /// `Environment`.
@@ -115,10 +122,10 @@ impl TrainRequest {
             arguments: self.arguments,
             environment: environment(self.environment)?,
             hyperparameters: hyperparameters(self.hyperparameters)?,
-            channels: channels(self.inputs, around)?,
-            output: place::output(&self.output, &around.directory)?,
-            output_compression: OutputCompression::Gzip,
-            checkpoints: None,
+            channels: channels(self.inputs, self.pipes, around)?,
+            output: place::output("the output", &self.output, &around.directory)?,
+            output_compression: self.output_compression,
+            checkpoints: checkpoints(self.checkpoints.as_deref(), around)?,
             notices: Vec::new(),
             replace_output: false,
             resources: size.resources,
@@ -199,6 +206,7 @@ fn hyperparameters(pairs: Vec<(String, String)>) -> Result<BTreeMap<String, Stri
 
 fn channels(
     inputs: Vec<(String, String)>,
+    pipes: Vec<String>,
     around: &Surroundings,
 ) -> Result<Vec<Channel>, RequestError> {
     count("channels", inputs.len(), limits::MAX_CHANNELS)?;
@@ -211,7 +219,23 @@ fn channels(
         let uri = place::input(&name, &uri, &around.directory)?;
         channels.push(Channel::files(name, uri));
     }
+    for pipe in pipes {
+        match channels.iter_mut().find(|c| c.name.as_str() == pipe) {
+            Some(channel) => channel.input_mode = InputMode::Pipe,
+            None => return Err(RequestError::NoChannel(pipe)),
+        }
+    }
+    check_channels(&channels)?;
     Ok(channels)
+}
+
+fn checkpoints(
+    uri: Option<&str>,
+    around: &Surroundings,
+) -> Result<Option<Checkpoints>, RequestError> {
+    let Some(uri) = uri else { return Ok(None) };
+    let uri = place::output("checkpoints", uri, &around.directory)?;
+    Ok(Some(Checkpoints { uri, local_path: DEFAULT_CHECKPOINTS.to_owned() }))
 }
 
 fn stop_policy(max_runtime: Option<&str>) -> Result<StopPolicy, RequestError> {

@@ -39,9 +39,9 @@ pub(super) fn input(
     }
 }
 
-/// Checks and completes the output's URI.
-pub(super) fn output(uri: &str, directory: &Path) -> Result<String, RequestError> {
-    let wrong = || RequestError::Uri { what: "the output".to_owned(), uri: uri.to_owned() };
+/// Checks and completes the URI of something that is written: `what`, as in "the output".
+pub(super) fn output(what: &str, uri: &str, directory: &Path) -> Result<String, RequestError> {
+    let wrong = || RequestError::Uri { what: what.to_owned(), uri: uri.to_owned() };
     match place(uri, directory).ok_or_else(wrong)? {
         Place::Object(uri) => Ok(uri),
         Place::Path(path) => path.into_os_string().into_string().map_err(|_| wrong()),
@@ -89,12 +89,12 @@ mod tests {
     #[test]
     fn paths_become_absolute_and_objects_stay() {
         let here = Path::new("/here");
-        assert_eq!(output("out", here).unwrap(), "/here/out");
-        assert_eq!(output("/out", here).unwrap(), "/out");
-        assert_eq!(output("file:///out", here).unwrap(), "/out");
-        assert_eq!(output("s3://my-bucket/a/b", here).unwrap(), "s3://my-bucket/a/b");
+        assert_eq!(output("the output", "out", here).unwrap(), "/here/out");
+        assert_eq!(output("the output", "/out", here).unwrap(), "/out");
+        assert_eq!(output("the output", "file:///out", here).unwrap(), "/out");
+        assert_eq!(output("the output", "s3://my-bucket/a/b", here).unwrap(), "s3://my-bucket/a/b");
         for bad in ["", "file://out", "s3://", "s3:///x", "s3://-x-/y", "https://x/y", "a\0"] {
-            assert!(output(bad, here).is_err(), "{bad}");
+            assert!(output("the output", bad, here).is_err(), "{bad}");
         }
         assert_eq!(image_name("oci:layout:1", here), "oci:/here/layout:1");
         assert_eq!(image_name("docker-archive:/x.tar", here), "docker-archive:/x.tar");

@@ -10,15 +10,14 @@ use crate::attempts::{self, Watch};
 use crate::dns::Names;
 use crate::failure::Failure;
 use crate::image::{Image, ImageStore, Reference};
-use crate::journal::now;
 use crate::run::{Context, Ending};
 use crate::staging::limits::MAX_REPORTED_ARTIFACTS;
 use crate::staging::{self, Prepared, S3Settings, StageIn, StageOut};
 use belljar_domain::attempt::Attempts;
 use belljar_domain::metrics::MetricDatum;
 use belljar_domain::{
-    Artifact, Event, Exit, Outcome, SealReading, SecondaryStatus, Stage, StagedChannel, Stream,
-    SyncedCheckpoints, Timestamp,
+    Artifact, Exit, Outcome, SealReading, SecondaryStatus, Stage, StagedChannel, SyncedCheckpoints,
+    Timestamp,
 };
 use belljar_linux::netns::NetNs;
 use belljar_linux::seal_net::{self, SealedNet};
@@ -63,10 +62,6 @@ pub(crate) struct Network {
 
 /// All stages but the last, which is done whatever these end in.
 pub(crate) async fn all(cx: &Context, facts: &mut Facts) -> Result<Outcome, Ending> {
-    for line in &cx.assignment.notices {
-        let (stream, line) = (Stream::Stdout, line.clone());
-        cx.journal.tell(Event::Log { stream, line, raw: None, at: now() }).await;
-    }
     cx.status(SecondaryStatus::Starting).await;
     let image = cx.stage(Stage::Image, image(cx, facts)).await?;
     let rooted = cx.stage(Stage::Root, root::root(cx, facts, &image)).await?;
