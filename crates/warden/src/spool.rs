@@ -243,7 +243,7 @@ mod tests {
         loop {
             let path = folder.join(segment_name(*next));
             let finished = folder.join(segment_name(*next + 1)).exists();
-            if !finished && !(last_too && path.exists()) {
+            if !(finished || last_too && path.exists()) {
                 return;
             }
             let text = std::fs::read_to_string(&path).unwrap();
