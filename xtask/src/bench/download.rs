@@ -49,7 +49,7 @@ pub(super) fn measure(bench: &Bench) -> Measured {
         }
     }
     let against = Against::Speed { peer: "s5cmd cp", samples: s5cmd, at_least: 1.5 };
-    Ok(vec![Row { what: "stage 10,000 objects of 64 KiB", unit: "ms", ours, against }])
+    Ok(vec![Row { what: "stage 10,000 files of 64 KiB", unit: "ms", ours, against }])
 }
 
 fn channel(prefix: &str) -> Value {

@@ -34,7 +34,7 @@ pub(super) fn measure(bench: &Bench) -> Measured {
     }
     let row = |what, unit, ours, limit| Row { what, unit, ours, against: Against::Limit(limit) };
     Ok(vec![
-        row("service start, first of a state", "ms", first, LIMIT_MS),
+        row("service start, empty state", "ms", first, LIMIT_MS),
         row("service start, again", "ms", again, LIMIT_MS),
         row("idle memory of the service", "MiB", memory, LIMIT_MIB),
     ])
