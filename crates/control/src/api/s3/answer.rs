@@ -108,7 +108,8 @@ mod tests {
             completed(403, "<Error><Code>SignatureDoesNotMatch</Code></Error>", &Method::GET);
         assert_eq!(status, 403);
         assert!(xml.contains("<Message>The request signature") && xml.contains("<RequestId>ID<"));
-        let unserved = "<Error><Code>NotImplemented</Code><Message>GetBucketAcl is not implemented yet</Message></Error>";
+        let unserved = "<Error><Code>NotImplemented</Code>\
+                        <Message>GetBucketAcl is not implemented yet</Message></Error>";
         let (_, xml) = completed(501, unserved, &Method::GET);
         assert!(xml.contains("<Message>Belljar does not serve GetBucketAcl.</Message>"), "{xml}");
         let (status, xml) =

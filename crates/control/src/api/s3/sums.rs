@@ -34,7 +34,10 @@ const fn header(algorithm: Algorithm) -> &'static str {
 pub(super) fn parse(name_of: &str) -> S3Result<Algorithm> {
     let found = Algorithm::ALL.into_iter().find(|a| name(*a).eq_ignore_ascii_case(name_of));
     found.ok_or_else(|| {
-        invalid_request("Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+        invalid_request(
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid \
+             types: [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]",
+        )
     })
 }
 

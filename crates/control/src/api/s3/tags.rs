@@ -40,7 +40,8 @@ pub(super) fn decode(text: &str) -> Option<String> {
 pub(super) fn of_header(header: Option<&str>) -> S3Result<Pairs> {
     let invalid = || {
         invalid_argument(
-            "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.",
+            "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query \
+             parameters without tag name duplicates.",
         )
     };
     let mut tags = Pairs::new();
