@@ -7,7 +7,8 @@ use belljar_domain::evidence::{
     CredentialsEvidence, ImageEvidence, PREDICATE_TYPE, STATEMENT_TYPE, Subject,
 };
 use belljar_domain::{
-    Exit, Outcome, Predicate, SealReading, StagedChannel, StagedFile, Statement, Timestamp,
+    Exit, Outcome, PipedChannel, PipedEpoch, Predicate, SealReading, StagedChannel, StagedFile,
+    Statement, Timestamp,
 };
 use belljar_warden::evidence::{
     EnvelopeError, HostKey, KeyError, PublicKey, dsse, show, sign, verify,
@@ -88,6 +89,20 @@ fn key() -> (tempfile::TempDir, HostKey) {
     let dir = tempfile::tempdir().unwrap();
     let key = HostKey::open(&dir.path().join("keys")).unwrap();
     (dir, key)
+}
+
+#[test]
+fn what_was_streamed_is_shown_and_claimed() {
+    let mut s = statement();
+    let epoch = |epoch, complete| PipedEpoch { epoch, size: 7, sha256: "e".repeat(64), complete };
+    let pipe = PipedChannel { opened: 3, epochs: vec![epoch(0, true), epoch(1, false)] };
+    let (channel, uri) = ("valid".parse().unwrap(), "s3://bucket/v".into());
+    s.predicate.inputs.push(StagedChannel { channel, uri, files: vec![], pipe: Some(pipe) });
+    let shown = show(&s);
+    for wanted in ["valid from s3://bucket/v: streamed, 3 epochs opened", "epoch 1, closed before"]
+    {
+        assert!(shown.contains(wanted), "{shown}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A statement for people.
 
 use belljar_domain::size::{human_bytes, human_millis};
-use belljar_domain::{Attempt, SealReading, Statement};
+use belljar_domain::{Attempt, PipedChannel, SealReading, StagedChannel, Statement};
 use std::fmt::Write as _;
 
 /// Files of one channel that are listed; the rest is counted.
@@ -83,6 +83,10 @@ fn field(out: &mut String, name: &str, value: &str) {
 fn inputs(out: &mut String, statement: &Statement) {
     out.push_str("\nInputs\n");
     for channel in &statement.predicate.inputs {
+        if let Some(pipe) = &channel.pipe {
+            piped(out, channel, pipe);
+            continue;
+        }
         let bytes: u64 = channel.files.iter().map(|f| f.size).sum();
         let _ = writeln!(
             out,
@@ -102,6 +106,30 @@ fn inputs(out: &mut String, statement: &Statement) {
     }
     if statement.predicate.inputs.is_empty() {
         out.push_str("  none\n");
+    }
+    if let Some(checkpoints) = &statement.predicate.checkpoints {
+        let _ = writeln!(
+            out,
+            "  checkpoints from and to {}: {} brought in, {} kept",
+            printable(&checkpoints.uri),
+            checkpoints.restored.len(),
+            checkpoints.kept.len()
+        );
+    }
+}
+
+/// A channel in Pipe mode: what went through its FIFOs.
+fn piped(out: &mut String, channel: &StagedChannel, pipe: &PipedChannel) {
+    let (name, uri) = (&channel.channel, printable(&channel.uri));
+    let _ = writeln!(out, "  {name} from {uri}: streamed, {} epochs opened", pipe.opened);
+    for epoch in pipe.epochs.iter().take(MAX_FILES_SHOWN) {
+        let whole = if epoch.complete { "" } else { ", closed before the end" };
+        let size = human_bytes(epoch.size);
+        let _ = writeln!(out, "    {}  {size:>9}  epoch {}{whole}", epoch.sha256, epoch.epoch);
+    }
+    let shown = pipe.epochs.len().min(MAX_FILES_SHOWN) as u64;
+    if pipe.opened > shown {
+        let _ = writeln!(out, "    and {} more", pipe.opened - shown);
     }
 }
 

@@ -116,6 +116,10 @@ fn problems(statement: &Statement) -> Vec<String> {
     if p.inputs.iter().flat_map(|c| &c.files).any(|f| !is_sha256(&f.sha256)) {
         found.push("An input is not named by a sha256 digest.".into());
     }
+    let mut epochs = p.inputs.iter().filter_map(|c| c.pipe.as_ref()).flat_map(|c| &c.epochs);
+    if epochs.any(|e| !is_sha256(&e.sha256)) {
+        found.push("A stream is not named by a sha256 digest.".into());
+    }
     found
 }
 
@@ -206,17 +210,11 @@ impl Verdict {
     fn claims(&self) -> Vec<String> {
         let p = &self.statement.predicate;
         let mut claims = Vec::new();
-        let files: usize = p.inputs.iter().map(|c| c.files.len()).sum();
         claims.push(format!(
             "The job '{}' ran the image {} from {} to {} and ended with exit code {}.",
             p.job, p.image.digest, p.started, p.ended, p.exit.code
         ));
-        claims.push(format!(
-            "It was given {files} {} in {} {}, with the digests listed.",
-            if files == 1 { "file" } else { "files" },
-            p.inputs.len(),
-            if p.inputs.len() == 1 { "channel" } else { "channels" }
-        ));
+        claims.extend(self.inputs());
         for subject in &self.statement.subject {
             if let Some(digest) = subject.digest.get("sha256") {
                 claims.push(format!("It left {} with sha256 {digest}.", subject.name));
@@ -235,6 +233,38 @@ impl Verdict {
         claims.push("Belljar gave it no credential.".into());
         if !self.problems.is_empty() {
             claims.retain(|c| !c.ends_with("each failed.") && !c.contains("no credential"));
+        }
+        claims
+    }
+
+    /// What it was given, and what it left while it ran.
+    fn inputs(&self) -> Vec<String> {
+        let p = &self.statement.predicate;
+        let mut claims = Vec::new();
+        let (piped, staged): (Vec<_>, Vec<_>) = p.inputs.iter().partition(|c| c.pipe.is_some());
+        let files: usize = staged.iter().map(|c| c.files.len()).sum();
+        if piped.is_empty() || !staged.is_empty() {
+            claims.push(format!(
+                "It was given {files} {} in {} {}, with the digests listed.",
+                if files == 1 { "file" } else { "files" },
+                staged.len(),
+                if staged.len() == 1 { "channel" } else { "channels" }
+            ));
+        }
+        for channel in piped {
+            let Some(pipe) = &channel.pipe else { continue };
+            let listed = pipe.epochs.len();
+            claims.push(format!(
+                "The channel '{}' was streamed: {} epochs were opened, of which {listed} are listed with the digest of what went through.",
+                channel.channel, pipe.opened
+            ));
+        }
+        if let Some(c) = &p.checkpoints {
+            claims.push(format!(
+                "Of checkpoints it was given {} and left {}, with the digests listed.",
+                c.restored.len(),
+                c.kept.len()
+            ));
         }
         claims
     }
