@@ -6,12 +6,18 @@ import itertools
 import tarfile
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 from conftest import ROOT
 from service import ROLE
 
 NUMBERS = itertools.count(1)
 MISSING = "Requested resource not found."
+PATIENT = (
+    "import pathlib, signal, sys;"
+    "signal.signal(15, lambda *_: sys.exit(pathlib.Path('/opt/ml/model/half').write_text('half') - 4));"
+    "print('ready', flush=True);"
+    "[signal.pause() for _ in iter(int, 1)]"
+)
 
 
 @pytest.fixture
@@ -115,17 +121,23 @@ def test_a_job_from_request_to_artifacts(service, sagemaker, data):
 
 def test_boto3s_waiter_sees_the_end(service, sagemaker):
     name = ended(service, sagemaker)
-    sagemaker.get_waiter("training_job_completed_or_stopped")
+    waiter = sagemaker.get_waiter("training_job_completed_or_stopped")
+    with pytest.raises(WaiterError) as caught:
+        waiter.wait(TrainingJobName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 2})
+    assert "terminal failure state" in str(caught.value)
     seen = sagemaker.describe_training_job(TrainingJobName=name)
     assert seen["TrainingJobStatus"] == "Failed"
     assert seen["FailureReason"].startswith("ClientError: "), seen["FailureReason"]
     assert "ModelArtifacts" not in seen
 
 
-def test_a_job_is_stopped_and_keeps_what_it_made(service, sagemaker, data):
+def test_a_job_is_stopped_and_keeps_what_it_made(service, sagemaker, data, sklearn_image):
     wanted = request(
-        HyperParameters={"trees": "100000"},
-        InputDataConfig=[channel(c, f"s3://{data}/{c}") for c in ("train", "test")],
+        AlgorithmSpecification={
+            "TrainingImage": sklearn_image,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["python3", "-c", PATIENT],
+        },
     )
     name = wanted["TrainingJobName"]
     sagemaker.create_training_job(**wanted)

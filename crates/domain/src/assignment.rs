@@ -57,6 +57,10 @@ pub struct Assignment {
     pub replace_output: bool,
     /// Limits on the container.
     pub resources: Resources,
+    /// Whether a limit that this user cannot set is left out, which the log then says: an instance
+    /// type says what to run like, not what is owned. Otherwise the job fails.
+    #[serde(default)]
+    pub best_effort_limits: bool,
     /// When and how it is stopped.
     pub stop: StopPolicy,
     /// `MetricDefinitions`.

@@ -94,6 +94,7 @@ mod tests {
             checkpoints: None,
             notices: vec![],
             replace_output: false,
+            best_effort_limits: false,
             resources: Resources { cpu_millis: None, memory_bytes: None, processes: 1 },
             stop: StopPolicy::default(),
             metrics: vec![],

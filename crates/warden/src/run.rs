@@ -70,8 +70,13 @@ pub(crate) async fn run(
         Audience::Spool => Orders::of_fifo(journal.deaf(), &job.orders()),
     };
     let orders = orders.map_err(failed)?;
-    say_notices(&journal, &assignment.notices).await;
     let mut facts = Facts::default();
+    let mut notices = assignment.notices.clone();
+    if let Some(notice) = stages::limits_left_out(&assignment) {
+        facts.warnings.push(notice.clone());
+        notices.push(notice);
+    }
+    say_notices(&journal, &notices).await;
     let (report, journal) = match privilege {
         Err(e) => {
             let failure = cannot_seal(&e);

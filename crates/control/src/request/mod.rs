@@ -128,6 +128,7 @@ impl TrainRequest {
             checkpoints: checkpoints(self.checkpoints.as_deref(), around)?,
             notices: Vec::new(),
             replace_output: false,
+            best_effort_limits: false,
             resources: size.resources,
             stop: stop_policy(self.max_runtime.as_deref())?,
             metrics: metrics(&self.metrics)?,

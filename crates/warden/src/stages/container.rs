@@ -10,7 +10,7 @@ use crate::run::{Context, Ending};
 use crate::staging::Prepared;
 use crate::{seal, staging};
 use belljar_domain::failure::{self, Blame};
-use belljar_domain::{Event, Exit, Outcome, SecondaryStatus, Stage};
+use belljar_domain::{Assignment, Event, Exit, Outcome, Resources, SecondaryStatus, Stage};
 use belljar_linux::cgroup::{self, Cgroup, Controller, Limits};
 use belljar_linux::container::{self, Ended, Running};
 use std::time::Duration;
@@ -147,22 +147,44 @@ async fn attend(
 fn make_cgroup(cx: &Context) -> Result<Cgroup, Ending> {
     let wanted = cx.assignment.resources;
     let available = cgroup::available();
-    let missing = |controller: Controller| !available.contains(&controller);
-    for (asked, controller, option) in [
-        (wanted.cpu_millis.is_some(), Controller::Cpu, "a CPU limit"),
-        (wanted.memory_bytes.is_some(), Controller::Memory, "a memory limit"),
-    ] {
-        if asked && missing(controller) {
-            return Err(cannot_limit(option, controller).into());
-        }
+    let missing = not_to_be_had(wanted, &available);
+    if let Some((option, controller)) = missing.first()
+        && !cx.assignment.best_effort_limits
+    {
+        return Err(cannot_limit(option, *controller).into());
     }
+    let has = |controller: Controller| available.contains(&controller);
     let limits = Limits {
-        cpu_millis: wanted.cpu_millis,
-        memory_bytes: wanted.memory_bytes,
+        cpu_millis: wanted.cpu_millis.filter(|_| has(Controller::Cpu)),
+        memory_bytes: wanted.memory_bytes.filter(|_| has(Controller::Memory)),
         // Without the controller RLIMIT_NPROC holds the same number.
-        processes: (!missing(Controller::Processes)).then_some(wanted.processes),
+        processes: has(Controller::Processes).then_some(wanted.processes),
     };
     Ok(Cgroup::create(&cx.job.cgroup(), &limits)?)
+}
+
+/// Limits that are asked for, and that this user cannot set.
+fn not_to_be_had(wanted: Resources, available: &[Controller]) -> Vec<(&'static str, Controller)> {
+    let asked = [
+        (wanted.cpu_millis.is_some(), "a CPU limit", Controller::Cpu),
+        (wanted.memory_bytes.is_some(), "a memory limit", Controller::Memory),
+    ];
+    let missing = |(asked, _, c): &(bool, &str, Controller)| *asked && !available.contains(c);
+    asked.into_iter().filter(missing).map(|(_, option, c)| (option, c)).collect()
+}
+
+/// What is to be said of limits that are left out, if any are.
+pub(crate) fn limits_left_out(assignment: &Assignment) -> Option<String> {
+    let missing = not_to_be_had(assignment.resources, &cgroup::available());
+    if !assignment.best_effort_limits || missing.is_empty() {
+        return None;
+    }
+    let names: Vec<&str> = missing.iter().map(|(_, c)| c.name()).collect();
+    Some(format!(
+        "{} is not enforced: this user may not use the kernel's cgroup controllers for {}; `belljar doctor` says how to get them",
+        assignment.instance_type,
+        names.join(" and ")
+    ))
 }
 
 fn cannot_limit(option: &str, controller: Controller) -> Failure {
@@ -200,5 +222,20 @@ fn start_failure(e: belljar_linux::Error) -> Failure {
         text: crate::failure::chain(&e),
         hint: Some(hint.to_owned()),
         machine: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_asked_for_and_not_there_is_missing() {
+        let wanted = Resources { cpu_millis: Some(1), memory_bytes: None, processes: 1 };
+        assert_eq!(not_to_be_had(wanted, &[Controller::Cpu]), []);
+        let missing = not_to_be_had(wanted, &[Controller::Memory]);
+        assert_eq!(missing, [("a CPU limit", Controller::Cpu)]);
+        let both = Resources { memory_bytes: Some(1), ..wanted };
+        assert_eq!(not_to_be_had(both, &[]).len(), 2);
     }
 }

@@ -22,6 +22,7 @@ use belljar_domain::{
 use belljar_linux::netns::NetNs;
 use belljar_linux::seal_net::{self, SealedNet};
 use belljar_vpc::sealed::output_rules;
+pub(crate) use container::limits_left_out;
 pub(crate) use evidence::evidence;
 use root::Rooted;
 

@@ -18,6 +18,7 @@ pub(super) async fn create(service: &Service, _: &Caller, input: Value) -> Resul
         account: &config.account,
         machine: config.machine,
         mirrors: &config.mirrors,
+        best_effort_limits: config.capacity == Capacity::Clamp,
     };
     let job = training_job(input, &place).map_err(|e| AwsError::validation(e.to_string()))?;
     let exists = service.db().read(|c| identity::role_exists(c, &job.role));
@@ -49,6 +50,7 @@ fn progress(too_large: &[String], capacity: Capacity, now: Timestamp) -> Progres
     let mut progress = Progress::accepted(now);
     for words in too_large {
         progress.warn(words);
+        progress.transitions.annotate(&format!("{words}."));
     }
     if capacity == Capacity::Strict && !too_large.is_empty() {
         progress.fail(Blame::Capacity.reason(&too_large.join("; ")), now);

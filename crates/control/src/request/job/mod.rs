@@ -54,6 +54,8 @@ pub struct Place<'a> {
     pub machine: Machine,
     /// Registries that are served by others.
     pub mirrors: &'a [Mirror],
+    /// Whether a job gets what there is, where its instance type cannot be had.
+    pub best_effort_limits: bool,
 }
 
 /// A job that is accepted.
@@ -92,6 +94,7 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
         // Both are those of an attempt, or of the real service.
         begun: None,
         replace_output: true,
+        best_effort_limits: place.best_effort_limits,
         job_arn: arn::training_job(place.region, place.account, &job),
         job,
         region: place.region.to_owned(),

@@ -17,6 +17,7 @@ fn accept(request: Value) -> Result<AcceptedJob, String> {
         account: "000000000000",
         machine: Machine { cpu_millis: 2000, memory_bytes: Some(64 << 30) },
         mirrors: &mirrors,
+        best_effort_limits: true,
     };
     training_job(request, &place).map_err(|e| e.to_string())
 }
