@@ -38,7 +38,8 @@ impl Warden {
     /// A warden that outlives its starter, with `environment` as its whole environment.
     pub(crate) fn detached(&self, job: &Path, environment: Vec<(OsString, OsString)>) -> Command {
         let mut command = Command::new(&self.program);
-        command.env_clear().envs(environment).process_group(0);
+        // No group of its own: the leader of one cannot begin a session, as the warden does.
+        command.env_clear().envs(environment);
         command.arg("run").arg("--job").arg(job).arg("--detached");
         command
     }

@@ -77,7 +77,10 @@ fn is_ours(folder: &Path, assignment: &Assignment) -> bool {
 
 /// The key of an attempt: the one that it has, so that a warden which an earlier service started
 /// keeps its own.
-async fn key(service: &Service, assignment: &Assignment) -> Result<AccessKey, StoreError> {
+pub(super) async fn key(
+    service: &Service,
+    assignment: &Assignment,
+) -> Result<AccessKey, StoreError> {
     let owner = Owner::Job { name: assignment.job.to_string(), generation: assignment.generation };
     let now = service.now();
     let make = move |c: &Connection| {
@@ -147,7 +150,7 @@ impl Reconciler {
 }
 
 /// What a warden needs to know of S3. Nothing of the user's own credentials goes in.
-fn environment(service: &Service, key: &AccessKey) -> Vec<(OsString, OsString)> {
+pub(super) fn environment(service: &Service, key: &AccessKey) -> Vec<(OsString, OsString)> {
     let set = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
     let mut all: Vec<(OsString, OsString)> = service
         .config

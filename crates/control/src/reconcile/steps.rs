@@ -4,8 +4,9 @@
 use super::follow::Follower;
 use super::ingest::IngestError;
 use super::pause::{self, Point};
-use super::start::StartError;
+use super::start::{self, StartError};
 use super::{Reconciler, folder};
+use crate::local::Warden;
 use crate::state;
 use belljar_domain::failure::Blame;
 use belljar_domain::plan::{Planned, Step};
@@ -153,13 +154,22 @@ impl Reconciler {
         self.record_end(job, generation, change).await
     }
 
+    /// Takes away what a dead warden left, uploads that it had begun included: as that warden, so
+    /// with its key. What cannot be taken away the next warden tries again; a job's end does not
+    /// wait for it.
     async fn sweep(&self, job: &JobName, generation: u64) -> Result<(), StepError> {
         let folder = self.folder(job, generation);
         if !folder.exists() {
             return Ok(());
         }
+        let attempt = self.service.db().read(|c| jobs::attempt(c, job, generation))?;
+        let key = start::key(&self.service, &attempt.ok_or(IngestError::Gone)?.assignment).await?;
+        let environment = start::environment(&self.service, &key);
+        let sweeper = Warden { environment, ..self.service.config.warden.clone() };
         pause::before(Point::Sweep);
-        self.service.config.warden.sweep_job(&folder).await?;
+        if let Err(e) = sweeper.sweep_job(&folder).await {
+            tracing::warn!(%job, error = %crate::chain(&e), "what a job left cannot be swept");
+        }
         pause::after(Point::Sweep);
         Ok(())
     }
