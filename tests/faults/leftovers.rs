@@ -121,7 +121,7 @@ pub(crate) fn cgroups(job: &str) -> Vec<String> {
 
 /// Files that are neither a record of the job nor one of its artifacts under its final name.
 fn files(scene: &Scene, job: &str) -> Vec<String> {
-    let records = ["assignment.json", "journal.jsonl", "lock", "report.json"];
+    let records = ["assignment.json", "journal.jsonl", "lock", "report.json", "warden.log"];
     let artifacts = ["output/model.tar.gz", "output/output.tar.gz", "evidence/algo-1.intoto.json"];
     let mut found = strangers(&scene.state().join("jobs").join(job), &records);
     found.extend(strangers(&scene.output().join(job), &artifacts));

@@ -8,6 +8,7 @@ mod leftovers;
 mod memory;
 mod processes;
 mod run;
+mod service;
 mod stages;
 mod store;
 mod sweep;
