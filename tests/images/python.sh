@@ -5,7 +5,7 @@
 #
 #   target/images/sklearn-rootfs   this machine's own distribution's Python, scikit-learn's wheels
 #                                  and a `train` program
-#   target/images/toolkit-rootfs   the same with SageMaker's training toolkit as `train`
+#   target/images/toolkit-rootfs   the same with SageMaker's training toolkit as `train`, and pip
 #
 # Both are links to folders named by a digest of all that goes into them: the second run does
 # nothing, and one that is killed leaves no half image. Debian and Ubuntu only.
@@ -108,7 +108,7 @@ debian_root() { # root
     chmod 1777 "$root/tmp" "$root/var/tmp"
     for name in bin sbin lib lib64; do ln -s "usr/$name" "$root/$name"; done
     rm -f "$archives"/*.deb
-    apt-get -qq install --download-only -y base-files coreutils dash libgomp1 libstdc++6 python3 \
+    apt-get -qq install --download-only -y base-files bash coreutils dash libgomp1 libstdc++6 python3 \
         >"$work/apt/install.log" 2>&1 || {
         cat "$work/apt/install.log" >&2
         fail "packages cannot be downloaded"
@@ -215,6 +215,7 @@ toolkit_image() {
         case $(basename "$service") in s3 | sts | sagemaker) ;; *) rm -rf "$service" ;; esac
     done
     install -m 755 "$here/toolkit/train" "$root/usr/local/bin/train"
+    install -m 755 "$here/toolkit/pip3" "$root/usr/local/bin/pip3"
     compile "$root" "$dist"
     image_python "$root" -c 'import gethostname, sagemaker_training.cli.train' ||
         fail "the toolkit does not start in the image"

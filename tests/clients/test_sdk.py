@@ -1,0 +1,143 @@
+"""Both SageMaker SDKs, unchanged, against a running service.
+
+Every script runs in `belljar exec`, so that nothing that an SDK does can leave this machine. Where
+a test is about code that knows only `AWS_ENDPOINT_URL`, it is set there as well.
+"""
+
+import json
+import os
+import shutil
+import textwrap
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, rootfs
+
+SCRIPTS = Path(__file__).parent / "sdk"
+ROLE = "BelljarExecutionRole"
+
+TRAIN = """
+    import argparse, json, os, pathlib, socket
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--epochs", type=int)
+    chosen = parser.parse_args()
+    lines = pathlib.Path(os.environ["SM_CHANNEL_TRAIN"], "data.txt").read_text().split()
+    assert "AWS_ACCESS_KEY_ID" not in os.environ
+    try:
+        socket.create_connection(("sts.us-east-1.amazonaws.com", 443), timeout=5)
+    except OSError as e:
+        print("sealed:", type(e).__name__)
+    print(f"epochs={chosen.epochs} lines={len(lines)}")
+    pathlib.Path(os.environ["SM_MODEL_DIR"], "model.txt").write_text("trained")
+"""
+
+
+def interpreter(sdk: str) -> Path:
+    path = ROOT / f".venv-{sdk}/bin/python"
+    if not path.exists():
+        pytest.fail(f"{path} is missing: run `make venv`")
+    return path
+
+
+def run(service, sdk: str, script: str, extra: dict[str, str] | None = None, **given):
+    """Runs a script of an SDK in `belljar exec`; answers what it said last, and all that it said."""
+    done = service.exec(
+        [interpreter(sdk), SCRIPTS / script, json.dumps(given)], extra=extra or {}, timeout=280
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-6000:]
+    return json.loads(done.stdout.strip().splitlines()[-1]), said
+
+
+@pytest.fixture
+def source(folder) -> Path:
+    path = folder / "source"
+    path.mkdir()
+    (path / "train.py").write_text(textwrap.dedent(TRAIN))
+    return path
+
+
+@pytest.fixture(scope="session")
+def toolkit_image(belljar) -> str:
+    return belljar.import_image(rootfs("toolkit"), "toolkit")
+
+
+@pytest.fixture
+def bucket(service) -> str:
+    """A bucket with a channel of one text file of three lines."""
+    s3 = service.client("s3")
+    name = "sdk-data"
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="train/data.txt", Body=b"a\nb\nc\n")
+    return name
+
+
+def logged(service, job: str) -> list[str]:
+    logs = service.client("logs")
+    pages = logs.get_paginator("filter_log_events").paginate(
+        logGroupName="/aws/sagemaker/TrainingJobs", logStreamNamePrefix=f"{job}/"
+    )
+    return [event["message"] for page in pages for event in page["events"]]
+
+
+def test_an_unmodified_estimator_in_a_bell_jar(service, sklearn_image, folder):
+    """Default bucket, role by name, telemetry: all need STS or S3 at addresses of their own."""
+    data = folder / "data"
+    data.mkdir()
+    found = next(rootfs("sklearn").glob("usr/local/lib/python3*/dist-packages/sklearn/datasets/data/wine_data.csv"))
+    shutil.copy(found, data)
+    told, said = run(
+        service,
+        "sdk2",
+        "estimator.py",
+        image=sklearn_image,
+        role=ROLE,
+        data=str(data),
+        hyperparameters={"trees": 20},
+    )
+    assert told["bucket"] == "sagemaker-us-east-1-123456789012"
+    assert told["model"] == f"s3://{told['bucket']}/{told['job']}/output/model.tar.gz"
+    assert "rows=178" in said, "fit(logs=True) prints what the container printed"
+    assert "Training seconds:" in said
+    assert told["described"]["TrainingJobStatus"] == "Completed"
+    (metric,) = told["described"]["FinalMetricDataList"]
+    assert metric["MetricName"] == "acc" and metric["Value"] >= 0.9
+    s3 = service.client("s3")
+    assert s3.head_object(Bucket=told["bucket"], Key=f"{told['job']}/output/model.tar.gz")["ContentLength"] > 0
+
+
+def test_script_mode_with_an_endpoint_url_alone(service, toolkit_image, bucket, source):
+    told, said = run(
+        service,
+        "sdk2",
+        "script_mode.py",
+        extra={"AWS_ENDPOINT_URL": service.endpoint},
+        image=toolkit_image,
+        role=f"arn:aws:iam::123456789012:role/{ROLE}",
+        bucket=bucket,
+        source=str(source),
+        train=f"s3://{bucket}/train/",
+        hyperparameters={"epochs": 3},
+        checkpoints=f"s3://{bucket}/checkpoints/",
+    )
+    assert "epochs=3 lines=3" in said
+    assert "sealed: " in said
+    assert told["described"]["EnableNetworkIsolation"] is True
+    assert "epochs=3 lines=3" in logged(service, told["job"])
+
+
+def test_model_trainer_with_source_code(service, toolkit_image, bucket, source):
+    told, said = run(
+        service,
+        "sdk3",
+        "model_trainer.py",
+        image=toolkit_image,
+        role=ROLE,
+        source=str(source),
+        train=f"s3://{bucket}/train/",
+        hyperparameters={"epochs": 4},
+    )
+    assert told["status"] == "Completed"
+    assert any("epochs=4 lines=3" in line for line in logged(service, told["job"]))
+    assert told["model"].endswith(f"/{told['job']}/output/model.tar.gz")
