@@ -5,7 +5,6 @@ a test is about code that knows only `AWS_ENDPOINT_URL`, it is set there as well
 """
 
 import json
-import os
 import shutil
 import textwrap
 from pathlib import Path
@@ -56,11 +55,6 @@ def source(folder) -> Path:
     path.mkdir()
     (path / "train.py").write_text(textwrap.dedent(TRAIN))
     return path
-
-
-@pytest.fixture(scope="session")
-def toolkit_image(belljar) -> str:
-    return belljar.import_image(rootfs("toolkit"), "toolkit")
 
 
 @pytest.fixture
