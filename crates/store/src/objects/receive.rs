@@ -9,8 +9,8 @@ use std::io::{IoSlice, Write};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
-/// Objects up to this size lie in the database, where many share one sync. Measured: a file costs
-/// two syncs of its own and pays from about here on.
+/// Objects up to this size lie in the database, where many share one sync; a file costs two syncs
+/// of its own. Chosen, not measured.
 pub const MAX_INLINE: usize = 64 << 10;
 /// Bytes that are hashed and written in one go, off the async threads. Twice this, and what the
 /// connection holds, is the memory of one upload.
