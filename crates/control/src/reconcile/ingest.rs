@@ -63,7 +63,7 @@ impl Batch {
         let mut changes = Vec::new();
         for event in self.events {
             match event {
-                Event::Log { line, at, .. } => lines.push(LogEvent { at, message: line }),
+                Event::Log { line, at, .. } => lines.push(LogEvent { at, message: message(line) }),
                 other => changes.push(other),
             }
         }
@@ -86,6 +86,11 @@ impl Batch {
     }
 }
 
+/// A line as CloudWatch Logs can hold it: an event of no character is none (`EventMessage`).
+fn message(line: String) -> String {
+    if line.is_empty() { " ".to_owned() } else { line }
+}
+
 /// An attempt to reach something, in words.
 fn words(attempt: &Attempt) -> String {
     let protocol = match attempt.protocol {
@@ -103,4 +108,23 @@ fn words(attempt: &Attempt) -> String {
     format!(
         "the container tried to reach {target} ({protocol}) and was refused: it is sealed off the network"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_line_stays_a_line() {
+        assert_eq!(message(String::new()), " ");
+        assert_eq!(message(" x".to_owned()), " x");
+    }
+
+    #[test]
+    fn what_is_no_event_is_told_and_the_rest_is_taken() {
+        let events = parse(b"{\"event\":\"warning\",\"message\":\"m\"}\n\nnonsense\n");
+        assert_eq!(events.len(), 2);
+        assert_eq!(events[0], Event::Warning { message: "m".into() });
+        assert!(matches!(&events[1], Event::Warning { message } if message.contains("no event")));
+    }
 }
