@@ -244,6 +244,12 @@ impl Reconciler {
     }
 }
 
+/// When an attempt begins: a second after the one before at the earliest, because the second is
+/// part of its log stream's name, and each has a stream of its own.
+fn begun_after(earlier: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    earlier.map_or(now, |at| now.max(Timestamp::from_millis(at.millis() + 1000)))
+}
+
 /// Records the next attempt of a job, `left` seconds of which are left.
 fn record_attempt(
     c: &Connection,
@@ -255,7 +261,8 @@ fn record_attempt(
     let mut assignment = jobs::assignment(c, job)?;
     assignment.generation = generation;
     assignment.stop.max_runtime_seconds = left;
-    assignment.begun = Some(now);
+    let earlier = jobs::attempt(c, job, generation.saturating_sub(1))?;
+    assignment.begun = Some(begun_after(earlier.and_then(|e| e.assignment.begun), now));
     jobs::begin_attempt(c, &assignment)?;
     Ok(assignment)
 }
@@ -270,8 +277,9 @@ fn tidy(folder: &Path) {
         }
         _ => {}
     };
-    gone(std::fs::remove_dir_all(folder.join(spool::FOLDER)));
+    // The spool last: where it is, a later service tidies again.
     gone(std::fs::remove_file(folder.join(spool::ORDERS)));
+    gone(std::fs::remove_dir_all(folder.join(spool::FOLDER)));
     pause::after(Point::Tidy);
 }
 
@@ -288,5 +296,18 @@ fn tell(folder: &Path, order: Order) -> io::Result<()> {
         // It is full of the same order.
         Ok(_) | Err(rustix::io::Errno::AGAIN) => Ok(()),
         Err(e) => Err(e.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_attempts_of_one_second_have_streams_of_two() {
+        let at = Timestamp::from_millis;
+        assert_eq!(begun_after(None, at(5)), at(5));
+        assert_eq!(begun_after(Some(at(1999)), at(2000)), at(2999));
+        assert_eq!(begun_after(Some(at(1999)), at(9000)), at(9000));
     }
 }
