@@ -10,7 +10,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, rootfs
+from conftest import rootfs
+from interpreter import SDK2, SDK3, interpreter
 
 SCRIPTS = Path(__file__).parent / "sdk"
 ROLE = "BelljarExecutionRole"
@@ -32,17 +33,11 @@ TRAIN = """
 """
 
 
-def interpreter(sdk: str) -> Path:
-    path = ROOT / f".venv-{sdk}/bin/python"
-    if not path.exists():
-        pytest.fail(f"{path} is missing: run `make venv`")
-    return path
-
-
-def run(service, sdk: str, script: str, extra: dict[str, str] | None = None, **given):
+def run(service, sdk: Path, script: str, extra: dict[str, str] | None = None, **given):
     """Runs a script of an SDK in `belljar exec`; answers what it said last, and all that it said."""
+    python, packages = interpreter(service, sdk)
     done = service.exec(
-        [interpreter(sdk), SCRIPTS / script, json.dumps(given)], extra=extra or {}, timeout=280
+        [python, SCRIPTS / script, json.dumps(given)], extra={**packages, **(extra or {})}, timeout=280
     )
     said = done.stdout + done.stderr
     assert done.returncode == 0, said[-6000:]
@@ -83,7 +78,7 @@ def test_an_unmodified_estimator_in_a_bell_jar(service, sklearn_image, folder):
     shutil.copy(found, data)
     told, said = run(
         service,
-        "sdk2",
+        SDK2,
         "estimator.py",
         image=sklearn_image,
         role=ROLE,
@@ -104,7 +99,7 @@ def test_an_unmodified_estimator_in_a_bell_jar(service, sklearn_image, folder):
 def test_script_mode_with_an_endpoint_url_alone(service, toolkit_image, bucket, source):
     told, said = run(
         service,
-        "sdk2",
+        SDK2,
         "script_mode.py",
         extra={"AWS_ENDPOINT_URL": service.endpoint},
         image=toolkit_image,
@@ -124,7 +119,7 @@ def test_script_mode_with_an_endpoint_url_alone(service, toolkit_image, bucket, 
 def test_model_trainer_with_source_code(service, toolkit_image, bucket, source):
     told, said = run(
         service,
-        "sdk3",
+        SDK3,
         "model_trainer.py",
         image=toolkit_image,
         role=ROLE,
