@@ -2,7 +2,7 @@
 
 use crate::summary;
 use crate::terminal::{Console, printable};
-use belljar_domain::{Event, SealReading, Stage, StageState};
+use belljar_domain::{Event, PeerLink, SealReading, Stage, StageState};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use owo_colors::OwoColorize;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub(crate) enum Look {
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
     /// The seal as it was read back.
-    pub(crate) seal: Option<Box<SealReading>>,
+    pub(crate) seal: Option<(Box<SealReading>, Option<Box<PeerLink>>)>,
     /// Warnings that were already told.
     pub(crate) warnings: Vec<String>,
     /// Why standard output could not be written, if it could not.
@@ -95,6 +95,10 @@ impl Screen {
             serde_json::to_writer(&mut self.stdout, &event)?;
             self.stdout.write_all(b"\n")?;
         }
+        self.told(event)
+    }
+
+    fn told(&mut self, event: Event) -> io::Result<()> {
         match event {
             Event::Log { line, raw, .. } => self.log(raw.as_deref().unwrap_or(line.as_bytes()))?,
             Event::Stage { stage, state, .. } => self.stage(stage, state),
@@ -108,15 +112,17 @@ impl Screen {
                 let text = format!("blocked {}", summary::target(&a));
                 self.console.detail(&text);
             }
-            Event::Sealed { seal } => {
-                self.console.detail(&summary::seal_line(&seal));
-                self.shown.seal = Some(seal);
+            Event::Sealed { seal, peers } => {
+                self.console.detail(&summary::seal_line(&seal, peers.as_deref()));
+                self.shown.seal = Some((seal, peers));
             }
             Event::Warning { message } => {
                 self.console.warn(&message);
                 self.shown.warnings.push(message);
             }
-            Event::Report(_) => {}
+            Event::Instance { told, .. } => return self.told(*told),
+            // What instances and their job's warden say to each other.
+            Event::Offer(_) | Event::Ready | Event::Report(_) => {}
         }
         Ok(())
     }
@@ -162,6 +168,7 @@ impl Screen {
             Stage::Root => "preparing the root file system",
             Stage::StageIn => "staging the channels in",
             Stage::Network => "sealing the network",
+            Stage::Instances => "running the instances",
             Stage::Container => "running",
             Stage::StageOut => "staging the artifacts out",
             Stage::Evidence => "signing the evidence",

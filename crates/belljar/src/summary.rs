@@ -5,7 +5,7 @@ use crate::terminal::{Console, printable};
 use belljar_domain::attempt::Attempts;
 use belljar_domain::size::{human_bytes, human_millis};
 use belljar_domain::{
-    Attempt, Outcome, Protocol, Report, SealReading, SecondaryStatus, Transition,
+    Attempt, Outcome, PeerLink, Protocol, Report, SealReading, SecondaryStatus, Transition,
 };
 use owo_colors::OwoColorize;
 
@@ -29,15 +29,16 @@ pub(crate) fn print(console: &Console, report: &Report, shown: &Shown) {
         console.say(&line);
     }
     console.say(&match &shown.seal {
-        Some(seal) => seal_line(seal),
+        Some((seal, peers)) => seal_line(seal, peers.as_deref()),
         None if ran(report) => {
             row("seal", &format!("{}", "no reading of the seal was reported".red().bold()))
         }
         None => row("seal", "the container was not started: there was nothing to seal"),
     });
-    for line in
-        attempts(&report.attempts, shown.seal.as_ref().is_some_and(|s| s.breaches().is_empty()))
-    {
+    let holds = |(seal, peers): &(Box<SealReading>, Option<Box<PeerLink>>)| {
+        seal.breaches(peers.as_deref()).is_empty()
+    };
+    for line in attempts(&report.attempts, shown.seal.as_ref().is_some_and(holds)) {
         console.say(&line);
     }
     if let Some(evidence) = &report.evidence {
@@ -118,8 +119,8 @@ fn artifacts(report: &Report) -> Vec<String> {
 }
 
 /// The seal in one line, from what the kernel said and nothing else.
-pub(crate) fn seal_line(seal: &SealReading) -> String {
-    let breaches = seal.breaches();
+pub(crate) fn seal_line(seal: &SealReading, peers: Option<&PeerLink>) -> String {
+    let breaches = seal.breaches(peers);
     if !breaches.is_empty() {
         return row(
             "seal",
@@ -238,6 +239,6 @@ mod tests {
 
     #[test]
     fn a_seal_that_does_not_hold_is_called_broken() {
-        assert!(seal_line(&SealReading::default()).contains("BROKEN"));
+        assert!(seal_line(&SealReading::default(), None).contains("BROKEN"));
     }
 }

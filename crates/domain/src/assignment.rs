@@ -1,7 +1,9 @@
 //! What one warden must make true. Complete and immutable: executing it makes no choices, so a
 //! second try with the same Assignment does the same.
 
-use crate::{Channel, Checkpoints, HostName, JobName, OutputCompression, Timestamp, limits};
+use crate::{
+    Channel, Checkpoints, Cluster, HostName, JobName, OutputCompression, Timestamp, limits,
+};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,8 +20,11 @@ pub struct Assignment {
     pub job_arn: String,
     /// `AWS_REGION` in the container.
     pub region: String,
-    /// This instance.
+    /// This instance; in what the service keeps of a job with several, the first.
     pub host: HostName,
+    /// All instances; `None` if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<Cluster>,
     /// Shown to the container as `current_instance_type`.
     pub instance_type: String,
     /// The image, as containers-transports(5) writes it, or a name of the image store.

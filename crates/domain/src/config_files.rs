@@ -1,7 +1,9 @@
 //! The files below `/opt/ml/input/config`, to the letter (Developer Guide, "How Amazon SageMaker
 //! provides training information"; shapes checked against a real job's dump).
 
-use crate::Assignment;
+use crate::cluster::ONE_GROUP;
+use crate::{Assignment, Cluster, HostName};
+use belljar_vpc::peers;
 use serde_json::{Map, Value, json};
 
 /// The only network interface of a sealed single instance.
@@ -38,7 +40,7 @@ fn input_data_config(a: &Assignment) -> Value {
             entry.insert("ContentType".to_owned(), json!(content_type));
         }
         entry.insert("TrainingInputMode".to_owned(), json!(channel.input_mode.as_str()));
-        entry.insert("S3DistributionType".to_owned(), json!("FullyReplicated"));
+        entry.insert("S3DistributionType".to_owned(), json!(channel.distribution()));
         entry.insert("RecordWrapperType".to_owned(), json!(channel.record_wrapper.as_str()));
         all.insert(channel.name.to_string(), Value::Object(entry));
     }
@@ -46,37 +48,56 @@ fn input_data_config(a: &Assignment) -> Value {
 }
 
 fn resource_config(a: &Assignment) -> Value {
-    const GROUP: &str = "homogeneousCluster";
-    let hosts = [&a.host];
+    let (hosts, groups, group, interface) = match &a.cluster {
+        None => {
+            let hosts = vec![&a.host];
+            let groups = vec![group(ONE_GROUP, &a.instance_type, &hosts)];
+            (hosts, groups, ONE_GROUP, SEALED_INTERFACE)
+        }
+        Some(cluster) => {
+            let own = cluster.instance(&a.host).map_or(ONE_GROUP, |i| i.group.as_str());
+            (cluster.hosts(), groups(cluster), own, peers::INTERFACE)
+        }
+    };
     json!({
         "current_host": a.host,
         "current_instance_type": a.instance_type,
-        "current_group_name": GROUP,
+        "current_group_name": group,
         "hosts": hosts,
-        "instance_groups": [{
-            "instance_group_name": GROUP,
-            "instance_type": a.instance_type,
-            "hosts": hosts,
-        }],
-        "network_interface_name": SEALED_INTERFACE,
+        "instance_groups": groups,
+        "network_interface_name": interface,
         "topology": null,
     })
 }
 
+fn groups(cluster: &Cluster) -> Vec<Value> {
+    let one = |name: &str| {
+        let members: Vec<_> = cluster.instances.iter().filter(|i| i.group == name).collect();
+        let kind = members.first().map_or("", |i| i.instance_type.as_str());
+        group(name, kind, &members.iter().map(|i| &i.host).collect::<Vec<_>>())
+    };
+    cluster.groups().into_iter().map(one).collect()
+}
+
+fn group(name: &str, instance_type: &str, hosts: &[&HostName]) -> Value {
+    json!({"instance_group_name": name, "instance_type": instance_type, "hosts": hosts})
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::{
         Channel, Checkpoints, InputMode, OutputCompression, RecordWrapper, Resources, StopPolicy,
     };
     use std::collections::BTreeMap;
 
-    fn assignment() -> Assignment {
+    pub(crate) fn assignment() -> Assignment {
         let channel = |name: &str, content_type: Option<&str>| Channel {
             content_type: content_type.map(str::to_owned),
             ..Channel::files(name.parse().unwrap(), "/data")
         };
         Assignment {
+            cluster: None,
             generation: 1,
             job: "j".parse().unwrap(),
             job_arn: "arn".into(),

@@ -1,8 +1,9 @@
 //! What a warden says while it works: one JSON object a line on its standard output, and the
 //! lines of `belljar train --json`.
 
+use crate::cluster::Endpoint;
 use crate::metrics::MetricDatum;
-use crate::{Attempt, Report, SealReading, SecondaryStatus, Timestamp};
+use crate::{Attempt, HostName, PeerLink, Report, SealReading, SecondaryStatus, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// One line.
@@ -58,7 +59,22 @@ pub enum Event {
     Sealed {
         /// What the kernel said.
         seal: Box<SealReading>,
+        /// The link to its peers that the reading allows; `None` for an instance that has none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peers: Option<Box<PeerLink>>,
     },
+    /// What one instance of several tells. Its log lines, attempts and stages are in here; what
+    /// concerns the job as a whole is told outside.
+    Instance {
+        /// Which.
+        host: HostName,
+        /// What.
+        told: Box<Event>,
+    },
+    /// An instance offers its peers its end of an encrypted link.
+    Offer(Endpoint),
+    /// An instance is sealed and waits for the word to start.
+    Ready,
     /// Something a person should know.
     Warning {
         /// A sentence.
@@ -82,6 +98,8 @@ pub enum Stage {
     Network,
     /// Start the container, read back the seal, run it to its end.
     Container,
+    /// Run all instances of a job that has several.
+    Instances,
     /// Archive and upload the artifacts.
     StageOut,
     /// Sign and store the evidence.
@@ -109,6 +127,7 @@ impl Stage {
             Self::StageIn => "stage-in",
             Self::Network => "network",
             Self::Container => "container",
+            Self::Instances => "instances",
             Self::StageOut => "stage-out",
             Self::Evidence => "evidence",
         }

@@ -3,7 +3,8 @@
 
 use crate::attempt::Attempts;
 use crate::{
-    Exit, HostName, JobName, Outcome, SealReading, StagedChannel, SyncedCheckpoints, Timestamp,
+    Exit, HostName, JobName, Outcome, PeerLink, SealReading, StagedChannel, SyncedCheckpoints,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -13,13 +14,15 @@ pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// `predicateType` of Belljar's predicate. The host name is reserved by RFC 2606: it names, and
 /// nothing is there.
 pub const PREDICATE_TYPE: &str = "https://belljar.example.com/sealed-run/v1";
+/// `predicateType` of what is stated of a job with several instances.
+pub const JOB_PREDICATE_TYPE: &str = "https://belljar.example.com/sealed-job/v1";
 /// `payloadType` of the DSSE envelope around a Statement.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
 /// The signed text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Statement {
+pub struct Statement<P = Predicate> {
     /// [`STATEMENT_TYPE`].
     #[serde(rename = "_type")]
     pub kind: String,
@@ -29,7 +32,7 @@ pub struct Statement {
     #[serde(rename = "predicateType")]
     pub predicate_type: String,
     /// What is stated.
-    pub predicate: Predicate,
+    pub predicate: P,
 }
 
 /// One artifact, by digest.
@@ -65,6 +68,9 @@ pub struct Predicate {
     /// What checkpoints were brought in and kept; `None` if none were configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoints: Option<SyncedCheckpoints>,
+    /// The link to its peers; `None` for an instance that has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<PeerLink>,
     /// The seal before the container's first instruction.
     pub seal_at_start: SealReading,
     /// The seal after its last; `None` if the process was gone before it could be read.
@@ -83,6 +89,52 @@ pub struct Predicate {
     pub outcome: Outcome,
     /// Kernel release and machine (`6.1.0 x86_64`), as `uname` says.
     pub kernel: String,
+}
+
+/// What Belljar states of a job with several instances: which they were, and that what each of
+/// them left was put together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct JobPredicate {
+    /// Version of Belljar that ran it.
+    pub belljar: String,
+    /// The job.
+    pub job: JobName,
+    /// Of the Assignment.
+    pub generation: u64,
+    /// Whether `EnableInterContainerTrafficEncryption` was asked for.
+    pub encrypted: bool,
+    /// Every instance, in the order of their numbers.
+    pub instances: Vec<InstanceEvidence>,
+    /// The namespace that joins the instances of one host, read back while they ran; `None`
+    /// where their links are encrypted and there is none.
+    pub hub: Option<HubReading>,
+    /// How the job ended.
+    pub outcome: Outcome,
+}
+
+/// Where the evidence of one instance is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct InstanceEvidence {
+    /// The instance.
+    pub host: HostName,
+    /// Where its evidence was written; `None` if its container never ran.
+    pub uri: Option<String>,
+    /// SHA-256 of that file, lower-case hexadecimal.
+    pub sha256: Option<String>,
+}
+
+/// The namespace in which the links of a host's instances meet, as the kernel described it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct HubReading {
+    /// Interface names.
+    pub interfaces: Vec<String>,
+    /// Addresses on them.
+    pub addresses: Vec<String>,
+    /// Routes of all tables but the kernel's own `local`.
+    pub routes: Vec<String>,
 }
 
 /// The image that ran.

@@ -11,6 +11,7 @@ pub mod arn;
 pub mod assignment;
 pub mod attempt;
 pub mod aws_names;
+pub mod cluster;
 pub mod config_files;
 pub mod data;
 pub mod event;
@@ -31,6 +32,7 @@ pub mod training_job;
 
 pub use assignment::{Assignment, MetricDefinition, Resources, StopPolicy};
 pub use attempt::{Attempt, Protocol};
+pub use cluster::{Cluster, Instance, PeerLink, Shard};
 pub use data::{
     Channel, Checkpoints, Compression, DataType, InputMode, OutputCompression, RecordWrapper,
 };

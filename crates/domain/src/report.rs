@@ -34,6 +34,12 @@ pub struct Report {
     pub image_digest: Option<String>,
     /// Where the signed evidence is, once written.
     pub evidence: Option<String>,
+    /// SHA-256 of that file, lower-case hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence_sha256: Option<String>,
+    /// How each instance ended, in a job that has several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instances: Vec<Report>,
     /// Everything a person should know that is no failure, a sentence each.
     pub warnings: Vec<String>,
 }

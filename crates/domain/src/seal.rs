@@ -1,7 +1,9 @@
 //! The seal as it was read back from the kernel, and what it must be.
 
+use crate::PeerLink;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 /// What the kernel said of a container's process and network at one moment. Nothing here is
 /// what Belljar meant to set up: every field was read back.
@@ -36,10 +38,11 @@ pub struct SealReading {
 }
 
 impl SealReading {
-    /// Every way in which this is not a seal; empty if it holds.
+    /// Every way in which this is not a seal; empty if it holds. `link` is what an instance of
+    /// several may have: the way to its peers.
     #[must_use]
-    pub fn breaches(&self) -> Vec<String> {
-        let mut found = self.breaches_after_exit();
+    pub fn breaches(&self, link: Option<&PeerLink>) -> Vec<String> {
+        let mut found = self.breaches_after_exit(link);
         for kind in ["net", "user", "mnt", "pid", "ipc", "uts", "cgroup"] {
             if !self.namespaces.contains_key(kind) {
                 found.push(format!("the {kind} namespace could not be read"));
@@ -74,16 +77,8 @@ impl SealReading {
     /// As [`Self::breaches`], for a process that has ended: the kernel no longer tells all of its
     /// namespaces then, and none that it does not tell is held against it.
     #[must_use]
-    pub fn breaches_after_exit(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        if self.interfaces != ["lo"] {
-            found.push(format!("interfaces are {:?}, must be lo alone", self.interfaces));
-        }
-        for route in &self.routes {
-            if !route.split(' ').any(|word| word == "lo") {
-                found.push(format!("route '{route}' leads out of lo"));
-            }
-        }
+    pub fn breaches_after_exit(&self, link: Option<&PeerLink>) -> Vec<String> {
+        let mut found = self.breaches_of_network(link);
         if self.rules.is_empty() {
             found.push("no nftables rule is loaded".to_owned());
         }
@@ -112,6 +107,43 @@ impl SealReading {
     }
 }
 
+impl SealReading {
+    fn breaches_of_network(&self, link: Option<&PeerLink>) -> Vec<String> {
+        let mut found = Vec::new();
+        match link {
+            None if self.interfaces != ["lo"] => {
+                found.push(format!("interfaces are {:?}, must be lo alone", self.interfaces));
+            }
+            Some(link) if self.interfaces != [link.interface.as_str(), "lo"] => {
+                let (has, must) = (&self.interfaces, &link.interface);
+                found.push(format!("interfaces are {has:?}, must be lo and {must} alone"));
+            }
+            _ => {}
+        }
+        let to_peers: Vec<String> = link.map(PeerLink::routes).unwrap_or_default();
+        for route in &self.routes {
+            let into_lo = route.split(' ').any(|word| word == "lo");
+            if !into_lo && !to_peers.contains(route) {
+                found.push(format!("route '{route}' leads out of lo"));
+            }
+        }
+        for route in to_peers.iter().filter(|r| !self.routes.contains(r)) {
+            found.push(format!("there is no route '{route}'"));
+        }
+        found
+    }
+}
+
+impl PeerLink {
+    /// The only routes that lead out of `lo`: one to each peer.
+    #[must_use]
+    pub fn routes(&self) -> Vec<String> {
+        let Self { interface, address, .. } = self;
+        let to = |peer: &Ipv4Addr| format!("{peer}/32 dev {interface} src {address}");
+        self.peers.values().map(to).collect()
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
@@ -137,8 +169,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_seal_has_no_breach_and_nothing_read_is_no_seal() {
-        assert_eq!(sealed().breaches(), Vec::<String>::new());
-        assert!(SealReading::default().breaches().len() > 10);
+        assert_eq!(sealed().breaches(None), Vec::<String>::new());
+        assert!(SealReading::default().breaches(None).len() > 10);
     }
 
     #[test]
@@ -172,8 +204,31 @@ pub(crate) mod tests {
         for (damage, word) in cases {
             let mut s = sealed();
             damage(&mut s);
-            let b = s.breaches();
+            let b = s.breaches(None);
             assert!(b.len() == 1 && b[0].contains(word), "{b:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_to_peers_is_no_breach_and_anything_more_is() {
+        let address = |n: u8| Ipv4Addr::new(100, 127, 7, n);
+        let link = PeerLink {
+            interface: "eth0".into(),
+            driver: crate::cluster::Driver::Veth,
+            address: address(1),
+            peers: [("algo-2".parse().unwrap(), address(2))].into(),
+            public_keys: BTreeMap::new(),
+        };
+        let mut s = sealed();
+        assert_eq!(s.breaches(Some(&link)).len(), 2, "no interface, no route");
+        s.interfaces.insert(0, "eth0".into());
+        s.routes.push("100.127.7.2/32 dev eth0 src 100.127.7.1".into());
+        assert_eq!(s.breaches(Some(&link)), Vec::<String>::new());
+        assert_eq!(s.breaches(None).len(), 2, "a single instance has no such link");
+        for route in ["default dev eth0", "100.127.7.3/32 dev eth0 src 100.127.7.1"] {
+            let mut more = s.clone();
+            more.routes.push(route.into());
+            assert_eq!(more.breaches(Some(&link)).len(), 1, "{route}");
         }
     }
 }

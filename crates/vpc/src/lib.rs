@@ -5,6 +5,7 @@
 //!
 //! **Invariant**: what is enforced and what is explained are the same value.
 
+pub mod peers;
 pub mod rules;
 pub mod sealed;
 

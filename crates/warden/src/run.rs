@@ -196,6 +196,8 @@ pub(crate) fn report(
         attempts: f.attempts,
         image_digest: f.image.map(|i| i.digest),
         evidence: f.evidence,
+        evidence_sha256: f.evidence_sha256,
+        instances: Vec::new(),
         warnings: f.warnings,
     }
 }

@@ -39,7 +39,7 @@ async fn undo(stage: Stage, job: &JobDir, a: &Assignment) -> Option<Result<(), S
     Some(match stage {
         // The store sweeps itself when it is opened; network namespaces end with their holders;
         // evidence is an output like the others.
-        Stage::Image | Stage::Network | Stage::Evidence => return None,
+        Stage::Image | Stage::Network | Stage::Instances | Stage::Evidence => return None,
         Stage::StageOut => sweep_uploads(job, a).await,
         Stage::Container => cgroup::sweep(&job.cgroup()).map_err(|e| crate::failure::chain(&e)),
         Stage::StageIn => remove(&job.opt_ml()).await,

@@ -54,6 +54,7 @@ fn statement() -> Statement {
         }],
         predicate_type: PREDICATE_TYPE.into(),
         predicate: Predicate {
+            peers: None,
             belljar: "0.1.0".into(),
             job: "job-1".parse().unwrap(),
             host: "algo-1".parse().unwrap(),

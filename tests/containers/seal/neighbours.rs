@@ -35,7 +35,7 @@ pub(crate) fn interrupt(belljar: &Child) {
 
 fn seal(run: &Run) -> &SealReading {
     let found = run.events.iter().find_map(|e| match e {
-        Event::Sealed { seal } => Some(&**seal),
+        Event::Sealed { seal, .. } => Some(&**seal),
         _ => None,
     });
     found.unwrap()
@@ -61,7 +61,7 @@ fn two_jobs_side_by_side_see_nothing_of_each_other() {
         let first_seal: Event =
             serde_json::from_str(said.iter().find(|l| l.contains(r#""event":"sealed""#)).unwrap())
                 .unwrap();
-        let Event::Sealed { seal: first_seal } = first_seal else { unreachable!() };
+        let Event::Sealed { seal: first_seal, .. } = first_seal else { unreachable!() };
         for (kind, number) in &first_seal.namespaces {
             assert_ne!(seal(&run).namespaces[kind], *number, "{who:?}: {kind}");
         }

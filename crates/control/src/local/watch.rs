@@ -304,6 +304,8 @@ impl Seen {
             attempts: self.notes.attempts.clone(),
             image_digest: None,
             evidence: None,
+            evidence_sha256: None,
+            instances: Vec::new(),
             warnings,
         }
     }

@@ -116,6 +116,7 @@ impl TrainRequest {
             job,
             region: arn::LOCAL_REGION.to_owned(),
             host: HostName::algo(NonZeroU32::MIN),
+            cluster: None,
             instance_type: size.instance_type,
             image: image_name(&self.image, &around.directory),
             entrypoint: self.entrypoint,

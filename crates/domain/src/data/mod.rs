@@ -7,6 +7,7 @@ mod check;
 pub use check::{ChannelError, check_channels};
 
 use crate::ChannelName;
+use crate::cluster::Shard;
 use serde::{Deserialize, Serialize};
 
 /// One channel of `InputDataConfig`.
@@ -37,6 +38,16 @@ pub struct Channel {
     /// `ShuffleConfig.Seed`: the order is drawn anew for each epoch of Pipe mode.
     #[serde(default)]
     pub shuffle_seed: Option<u64>,
+    /// `S3DataDistributionType`: whether each instance gets a part of the objects (`ShardedByS3Key`)
+    /// or all of them (`FullyReplicated`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sharded: bool,
+    /// `InstanceGroupNames`: the groups whose instances get it; empty for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// Which part this instance gets; `None` for all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
 }
 
 impl Channel {
@@ -53,7 +64,22 @@ impl Channel {
             compression: Compression::None,
             record_wrapper: RecordWrapper::None,
             shuffle_seed: None,
+            sharded: false,
+            groups: Vec::new(),
+            shard: None,
         }
+    }
+
+    /// Whether instances of this group get it.
+    #[must_use]
+    pub fn goes_to(&self, group: &str) -> bool {
+        self.groups.is_empty() || self.groups.iter().any(|g| g == group)
+    }
+
+    /// `S3DistributionType`, as in `inputdataconfig.json`.
+    #[must_use]
+    pub fn distribution(&self) -> &'static str {
+        if self.sharded { "ShardedByS3Key" } else { "FullyReplicated" }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A statement for people.
 
 use belljar_domain::size::{human_bytes, human_millis};
-use belljar_domain::{Attempt, PipedChannel, SealReading, StagedChannel, Statement};
+use belljar_domain::{Attempt, PeerLink, PipedChannel, SealReading, StagedChannel, Statement};
 use std::fmt::Write as _;
 
 /// Files of one channel that are listed; the rest is counted.
@@ -56,11 +56,11 @@ pub fn show(statement: &Statement) -> String {
         out.push_str("  none\n");
     }
     out.push_str("\nSeal at the start\n");
-    seal(&mut out, &p.seal_at_start);
+    seal(&mut out, &p.seal_at_start, p.peers.as_ref());
     out.push_str("\nSeal at the end\n");
     match &p.seal_at_end {
         Some(end) if *end == p.seal_at_start => out.push_str("  the same\n"),
-        Some(end) => seal(&mut out, end),
+        Some(end) => seal(&mut out, end, p.peers.as_ref()),
         None => out.push_str("  not read: the process was gone\n"),
     }
     attempts(&mut out, statement);
@@ -133,8 +133,8 @@ fn piped(out: &mut String, channel: &StagedChannel, pipe: &PipedChannel) {
     }
 }
 
-fn seal(out: &mut String, seal: &SealReading) {
-    let breaches = seal.breaches();
+fn seal(out: &mut String, seal: &SealReading, peers: Option<&PeerLink>) {
+    let breaches = seal.breaches(peers);
     if breaches.is_empty() {
         out.push_str("  holds\n");
     }

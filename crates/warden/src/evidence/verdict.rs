@@ -73,11 +73,11 @@ pub fn verify(envelope: &[u8], key: Option<&PublicKey>) -> Result<Verdict, Verif
 fn problems(statement: &Statement) -> Vec<String> {
     let p = &statement.predicate;
     let mut found = Vec::new();
-    for breach in p.seal_at_start.breaches() {
+    for breach in p.seal_at_start.breaches(p.peers.as_ref()) {
         found.push(format!("The seal did not hold at the start: {breach}."));
     }
     if let Some(end) = &p.seal_at_end {
-        for breach in end.breaches_after_exit() {
+        for breach in end.breaches_after_exit(p.peers.as_ref()) {
             found.push(format!("The seal did not hold at the end: {breach}."));
         }
         for change in end.changes_since(&p.seal_at_start) {
@@ -220,10 +220,13 @@ impl Verdict {
                 claims.push(format!("It left {} with sha256 {digest}.", subject.name));
             }
         }
-        if p.seal_at_start.breaches().is_empty() {
+        if p.seal_at_start.breaches(p.peers.as_ref()).is_empty() {
             claims.push("Before its first instruction, the kernel reported no network interface but lo, no capability, no new privileges, a seccomp filter, and no namespace shared with the host.".into());
         }
-        if p.seal_at_end.as_ref().is_some_and(|s| s.breaches_after_exit().is_empty()) {
+        if p.seal_at_end
+            .as_ref()
+            .is_some_and(|s| s.breaches_after_exit(p.peers.as_ref()).is_empty())
+        {
             claims.push("At its end, the kernel reported the same of the network, the privileges and the filter.".into());
         }
         claims.push(format!(

@@ -37,12 +37,13 @@ pub(super) async fn run(
     let sealed = container::seal(rooted.spec.clone(), &network.ns, &rooted.user_ns, &cgroup);
     let sealed = sealed.await.map_err(start_failure)?;
     let (reading, _) = seal::read(sealed.pid(), &network.sealed, &cx.host).await?;
-    let breaches = reading.breaches();
+    let breaches = reading.breaches(facts.peers.as_ref());
     if !breaches.is_empty() {
         // Dropped, it dies: it has not run an instruction of its own.
         return Err(internal(format!("the seal does not hold: {}", breaches.join("; "))).into());
     }
-    cx.journal.tell(Event::Sealed { seal: Box::new(reading.clone()) }).await;
+    let (seal, peers) = (Box::new(reading.clone()), facts.peers.clone().map(Box::new));
+    cx.journal.tell(Event::Sealed { seal, peers }).await;
     facts.seal_at_start = Some(reading);
     let mut data = Data::start(cx, &rooted, pipes)?;
     facts.started = now();
@@ -96,7 +97,7 @@ fn broken_since_start(facts: &Facts) -> Vec<String> {
     let (Some(start), Some(end)) = (&facts.seal_at_start, &facts.seal_at_end) else {
         return vec!["it was not read".to_owned()];
     };
-    let mut broken = end.breaches_after_exit();
+    let mut broken = end.breaches_after_exit(facts.peers.as_ref());
     broken.extend(end.changes_since(start));
     broken
 }

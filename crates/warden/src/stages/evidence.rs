@@ -59,6 +59,7 @@ fn statement(cx: &Context, facts: &Facts, outcome: &Outcome) -> Option<Statement
         environment_names: facts.environment_names.clone(),
         inputs: facts.inputs.clone(),
         checkpoints: facts.checkpoints.clone(),
+        peers: facts.peers.clone(),
         seal_at_start: facts.seal_at_start.clone()?,
         seal_at_end: facts.seal_at_end.clone(),
         attempts: facts.attempts.clone(),

@@ -16,8 +16,8 @@ use crate::staging::{self, Prepared, S3Settings, StageIn, StageOut};
 use belljar_domain::attempt::Attempts;
 use belljar_domain::metrics::MetricDatum;
 use belljar_domain::{
-    Artifact, Exit, Outcome, SealReading, SecondaryStatus, Stage, StagedChannel, SyncedCheckpoints,
-    Timestamp,
+    Artifact, Exit, Outcome, PeerLink, SealReading, SecondaryStatus, Stage, StagedChannel,
+    SyncedCheckpoints, Timestamp,
 };
 use belljar_linux::netns::NetNs;
 use belljar_linux::seal_net::{self, SealedNet};
@@ -44,6 +44,8 @@ pub(crate) struct Facts {
     pub(crate) metrics: Vec<MetricDatum>,
     pub(crate) artifacts: Vec<Artifact>,
     pub(crate) evidence: Option<String>,
+    pub(crate) evidence_sha256: Option<String>,
+    pub(crate) peers: Option<PeerLink>,
     pub(crate) warnings: Vec<String>,
 }
 

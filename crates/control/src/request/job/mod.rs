@@ -99,6 +99,7 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
         job,
         region: place.region.to_owned(),
         host: HostName::algo(NonZeroU32::MIN),
+        cluster: None,
         instance_type: size.instance_type,
         image: image(&algorithm, place)?,
         environment: environment(pairs(parts.environment))?,
@@ -224,6 +225,9 @@ fn channels(given: Vec<ChannelPart>, mode: InputMode) -> Result<Vec<Channel>, Jo
             compression: part.compression_type,
             record_wrapper: part.record_wrapper_type,
             shuffle_seed: part.shuffle_config.map(|s| s.seed.cast_unsigned()),
+            sharded: false,
+            groups: Vec::new(),
+            shard: None,
         });
     }
     super::count("channels", channels.len(), limits::MAX_CHANNELS)?;
