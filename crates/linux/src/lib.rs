@@ -13,6 +13,7 @@ pub mod jar;
 pub mod mounts;
 pub mod netns;
 pub mod nflog;
+pub mod peer_net;
 pub mod privilege;
 pub mod process;
 pub mod reading;

@@ -12,6 +12,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// What a root is made of.
@@ -25,8 +26,10 @@ pub struct Plan<'a> {
     pub volumes: &'a [(PathBuf, &'a str)],
     /// The container's ids.
     pub user_ns: &'a UserNs,
-    /// The container's name, which resolves to itself.
+    /// The container's name.
     pub host_name: &'a str,
+    /// Addresses of names: its own, and its peers'.
+    pub hosts: &'a [(Ipv4Addr, String)],
     /// Bytes of `/dev/shm`; `None` is half of the memory.
     pub shm_bytes: Option<u64>,
 }
@@ -109,10 +112,11 @@ impl Root {
             Detached::clone_of(from)?.restrict(Restrict::OPEN)?.attach(self.folder(at)?.as_fd())?;
         }
         self.make_devices(plan)?;
-        let hosts = format!(
-            "127.0.0.1\tlocalhost {0}\n::1\tlocalhost ip6-localhost ip6-loopback\n",
-            plan.host_name
-        );
+        let mut hosts =
+            "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned();
+        for (address, name) in plan.hosts {
+            hosts.push_str(&format!("{address}\t{name}\n"));
+        }
         self.write_etc("hosts", &hosts)?;
         self.write_etc("hostname", &format!("{}\n", plan.host_name))?;
         self.write_etc("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")

@@ -45,7 +45,7 @@ pub struct NetReading {
 /// A sealed network namespace. Its sockets are kept, because each is opened by a thread that has
 /// to enter the namespace.
 pub struct SealedNet {
-    route: Connection<Route>,
+    pub(crate) route: Connection<Route>,
     nft: Connection<Nftables>,
 }
 
@@ -167,6 +167,12 @@ impl SealedNet {
 }
 
 async fn read(route: &Connection<Route>, nft: &Connection<Nftables>) -> Result<NetReading> {
+    let links = read_links(route).await?;
+    Ok(NetReading { rules: list_rules(nft).await?, recorded: recorded(nft).await?, ..links })
+}
+
+/// Interfaces, addresses and routes.
+pub(crate) async fn read_links(route: &Connection<Route>) -> Result<NetReading> {
     let links = route.get_links().await.during("list the interfaces")?;
     let name_of = |index: u32| {
         let link = links.iter().find(|l| l.ifindex() == index);
@@ -188,9 +194,7 @@ async fn read(route: &Connection<Route>, nft: &Connection<Nftables>) -> Result<N
         }
     }
     routes.sort_unstable();
-    let rules = list_rules(nft).await?;
-    let recorded = recorded(nft).await?;
-    Ok(NetReading { interfaces, addresses, routes, rules, recorded })
+    Ok(NetReading { interfaces, addresses, routes, ..NetReading::default() })
 }
 
 fn describe_route(r: &RouteMessage, name_of: &impl Fn(u32) -> String) -> String {

@@ -5,6 +5,8 @@
 
 #[path = "kernel/mounts.rs"]
 mod mounts;
+#[path = "kernel/peers.rs"]
+mod peers;
 #[path = "kernel/sealed.rs"]
 mod sealed;
 
@@ -31,6 +33,9 @@ fn main() -> ExitCode {
         trial("sealed::nft_lists_the_same_rules", sealed::nft_agrees),
         trial("sealed::without_rules_there_is_still_no_way_out", sealed::flushed),
         trial("sealed::every_attempt_is_heard_once", sealed::heard),
+        trial("peers::instances_reach_each_other", peers::reach),
+        trial("peers::and_nobody_else", peers::nobody_else),
+        trial("peers::the_kernel_reads_back_what_is_meant", peers::read_back),
         trial("mounts::links_of_an_image_lead_nowhere", mounts::links),
         trial("mounts::a_root_is_assembled_from_layers", mounts::assembled),
         trial("mounts::a_folder_that_is_a_file_is_refused", mounts::file_in_the_way),

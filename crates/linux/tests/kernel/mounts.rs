@@ -34,6 +34,7 @@ impl Bench {
             volumes: &[(self.dir("ml/model"), "opt/ml/model")],
             user_ns: &user_ns,
             host_name: "algo-1",
+            hosts: &[(std::net::Ipv4Addr::LOCALHOST, "algo-1".to_owned())],
             shm_bytes: Some(1 << 20),
         })
     }
@@ -99,7 +100,7 @@ pub(crate) fn assembled(privilege: Privilege) -> Outcome {
     assert_eq!(root.find_program("train", "/nowhere:/bin").as_deref(), Some("/bin/train"));
     assert_eq!(root.find_program("both", "/"), None, "it is not executable");
     // The image's link is replaced, not followed.
-    assert!(fs::read_to_string(path.join("etc/hosts"))?.contains("localhost algo-1"));
+    assert!(fs::read_to_string(path.join("etc/hosts"))?.contains("127.0.0.1\talgo-1\n"));
     untouched(&victim);
     // A volume covers what the image has there, and nothing beside it.
     assert!(path.join("opt/ml/code/train.py").exists());
