@@ -3,7 +3,7 @@
 
 use crate::cluster::Endpoint;
 use crate::metrics::MetricDatum;
-use crate::{Attempt, HostName, PeerLink, Report, SealReading, SecondaryStatus, Timestamp};
+use crate::{Attempt, Exit, HostName, PeerLink, Report, SealReading, SecondaryStatus, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// One line.
@@ -73,6 +73,11 @@ pub enum Event {
     },
     /// An instance offers its peers its end of an encrypted link.
     Offer(Endpoint),
+    /// The container of an instance has ended. Its report follows once what it left is seen to.
+    Exited {
+        /// How.
+        exit: Exit,
+    },
     /// An instance is sealed and waits for the word to start.
     Ready,
     /// Something a person should know.

@@ -137,6 +137,24 @@ pub struct HubReading {
     pub routes: Vec<String>,
 }
 
+impl HubReading {
+    /// Every way in which it is more, or less, than the meeting point of so many links.
+    #[must_use]
+    pub fn breaches(&self, instances: usize) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut must: Vec<String> = (1..=instances).map(|n| format!("hub-{n}")).collect();
+        must.extend(["hub".to_owned(), "lo".to_owned()]);
+        must.sort_unstable();
+        if self.interfaces != must {
+            found.push(format!("its interfaces are {:?}, must be {must:?}", self.interfaces));
+        }
+        for (what, list) in [("address", &self.addresses), ("route", &self.routes)] {
+            found.extend(list.iter().map(|item| format!("it has the {what} '{item}'")));
+        }
+        found
+    }
+}
+
 /// The image that ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

@@ -55,6 +55,16 @@ pub fn of_exit(exit: &Exit, failure: Option<&str>) -> String {
     }
 }
 
+/// The `FailureReason` of a job with several instances: that of the one which failed first, with
+/// its name behind it.
+#[must_use]
+pub fn of_instance(reason: &str, host: &str) -> String {
+    let tail = format!(" ({host})");
+    let room = MAX_FAILURE_REASON.saturating_sub(tail.len());
+    let text: String = reason.chars().take(room).collect();
+    format!("{text}{tail}")
+}
+
 /// The first 1,024 characters.
 #[must_use]
 pub fn truncate(text: &str) -> String {

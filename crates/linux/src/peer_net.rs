@@ -92,10 +92,8 @@ impl SealedNet {
         self.route.add_address(address).await.during("give the link its address")?;
         self.route.set_link_up(INTERFACE).await.during("bring the link to the peers up")?;
         for peer in peers {
-            let to = Ipv4Route::from_addr(*peer, 32)
-                .dev(INTERFACE)
-                .prefsrc(own)
-                .scope(RouteScope::Link);
+            let to =
+                Ipv4Route::from_addr(*peer, 32).dev(INTERFACE).prefsrc(own).scope(RouteScope::Link);
             self.route.add_route(to).await.during("add the route to a peer")?;
         }
         Ok(())

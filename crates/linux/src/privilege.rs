@@ -33,6 +33,28 @@ impl Privilege {
     }
 }
 
+impl std::fmt::Display for Privilege {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Root => f.write_str("root"),
+            Self::User { uid } => write!(f, "user:{uid}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Privilege {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let uid = text.strip_prefix("user:").map(str::parse);
+        match (text, uid) {
+            ("root", _) => Ok(Self::Root),
+            (_, Some(Ok(uid))) => Ok(Self::User { uid }),
+            _ => Err(Error::other("read a privilege", format!("'{text}' is none"))),
+        }
+    }
+}
+
 /// How many ranges there are.
 pub const SLOTS: u32 = 8192;
 
@@ -46,6 +68,16 @@ pub fn enter() -> Result<Privilege> {
     let uid = geteuid();
     let privilege =
         if uid.is_root() { Privilege::Root } else { become_root_of_new_namespace(uid.as_raw())? };
+    leave_mounts()?;
+    Ok(privilege)
+}
+
+/// As [`enter`], for a child of a process that has entered already: it is who that is, and leaves
+/// its mount namespace only.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn leave_mounts() -> Result<()> {
     // SAFETY: the process has one thread (the caller's duty), and no thread relies on shared
     // file system state.
     #[expect(unsafe_code, reason = "unshare is unsafe for processes with threads")]
@@ -54,8 +86,7 @@ pub fn enter() -> Result<Privilege> {
         "/",
         rustix::mount::MountPropagationFlags::PRIVATE | rustix::mount::MountPropagationFlags::REC,
     )
-    .during("make the mounts private")?;
-    Ok(privilege)
+    .during("make the mounts private")
 }
 
 fn become_root_of_new_namespace(uid: u32) -> Result<Privilege> {

@@ -10,9 +10,9 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, openat, symlinkat, un
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// What a root is made of.

@@ -8,6 +8,7 @@ use belljar_domain::{Attempt, Protocol};
 use belljar_linux::netns::NetNs;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{RData, Record, RecordType};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,8 +56,8 @@ pub(crate) fn start(
 /// The names that exist.
 #[derive(Debug)]
 pub(crate) struct Names {
-    /// The host's own: 127.0.0.1.
-    own: String,
+    /// The host's own, and its peers'.
+    known: BTreeMap<String, Ipv4Addr>,
     /// Where AWS is, if it is anywhere.
     aws: Option<Ipv4Addr>,
 }
@@ -64,7 +65,13 @@ pub(crate) struct Names {
 impl Names {
     /// Its own name alone.
     pub(crate) fn own(host_name: &str) -> Self {
-        Self { own: host_name.to_ascii_lowercase(), aws: None }
+        Self::of([(Ipv4Addr::LOCALHOST, host_name.to_owned())])
+    }
+
+    /// These names, at these addresses.
+    pub(crate) fn of(all: impl IntoIterator<Item = (Ipv4Addr, String)>) -> Self {
+        let known = all.into_iter().map(|(at, name)| (name.to_ascii_lowercase(), at));
+        Self { known: known.collect(), aws: None }
     }
 
     /// All of AWS's names too, at one address.
@@ -73,10 +80,11 @@ impl Names {
     }
 
     fn find(&self, name: &str) -> Option<Ipv4Addr> {
-        if name == self.own || name == "localhost" {
+        if name == "localhost" {
             return Some(Ipv4Addr::LOCALHOST);
         }
-        self.aws.filter(|_| is_aws(name))
+        let known = self.known.get(name).copied();
+        known.or(self.aws.filter(|_| is_aws(name)))
     }
 }
 

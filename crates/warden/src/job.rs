@@ -1,7 +1,7 @@
 //! A job's folder in the state directory: the assignment that came in, the report that goes out,
 //! and what is there only while the job runs.
 
-use belljar_domain::{Assignment, Report, spool};
+use belljar_domain::{Assignment, HostName, Report, spool};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
@@ -9,6 +9,10 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+/// The file with what a warden is to do.
+pub(crate) const ASSIGNMENT: &str = "assignment.json";
+/// The folder of the instances' folders, in that of a job with several.
+const INSTANCES: &str = "instances";
 /// The largest assignment that is read.
 const MAX_ASSIGNMENT: u64 = 4 << 20;
 
@@ -27,6 +31,8 @@ pub(crate) enum JobError {
     Taken(PathBuf),
     #[error("an earlier warden began the job in {0}")]
     Begun(PathBuf),
+    #[error("the warden of instance {0} died")]
+    Lost(HostName),
     #[error("start")]
     Start(#[source] io::Error),
     #[error("write {0}")]
@@ -39,13 +45,20 @@ pub(crate) enum JobError {
 #[derive(Debug, Clone)]
 pub(crate) struct JobDir {
     path: PathBuf,
+    state: PathBuf,
 }
 
 impl JobDir {
     /// Opens a folder that exists.
     pub(crate) fn open(path: PathBuf) -> Result<Self, JobError> {
         let path = fs::canonicalize(&path).map_err(|e| JobError::Open(path, e))?;
-        Ok(Self { path })
+        let state = path.parent().and_then(Path::parent).unwrap_or(&path).to_owned();
+        Ok(Self { path, state })
+    }
+
+    /// The folder of one instance of several, in the state directory `state`.
+    pub(crate) fn of_instance(path: &Path, state: &Path) -> io::Result<Self> {
+        Ok(Self { path: fs::canonicalize(path)?, state: state.to_owned() })
     }
 
     /// Marks the job as run by this process, for as long as the value lives. The kernel ends the
@@ -68,7 +81,7 @@ impl JobDir {
 
     /// What the warden is to do.
     pub(crate) fn assignment(&self) -> Result<Assignment, JobError> {
-        let path = self.path.join("assignment.json");
+        let path = self.path.join(ASSIGNMENT);
         let size = fs::metadata(&path).map_err(|e| JobError::Read(path.clone(), e))?.len();
         if size > MAX_ASSIGNMENT {
             return Err(JobError::TooLarge(path));
@@ -112,7 +125,7 @@ impl JobDir {
         self.report().exists()
     }
 
-    fn report(&self) -> PathBuf {
+    pub(crate) fn report(&self) -> PathBuf {
         self.path.join("report.json")
     }
 
@@ -156,17 +169,34 @@ impl JobDir {
         self.events().exists()
     }
 
+    /// Where the folders of a job's instances are, if it has several.
+    pub(crate) fn instances(&self) -> PathBuf {
+        self.path.join(INSTANCES)
+    }
+
+    /// The folders of the instances that there are. One that cannot be opened has just gone.
+    pub(crate) fn each_instance(&self) -> Vec<Self> {
+        let entries = fs::read_dir(self.instances()).into_iter().flatten().flatten();
+        entries.filter_map(|e| Self::of_instance(&e.path(), &self.state).ok()).collect()
+    }
+
     /// Whether a warden began here that left no mark of it, as after a power failure.
     pub(crate) fn has_leftovers(&self) -> bool {
-        self.opt_ml().exists() || self.scratch().exists()
+        let here = self.opt_ml().exists() || self.scratch().exists();
+        here || self.each_instance().iter().any(Self::has_leftovers)
+    }
+
+    /// Whether there is anything that a finished job would have cleared.
+    fn has_remains(&self) -> bool {
+        let left = [self.opt_ml(), self.scratch(), self.uploads(), self.half_report()];
+        left.iter().any(|p| p.exists()) || self.each_instance().iter().any(Self::has_remains)
     }
 
     /// Whether a warden began and there is anything that a finished job would have cleared, or a
     /// report is owed. A job whose warden has yet to take its lock is never unfinished, so that no sweeper
     /// takes the lock first.
     pub(crate) fn is_unfinished(&self) -> bool {
-        let left = [self.opt_ml(), self.scratch(), self.uploads(), self.half_report()];
-        self.journal().exists() && (self.owes_report() || left.iter().any(|p| p.exists()))
+        self.journal().exists() && (self.owes_report() || self.has_remains())
     }
 
     /// Whether a sweeper has to write the report.
@@ -174,9 +204,9 @@ impl JobDir {
         !self.has_report() && !self.is_followed()
     }
 
-    /// The state directory that this folder is `jobs/<name>` of.
+    /// The state directory that this folder is of: `jobs/<name>`, or `jobs/<name>/instances/<host>`.
     pub(crate) fn state(&self) -> &Path {
-        self.path.parent().and_then(Path::parent).unwrap_or(&self.path)
+        &self.state
     }
 
     /// The name of the container's cgroup: unlike that of any other job, also of other state

@@ -12,6 +12,7 @@ mod doctor;
 pub mod evidence;
 mod exec;
 pub mod failure;
+mod gang;
 pub mod image;
 mod job;
 mod journal;

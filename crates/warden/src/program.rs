@@ -1,11 +1,13 @@
 //! The program `belljar-warden`.
 
 use crate::failure::chain;
+use crate::gang::Membership;
 use crate::job::{JobDir, JobError};
 use crate::journal::Audience;
 use crate::{doctor, exec, run, sweep};
 use belljar_domain::spool;
-use belljar_linux::{container, privilege, reading};
+use belljar_linux::privilege::Privilege;
+use belljar_linux::{container, privilege, process, reading};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -46,6 +48,10 @@ pub fn main() -> ExitCode {
     }
     match words.as_slice() {
         [container::HELPER] => exit_code(container::helper_main()),
+        ["instance", _, _, parent, privilege, hub @ ..] if hub.len() <= 1 => {
+            let place = (arguments[1].clone().into(), arguments[2].clone().into());
+            answer(instance(place, parent, privilege, hub.first().copied()))
+        }
         ["run", "--job", _] => answer(run_job(arguments[2].clone().into(), Audience::Pipe)),
         ["run", "--job", _, "--detached"] => detached(arguments[2].clone().into()),
         ["sweep", "--job", _] => answer(sweep_one(arguments[2].clone().into())),
@@ -114,7 +120,27 @@ fn run(folder: PathBuf, audience: Audience) -> Result<(), JobError> {
     privilege::assert_single_threaded().map_err(|e| start(io::Error::other(e)))?;
     let privilege = privilege::enter();
     let runtime = runtime().map_err(|e| start(io::Error::other(e)))?;
-    runtime.block_on(run::run(job, privilege, host, audience))
+    runtime.block_on(run::run(job, privilege, host, audience, None))
+}
+
+/// One instance of several; started by its job's warden, with which it ends.
+fn instance(
+    (folder, state): (PathBuf, PathBuf),
+    parent: &str,
+    privilege: &str,
+    hub: Option<&str>,
+) -> Result<(), String> {
+    let parent = parent.parse().map_err(|_| "the parent is no process number".to_owned())?;
+    process::die_with_parent(parent).map_err(|e| chain(&e))?;
+    let who: Privilege = privilege.parse().map_err(|e| chain(&e))?;
+    let job = JobDir::of_instance(&folder, &state).map_err(|e| e.to_string())?;
+    let _lock = job.lock().map_err(|e| chain(&e))?;
+    let host = reading::namespaces("self");
+    privilege::assert_single_threaded().map_err(|e| chain(&e))?;
+    let who = privilege::leave_mounts().map(|()| who);
+    let member = Membership { hub: hub.map(PathBuf::from) };
+    let ran = runtime()?.block_on(run::run(job, who, host, Audience::Pipe, Some(member)));
+    ran.map_err(|e| chain(&e))
 }
 
 /// Whoever looks whether a warden lives holds its lock for a moment.

@@ -1,6 +1,7 @@
 //! A job from its first stage to its report.
 
 use crate::failure::{Explain, Failure, chain};
+use crate::gang::{self, Membership};
 use crate::job::{JobDir, JobError};
 use crate::journal::{Audience, Journal, now};
 use crate::orders::Orders;
@@ -10,7 +11,7 @@ use crate::sweep;
 use belljar_domain::failure::Blame;
 use belljar_domain::status::Transitions;
 use belljar_domain::{
-    Assignment, Event, Outcome, Report, SecondaryStatus, Stage, StageState, Stream,
+    Assignment, Event, HostName, Outcome, Report, SecondaryStatus, Stage, StageState, Stream,
 };
 use belljar_linux::privilege::Privilege;
 use belljar_linux::reading::Namespaces;
@@ -26,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) host: Namespaces,
     pub(crate) journal: Journal,
     pub(crate) orders: Orders,
+    /// What makes this the warden of one instance of several.
+    pub(crate) member: Option<Membership>,
     transitions: RefCell<Transitions>,
 }
 
@@ -35,6 +38,10 @@ pub(crate) enum Ending {
     Failed(Failure),
     /// It was told to stop.
     Stopped,
+    /// An instance of several ended it, and has said how.
+    Reported(Outcome),
+    /// The warden of this instance died. It is for whoever started the job to try again.
+    Lost(HostName),
 }
 
 impl From<Failure> for Ending {
@@ -55,6 +62,7 @@ pub(crate) async fn run(
     privilege: belljar_linux::Result<Privilege>,
     host: Namespaces,
     audience: Audience,
+    member: Option<Membership>,
 ) -> Result<(), JobError> {
     let assignment = job.assignment()?;
     let failed = |e: std::io::Error| match e.kind() {
@@ -71,8 +79,11 @@ pub(crate) async fn run(
     };
     let orders = orders.map_err(failed)?;
     let mut facts = Facts::default();
+    // The job's own warden says them once, for all instances.
     let mut notices = assignment.notices.clone();
-    if let Some(notice) = stages::limits_left_out(&assignment) {
+    if member.is_some() {
+        notices.clear();
+    } else if let Some(notice) = stages::limits_left_out(&assignment) {
         facts.warnings.push(notice.clone());
         notices.push(notice);
     }
@@ -92,13 +103,16 @@ pub(crate) async fn run(
                 host,
                 journal,
                 orders,
+                member,
                 transitions,
             };
-            // This job's folder is locked: the sweep leaves it alone.
-            if let Err(e) = sweep::state(cx.job.state()).await {
-                facts.warnings.push(format!("what earlier jobs left could not be swept: {e}"));
+            let ended = work(&cx, &mut facts).await;
+            if let Err(Ending::Lost(host)) = &ended {
+                let host = host.clone();
+                tidy(&cx, &mut facts).await;
+                return Err(JobError::Lost(host));
             }
-            let outcome = outcome_of(stages::all(&cx, &mut facts).await);
+            let outcome = outcome_of(ended);
             let outcome = stages::evidence(&cx, &mut facts, outcome).await;
             tidy(&cx, &mut facts).await;
             cx.status(outcome.status()).await;
@@ -111,6 +125,21 @@ pub(crate) async fn run(
     drop(journal);
     writer.finish();
     kept
+}
+
+/// Everything but the evidence.
+async fn work(cx: &Context, facts: &mut Facts) -> Result<Outcome, Ending> {
+    if cx.member.is_some() {
+        return gang::instance(cx, facts).await;
+    }
+    // This job's folder is locked: the sweep leaves it alone.
+    if let Err(e) = sweep::state(cx.job.state()).await {
+        facts.warnings.push(format!("what earlier jobs left could not be swept: {e}"));
+    }
+    match &cx.assignment.cluster {
+        Some(cluster) => gang::all(cx, facts, cluster).await,
+        None => stages::all(cx, facts).await,
+    }
 }
 
 /// The first lines of the log. They are Belljar's own, and do not wait.
@@ -155,7 +184,12 @@ impl Context {
 
 /// Undoes what must not outlive the job, as the sweeper would.
 async fn tidy(cx: &Context, facts: &mut Facts) {
-    for (stage, problem) in sweep::undo_all(&cx.job, &cx.assignment).await {
+    // What an instance leaves is for its job's warden to take in first.
+    let undone = match &cx.member {
+        Some(_) => sweep::undo_container(&cx.job, &cx.assignment).await,
+        None => sweep::undo_all(&cx.job, &cx.assignment).await,
+    };
+    for (stage, problem) in undone {
         match problem {
             Ok(()) => cx.journal.stage(stage, StageState::Undone).await,
             Err(text) => {
@@ -169,10 +203,17 @@ fn outcome_of(result: Result<Outcome, Ending>) -> Outcome {
     match result {
         Ok(outcome) => outcome,
         Err(Ending::Stopped) => Outcome::Stopped,
-        Err(Ending::Failed(f)) => {
-            Outcome::Failed { reason: f.blame.reason(&f.text), hint: f.hint, machine: f.machine }
+        Err(Ending::Reported(outcome)) => outcome,
+        Err(Ending::Failed(f)) => failed(f),
+        // Its warden's death ends this one without a report; this is for completeness.
+        Err(Ending::Lost(host)) => {
+            failed(stages::internal(format!("the warden of instance {host} died")))
         }
     }
+}
+
+fn failed(f: Failure) -> Outcome {
+    Outcome::Failed { reason: f.blame.reason(&f.text), hint: f.hint, machine: f.machine }
 }
 
 /// What is told of a job at its end.
@@ -197,7 +238,7 @@ pub(crate) fn report(
         image_digest: f.image.map(|i| i.digest),
         evidence: f.evidence,
         evidence_sha256: f.evidence_sha256,
-        instances: Vec::new(),
+        instances: f.instances,
         warnings: f.warnings,
     }
 }

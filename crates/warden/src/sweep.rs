@@ -1,6 +1,7 @@
 //! Removes what a warden left: its own at the end, or a killed one's. Everything here can be
 //! repeated, and knows where to look without being told.
 
+use crate::gang;
 use crate::image::unpack::remove::remove_tree;
 use crate::job::{JobDir, JobError};
 use crate::run;
@@ -26,7 +27,24 @@ pub(crate) async fn undo_all(
     assignment: &Assignment,
 ) -> Vec<(Stage, Result<(), String>)> {
     let mut all = Vec::new();
+    if assignment.cluster.is_some() && job.instances().exists() {
+        all.push((Stage::Instances, Box::pin(gang::sweep(job)).await));
+    }
     for stage in Stage::ALL.into_iter().rev() {
+        if let Some(result) = undo(stage, job, assignment).await {
+            all.push((stage, result));
+        }
+    }
+    all
+}
+
+/// Undoes the container of an instance, and leaves what it left to its job's warden.
+pub(crate) async fn undo_container(
+    job: &JobDir,
+    assignment: &Assignment,
+) -> Vec<(Stage, Result<(), String>)> {
+    let mut all = Vec::new();
+    for stage in [Stage::Container, Stage::Root] {
         if let Some(result) = undo(stage, job, assignment).await {
             all.push((stage, result));
         }

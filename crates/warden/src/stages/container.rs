@@ -45,6 +45,9 @@ pub(super) async fn run(
     let (seal, peers) = (Box::new(reading.clone()), facts.peers.clone().map(Box::new));
     cx.journal.tell(Event::Sealed { seal, peers }).await;
     facts.seal_at_start = Some(reading);
+    if let Some(member) = &cx.member {
+        member.gate(cx).await?;
+    }
     let mut data = Data::start(cx, &rooted, pipes)?;
     facts.started = now();
     let (mut running, output) = sealed.start().await?;
@@ -57,6 +60,9 @@ pub(super) async fn run(
             let out_of_memory = cgroup.out_of_memory_kills() > 0;
             let exit = Exit { code: ended.code, signal: ended.signal, out_of_memory };
             facts.exit = Some(exit);
+            if cx.member.is_some() {
+                cx.journal.tell(Event::Exited { exit }).await;
+            }
             let exited = running.exited(ended);
             let (reading, packets) = seal::read(exited.pid(), &network.sealed, &cx.host).await?;
             facts.seal_at_end = Some(reading);

@@ -27,7 +27,7 @@ pub(crate) async fn evidence(cx: &Context, facts: &mut Facts, outcome: Outcome) 
             facts.warnings.push(format!("the evidence could not be written: {}", f.text));
             outcome
         }
-        Err(Ending::Stopped) => outcome,
+        Err(Ending::Stopped | Ending::Reported(_) | Ending::Lost(_)) => outcome,
     }
 }
 

@@ -4,6 +4,7 @@
 mod container;
 mod data;
 mod evidence;
+mod peers;
 mod root;
 
 use crate::attempts::{self, Watch};
@@ -14,14 +15,14 @@ use crate::run::{Context, Ending};
 use crate::staging::limits::MAX_REPORTED_ARTIFACTS;
 use crate::staging::{self, Prepared, S3Settings, StageIn, StageOut};
 use belljar_domain::attempt::Attempts;
+use belljar_domain::evidence::HubReading;
 use belljar_domain::metrics::MetricDatum;
 use belljar_domain::{
-    Artifact, Exit, Outcome, PeerLink, SealReading, SecondaryStatus, Stage, StagedChannel,
+    Artifact, Exit, Outcome, PeerLink, Report, SealReading, SecondaryStatus, Stage, StagedChannel,
     SyncedCheckpoints, Timestamp,
 };
 use belljar_linux::netns::NetNs;
-use belljar_linux::seal_net::{self, SealedNet};
-use belljar_vpc::sealed::output_rules;
+use belljar_linux::seal_net::SealedNet;
 pub(crate) use container::limits_left_out;
 pub(crate) use evidence::evidence;
 use root::Rooted;
@@ -46,6 +47,10 @@ pub(crate) struct Facts {
     pub(crate) evidence: Option<String>,
     pub(crate) evidence_sha256: Option<String>,
     pub(crate) peers: Option<PeerLink>,
+    /// How the instances of a job with several ended.
+    pub(crate) instances: Vec<Report>,
+    /// The namespace that joins them, as it was read back.
+    pub(crate) hub: Option<HubReading>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -65,22 +70,31 @@ pub(crate) struct Network {
 
 /// All stages but the last, which is done whatever these end in.
 pub(crate) async fn all(cx: &Context, facts: &mut Facts) -> Result<Outcome, Ending> {
-    cx.status(SecondaryStatus::Starting).await;
-    let image = cx.stage(Stage::Image, image(cx, facts)).await?;
-    let rooted = cx.stage(Stage::Root, root::root(cx, facts, &image)).await?;
-    cx.status(SecondaryStatus::Downloading).await;
-    let pipes = cx.stage(Stage::StageIn, stage_in(cx, facts, &rooted)).await?;
-    let network = cx.stage(Stage::Network, network(cx)).await?;
-    cx.status(SecondaryStatus::Training).await;
-    let run = container::run(cx, facts, rooted, network, pipes);
-    let outcome = cx.stage(Stage::Container, run).await?;
+    let outcome = until_exit(cx, facts).await?;
     cx.status(SecondaryStatus::Uploading).await;
     cx.stage(Stage::StageOut, stage_out(cx, facts)).await?;
     Ok(outcome)
 }
 
+/// The stages up to the end of the container.
+pub(crate) async fn until_exit(cx: &Context, facts: &mut Facts) -> Result<Outcome, Ending> {
+    cx.status(SecondaryStatus::Starting).await;
+    // An instance's job has been checked as a whole.
+    let image = match &cx.member {
+        Some(_) => cx.stage(Stage::Image, image(cx, facts)).await?,
+        None => cx.stage(Stage::Image, checked_image(cx, facts)).await?,
+    };
+    let rooted = cx.stage(Stage::Root, root::root(cx, facts, &image)).await?;
+    cx.status(SecondaryStatus::Downloading).await;
+    let pipes = cx.stage(Stage::StageIn, stage_in(cx, facts, &rooted)).await?;
+    let network = cx.stage(Stage::Network, network(cx, facts)).await?;
+    cx.status(SecondaryStatus::Training).await;
+    let run = container::run(cx, facts, rooted, network, pipes);
+    cx.stage(Stage::Container, run).await
+}
+
 /// Checks what can be checked for nothing, then brings the image in.
-async fn image(cx: &Context, facts: &mut Facts) -> Result<Image, Ending> {
+pub(crate) async fn checked_image(cx: &Context, facts: &mut Facts) -> Result<Image, Ending> {
     let a = &cx.assignment;
     if a.replace_output {
         staging::check_output_to_replace(&a.output, &a.job).await?;
@@ -92,8 +106,12 @@ async fn image(cx: &Context, facts: &mut Facts) -> Result<Image, Ending> {
     if let Some(checkpoints) = &a.checkpoints {
         staging::check_checkpoints(&settings, checkpoints).await?;
     }
+    image(cx, facts).await
+}
+
+async fn image(cx: &Context, facts: &mut Facts) -> Result<Image, Ending> {
     let store = ImageStore::open(&cx.job.state().join("images"))?;
-    let reference: Reference = a.image.parse()?;
+    let reference: Reference = cx.assignment.image.parse()?;
     let progress = cx.journal.progress(Stage::Image);
     let image = store.resolve(&reference, &progress).await?;
     cx.journal.point(Stage::Image, "during");
@@ -131,16 +149,16 @@ async fn stage_in(
     Ok(staged.pipes)
 }
 
-async fn network(cx: &Context) -> Result<Network, Ending> {
+async fn network(cx: &Context, facts: &mut Facts) -> Result<Network, Ending> {
     let ns = NetNs::create()?;
     cx.journal.point(Stage::Network, "during");
-    let sealed = seal_net::seal(&ns, &output_rules()).await?;
-    let names = Names::own(cx.assignment.host.as_str());
+    let sealed = peers::seal(cx, facts, &ns).await?;
+    let names = Names::of(peers::addresses(&cx.assignment));
     let watch = attempts::watch(&ns, names, cx.journal.sender()).await?;
     Ok(Network { ns, sealed, watch })
 }
 
-async fn stage_out(cx: &Context, facts: &mut Facts) -> Result<(), Ending> {
+pub(crate) async fn stage_out(cx: &Context, facts: &mut Facts) -> Result<(), Ending> {
     let request = StageOut {
         ml_dir: &cx.job.opt_ml(),
         destination: &cx.assignment.output,
@@ -163,7 +181,7 @@ async fn stage_out(cx: &Context, facts: &mut Facts) -> Result<(), Ending> {
 }
 
 /// The end of a job for a reason of Belljar's own.
-fn internal(text: impl Into<String>) -> Failure {
+pub(crate) fn internal(text: impl Into<String>) -> Failure {
     Failure {
         blame: belljar_domain::failure::Blame::Internal,
         text: text.into(),

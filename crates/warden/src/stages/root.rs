@@ -83,6 +83,7 @@ pub(super) async fn root(cx: &Context, facts: &mut Facts, image: &Image) -> Resu
         volumes: &volumes,
         user_ns: &user_ns,
         host_name: cx.assignment.host.as_str(),
+        hosts: &super::peers::addresses(&cx.assignment),
         shm_bytes: None,
     })?;
     root.make_folder(CODE)?;
