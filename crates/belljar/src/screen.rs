@@ -122,7 +122,7 @@ impl Screen {
             }
             Event::Instance { told, .. } => return self.told(*told),
             // What instances and their job's warden say to each other.
-            Event::Offer(_) | Event::Exited { .. } | Event::Ready | Event::Report(_) => {}
+            Event::Exited { .. } | Event::Ready | Event::Report(_) => {}
         }
         Ok(())
     }

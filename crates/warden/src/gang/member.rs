@@ -153,10 +153,9 @@ async fn listen(place: &Place, stdout: ChildStdout, ears: &Ears) {
 async fn hand_on(place: &Place, event: Event, ears: &Ears) {
     let number = place.number;
     let happening = match event {
-        Event::Offer(endpoint) => Happening::Offered(number, endpoint),
         Event::Ready => Happening::Ready(number),
         Event::Exited { exit } => Happening::Exited(number, exit),
-        Event::Status { status, .. } => Happening::Status(number, status),
+        Event::Status { status, .. } => Happening::Status(status),
         // It is read from its file, whole.
         Event::Report(_) => return,
         event @ Event::Metric(_) => {

@@ -86,7 +86,7 @@ async fn instances(cx: &Context, facts: &mut Facts, cluster: &Cluster) -> Result
         .map_err(|e| Ending::from(internal(format!("start the warden of an instance: {e}"))))?;
     let mut leader = Leader {
         cx,
-        gang: Gang::new(members.iter().map(|m| m.host.clone()).collect()),
+        gang: Gang::new(members.len()),
         members,
         hub,
         hub_reading: None,
@@ -164,13 +164,6 @@ impl Leader<'_> {
 
     async fn perform(&mut self, act: Act) -> Result<(), Ending> {
         match act {
-            Act::Introduce(all) => {
-                for member in &mut self.members {
-                    let mut endpoints = all.clone();
-                    endpoints.remove(&member.host);
-                    member.tell(&Word::Peers { endpoints }).await;
-                }
-            }
             Act::Go => {
                 self.check_hub().await?;
                 for member in &mut self.members {
