@@ -240,7 +240,7 @@ fn take_in(report: Report, facts: &mut Facts) {
 
 /// The job's outcome: its first failure, else what the instances have in common.
 fn judge(reports: &[Report], first: Option<&HostName>) -> Result<Outcome, Ending> {
-    let failed = |r: &&Report| first.map_or(true, |first| *first == r.host);
+    let failed = |r: &&Report| first.is_none_or(|first| *first == r.host);
     let mut failures = reports.iter().filter(failed);
     let failure = failures.find_map(|r| match &r.outcome {
         Outcome::Failed { reason, hint, machine } => Some((r, reason, hint, *machine)),
