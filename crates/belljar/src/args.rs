@@ -302,6 +302,15 @@ pub(crate) struct TrainArgs {
     /// Replaces the argument `train`; several are passed in order
     #[arg(long, value_name = "ARG", allow_hyphen_values = true, action = ArgAction::Append)]
     pub(crate) argument: Vec<String>,
+    /// How many containers, which reach each other and nothing else [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) instances: Option<u32>,
+    /// Encrypt what the instances say to each other; without it the job does not start
+    #[arg(long)]
+    pub(crate) encrypt_inter_container_traffic: bool,
+    /// Gives each instance a part of a channel's files (may be repeated), as ShardedByS3Key
+    #[arg(long, value_name = "CHANNEL", action = ArgAction::Append)]
+    pub(crate) shard: Vec<String>,
     /// Limits like those of a SageMaker instance, as ml.m5.large
     #[arg(long, value_name = "TYPE", conflicts_with_all = ["cpus", "memory"])]
     pub(crate) instance_type: Option<String>,
@@ -337,6 +346,9 @@ impl TrainArgs {
             environment: self.env,
             entrypoint: self.entrypoint,
             arguments: self.argument,
+            instances: self.instances,
+            encrypted: self.encrypt_inter_container_traffic,
+            shards: self.shard,
             instance_type: self.instance_type,
             cpus: self.cpus,
             memory: self.memory,

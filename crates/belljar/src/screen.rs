@@ -2,7 +2,7 @@
 
 use crate::summary;
 use crate::terminal::{Console, printable};
-use belljar_domain::{Event, PeerLink, SealReading, Stage, StageState};
+use belljar_domain::{Event, HostName, PeerLink, SealReading, Stage, StageState};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use owo_colors::OwoColorize;
 use std::collections::BTreeMap;
@@ -27,13 +27,16 @@ pub(crate) enum Look {
 /// What was learnt from events that no report repeats.
 #[derive(Debug, Default)]
 pub(crate) struct Shown {
-    /// The seal as it was read back.
-    pub(crate) seal: Option<(Box<SealReading>, Option<Box<PeerLink>>)>,
+    /// The seals as they were read back, by instance; one that is alone has no name here.
+    pub(crate) seals: BTreeMap<Option<HostName>, Sealed>,
     /// Warnings that were already told.
     pub(crate) warnings: Vec<String>,
     /// Why standard output could not be written, if it could not.
     pub(crate) stdout: Option<io::Error>,
 }
+
+/// A seal as it was read back, and the link to peers that it may have.
+pub(crate) type Sealed = (Box<SealReading>, Option<Box<PeerLink>>);
 
 /// Shows events until they end, or until standard output is closed: then the events' receiver is
 /// dropped, and whoever sends them stops the job.
@@ -95,14 +98,21 @@ impl Screen {
             serde_json::to_writer(&mut self.stdout, &event)?;
             self.stdout.write_all(b"\n")?;
         }
-        self.told(event)
+        match event {
+            Event::Instance { host, told } => self.told(Some(&host), *told),
+            event => self.told(None, event),
+        }
     }
 
-    fn told(&mut self, event: Event) -> io::Result<()> {
+    fn told(&mut self, host: Option<&HostName>, event: Event) -> io::Result<()> {
         match event {
-            Event::Log { line, raw, .. } => self.log(raw.as_deref().unwrap_or(line.as_bytes()))?,
-            Event::Stage { stage, state, .. } => self.stage(stage, state),
-            Event::Progress { stage, item, done, total } => self.progress(stage, item, done, total),
+            Event::Log { line, raw, .. } => {
+                self.log(host, raw.as_deref().unwrap_or(line.as_bytes()))?;
+            }
+            Event::Stage { stage, state, .. } => self.stage(host, stage, state),
+            Event::Progress { stage, item, done, total } => {
+                self.progress(stage, of_host(host, &item), done, total);
+            }
             Event::Status { message, .. } => self.console.detail(&printable(&message)),
             Event::Metric(m) => {
                 let text = format!("metric {} = {}", printable(&m.name), m.value);
@@ -110,30 +120,33 @@ impl Screen {
             }
             Event::Attempt(a) => {
                 let text = format!("blocked {}", summary::target(&a));
-                self.console.detail(&text);
+                self.console.detail(&of_host(host, &text));
             }
             Event::Sealed { seal, peers } => {
-                self.console.detail(&summary::seal_line(&seal, peers.as_deref()));
-                self.shown.seal = Some((seal, peers));
+                self.console.detail(&summary::seal_line(host, &seal, peers.as_deref()));
+                self.shown.seals.insert(host.cloned(), (seal, peers));
             }
             Event::Warning { message } => {
+                let message = of_host(host, &message);
                 self.console.warn(&message);
                 self.shown.warnings.push(message);
             }
-            Event::Instance { told, .. } => return self.told(*told),
             // What instances and their job's warden say to each other.
-            Event::Exited { .. } | Event::Ready | Event::Report(_) => {}
+            Event::Instance { .. } | Event::Exited { .. } | Event::Ready | Event::Report(_) => {}
         }
         Ok(())
     }
 
-    /// The container's own line, as it is: to the byte.
-    fn log(&mut self, line: &[u8]) -> io::Result<()> {
+    /// The container's own line, as it is: to the byte. One of several has its name before it.
+    fn log(&mut self, host: Option<&HostName>, line: &[u8]) -> io::Result<()> {
         if self.look == Look::Json {
             return Ok(());
         }
         let stdout = &mut self.stdout;
         let mut write = || {
+            if let Some(host) = host {
+                write!(stdout, "{host} | ")?;
+            }
             stdout.write_all(line)?;
             stdout.write_all(b"\n")
         };
@@ -144,12 +157,18 @@ impl Screen {
         write()
     }
 
-    fn stage(&mut self, stage: Stage, state: StageState) {
+    fn stage(&mut self, host: Option<&HostName>, stage: Stage, state: StageState) {
+        if host.is_some() {
+            // They overlap: what is drawn is the job's.
+            let text = format!("{}: {state:?}", stage.as_str()).to_lowercase();
+            return self.console.detail(&of_host(host, &text));
+        }
         match state {
             StageState::Begun => {
                 self.clear();
                 self.console.detail(&format!("{}: begun", stage.as_str()));
-                if self.console.is_terminal() && stage != Stage::Container {
+                let runs = matches!(stage, Stage::Container | Stage::Instances);
+                if self.console.is_terminal() && !runs {
                     self.spinner = Some(self.spinner(stage));
                 }
             }
@@ -205,6 +224,11 @@ impl Screen {
             bar.finish_and_clear();
         }
     }
+}
+
+/// What an instance tells, with its name; as it is if there is one only.
+fn of_host(host: Option<&HostName>, text: &str) -> String {
+    host.map_or_else(|| text.to_owned(), |host| format!("{host}: {text}"))
 }
 
 /// A bar that names its item.

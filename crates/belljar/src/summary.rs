@@ -1,11 +1,12 @@
 //! The closing summary: how it ended, what came out, what it tried, and the proof.
 
-use crate::screen::Shown;
+use crate::screen::{Sealed, Shown};
 use crate::terminal::{Console, printable};
 use belljar_domain::attempt::Attempts;
 use belljar_domain::size::{human_bytes, human_millis};
 use belljar_domain::{
-    Attempt, Outcome, PeerLink, Protocol, Report, SealReading, SecondaryStatus, Transition,
+    Attempt, Exit, HostName, Outcome, PeerLink, Protocol, Report, SealReading, SecondaryStatus,
+    Transition,
 };
 use owo_colors::OwoColorize;
 
@@ -28,17 +29,12 @@ pub(crate) fn print(console: &Console, report: &Report, shown: &Shown) {
     for line in metrics(report).into_iter().chain(artifacts(report)) {
         console.say(&line);
     }
-    console.say(&match &shown.seal {
-        Some((seal, peers)) => seal_line(seal, peers.as_deref()),
-        None if ran(report) => {
-            row("seal", &format!("{}", "no reading of the seal was reported".red().bold()))
-        }
-        None => row("seal", "the container was not started: there was nothing to seal"),
-    });
-    let holds = |(seal, peers): &(Box<SealReading>, Option<Box<PeerLink>>)| {
-        seal.breaches(peers.as_deref()).is_empty()
-    };
-    for line in attempts(&report.attempts, shown.seal.as_ref().is_some_and(holds)) {
+    for line in instances(report).into_iter().chain(seals(report, shown)) {
+        console.say(&line);
+    }
+    let holds = |(seal, peers): &Sealed| seal.breaches(peers.as_deref()).is_empty();
+    let sealed = !shown.seals.is_empty() && shown.seals.values().all(holds);
+    for line in attempts(&report.attempts, sealed) {
         console.say(&line);
     }
     if let Some(evidence) = &report.evidence {
@@ -118,21 +114,75 @@ fn artifacts(report: &Report) -> Vec<String> {
     rows
 }
 
+/// How each of several ended.
+fn instances(report: &Report) -> Vec<String> {
+    let how = |r: &Report| match r.exit {
+        Some(Exit { signal: Some(signal), .. }) => format!("ended by signal {signal}"),
+        Some(exit) => format!("exit code {}", exit.code),
+        None => "not started".to_owned(),
+    };
+    let line = |(i, r): (usize, &Report)| {
+        let text = format!("{:7}  {}", r.host.as_str(), how(r));
+        row(if i == 0 { "instances" } else { "" }, &text)
+    };
+    report.instances.iter().enumerate().map(line).collect()
+}
+
+/// A line for each seal; one for all, where there is nothing to tell apart.
+fn seals(report: &Report, shown: &Shown) -> Vec<String> {
+    let ran = if report.instances.is_empty() {
+        usize::from(ran(report))
+    } else {
+        report.instances.iter().filter(|r| ran(r)).count()
+    };
+    let mut lines: Vec<String> = Vec::new();
+    if shown.seals.len() < ran {
+        let text = match shown.seals.len() {
+            0 => "no reading of the seal was reported".to_owned(),
+            some => format!("of {ran} containers only {some} seals were reported"),
+        };
+        lines.push(row("seal", &text.red().bold().to_string()));
+    } else if shown.seals.is_empty() {
+        lines.push(row("seal", "the container was not started: there was nothing to seal"));
+    }
+    let all: Vec<(String, String)> = shown
+        .seals
+        .iter()
+        .map(|(host, (seal, peers))| {
+            let alone = seal_line(None, seal, peers.as_deref());
+            (seal_line(host.as_ref(), seal, peers.as_deref()), alone)
+        })
+        .collect();
+    match all.as_slice() {
+        [(_, first), rest @ ..] if rest.iter().all(|(_, other)| other == first) => {
+            lines.push(first.clone());
+        }
+        _ => lines.extend(all.into_iter().map(|(named, _)| named)),
+    }
+    lines
+}
+
 /// The seal in one line, from what the kernel said and nothing else.
-pub(crate) fn seal_line(seal: &SealReading, peers: Option<&PeerLink>) -> String {
+pub(crate) fn seal_line(
+    host: Option<&HostName>,
+    seal: &SealReading,
+    peers: Option<&PeerLink>,
+) -> String {
+    let who = host.map(|h| format!("{h}: ")).unwrap_or_default();
     let breaches = seal.breaches(peers);
     if !breaches.is_empty() {
-        return row(
-            "seal",
-            &format!("{} {}", "BROKEN:".red().bold(), printable(&breaches.join("; "))),
-        );
+        let text = printable(&breaches.join("; "));
+        return row("seal", &format!("{who}{} {text}", "BROKEN:".red().bold()));
     }
     let own = seal.namespaces.len().saturating_sub(seal.shared_with_host.len());
-    let text = format!(
-        "{} alone, no capability, seccomp, {own} namespaces of its own",
-        seal.interfaces.join(", ")
-    );
-    row("sealed", &text.green().to_string())
+    let reach = peers.map(|link| {
+        let (count, how) = (link.peers.len(), link.driver.as_str());
+        let s = if count == 1 { "" } else { "s" };
+        format!("lo, {} to its {count} peer{s} alone ({how})", link.interface)
+    });
+    let reach = reach.unwrap_or_else(|| format!("{} alone", seal.interfaces.join(", ")));
+    let text = format!("{reach}, no capability, seccomp, {own} namespaces of its own");
+    row("sealed", &format!("{who}{}", text.green()))
 }
 
 fn attempts(attempts: &Attempts, sealed: bool) -> Vec<String> {
@@ -239,6 +289,6 @@ mod tests {
 
     #[test]
     fn a_seal_that_does_not_hold_is_called_broken() {
-        assert!(seal_line(&SealReading::default(), None).contains("BROKEN"));
+        assert!(seal_line(None, &SealReading::default(), None).contains("BROKEN"));
     }
 }

@@ -27,6 +27,9 @@ pub struct Assignment {
     pub cluster: Option<Cluster>,
     /// Shown to the container as `current_instance_type`.
     pub instance_type: String,
+    /// `InstanceGroupName` of this instance, or [`ONE_GROUP`](crate::cluster::ONE_GROUP).
+    #[serde(default = "one_group")]
+    pub group: String,
     /// The image, as containers-transports(5) writes it, or a name of the image store.
     pub image: String,
     /// `ContainerEntrypoint`; empty if not given.
@@ -74,6 +77,10 @@ pub struct Assignment {
     /// When the service began this attempt; names its log stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<Timestamp>,
+}
+
+fn one_group() -> String {
+    crate::cluster::ONE_GROUP.to_owned()
 }
 
 /// Limits on a container; `None` means the machine's own.

@@ -6,6 +6,10 @@ use crate::{Assignment, HostName, Resources};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
+
+/// Instances of a job, at most.
+pub use belljar_vpc::peers::MAX_INSTANCES;
 
 /// The group that every instance is in when no groups were asked for.
 pub const ONE_GROUP: &str = "homogeneousCluster";
@@ -34,6 +38,20 @@ pub struct Instance {
     pub resources: Resources,
     /// Its address on the link to its peers.
     pub address: Ipv4Addr,
+}
+
+impl Instance {
+    /// The `number`-th instance of a job, from 1.
+    #[must_use]
+    pub fn new(number: u8, group: &str, instance_type: &str, resources: Resources) -> Self {
+        Self {
+            host: HostName::algo(NonZeroU32::new(number.into()).unwrap_or(NonZeroU32::MIN)),
+            group: group.to_owned(),
+            instance_type: instance_type.to_owned(),
+            resources,
+            address: belljar_vpc::peers::address(number),
+        }
+    }
 }
 
 /// Which part of a channel's objects an instance gets: of every `count`, the one at `index`.
@@ -131,6 +149,17 @@ impl Cluster {
         hosts
     }
 
+    /// What they need of a machine together. Where one may use the whole machine, all may.
+    #[must_use]
+    pub fn total_resources(&self) -> Resources {
+        let all = || self.instances.iter().map(|i| i.resources);
+        Resources {
+            cpu_millis: all().map(|r| r.cpu_millis).sum(),
+            memory_bytes: all().map(|r| r.memory_bytes).sum(),
+            processes: all().map(|r| r.processes).fold(0, u32::saturating_add),
+        }
+    }
+
     /// Names of the groups, in the order of their first instances.
     #[must_use]
     pub fn groups(&self) -> Vec<&str> {
@@ -150,6 +179,7 @@ impl Assignment {
         let mut own = self.clone();
         own.host = host.clone();
         own.instance_type.clone_from(&instance.instance_type);
+        own.group.clone_from(&instance.group);
         own.resources = instance.resources;
         own.channels.retain(|c| c.goes_to(&instance.group));
         for channel in &mut own.channels {
@@ -173,17 +203,10 @@ impl Assignment {
         }
     }
 
-    /// What the job needs of a machine while it runs: all its instances together. Where one may
-    /// use the whole machine, the job may.
+    /// What the job needs of a machine while it runs.
     #[must_use]
     pub fn total_resources(&self) -> Resources {
-        let Some(cluster) = &self.cluster else { return self.resources };
-        let all = || cluster.instances.iter().map(|i| i.resources);
-        Resources {
-            cpu_millis: all().map(|r| r.cpu_millis).sum(),
-            memory_bytes: all().map(|r| r.memory_bytes).sum(),
-            processes: all().map(|r| r.processes).fold(0, u32::saturating_add),
-        }
+        self.cluster.as_ref().map_or(self.resources, Cluster::total_resources)
     }
 }
 
@@ -194,17 +217,9 @@ mod tests {
     use crate::config_files::tests::assignment;
 
     fn instance(number: u8, group: &str, cpus: u64) -> Instance {
-        Instance {
-            host: format!("algo-{number}").parse().unwrap(),
-            group: group.into(),
-            instance_type: format!("ml.{group}"),
-            resources: Resources {
-                cpu_millis: Some(cpus * 1000),
-                memory_bytes: None,
-                processes: 5,
-            },
-            address: belljar_vpc::peers::address(number),
-        }
+        let resources =
+            Resources { cpu_millis: Some(cpus * 1000), memory_bytes: None, processes: 5 };
+        Instance::new(number, group, &format!("ml.{group}"), resources)
     }
 
     fn job() -> Assignment {

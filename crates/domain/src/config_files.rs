@@ -1,7 +1,6 @@
 //! The files below `/opt/ml/input/config`, to the letter (Developer Guide, "How Amazon SageMaker
 //! provides training information"; shapes checked against a real job's dump).
 
-use crate::cluster::ONE_GROUP;
 use crate::{Assignment, Cluster, HostName};
 use belljar_vpc::peers;
 use serde_json::{Map, Value, json};
@@ -48,21 +47,18 @@ fn input_data_config(a: &Assignment) -> Value {
 }
 
 fn resource_config(a: &Assignment) -> Value {
-    let (hosts, groups, group, interface) = match &a.cluster {
+    let (hosts, groups, interface) = match &a.cluster {
         None => {
             let hosts = vec![&a.host];
-            let groups = vec![group(ONE_GROUP, &a.instance_type, &hosts)];
-            (hosts, groups, ONE_GROUP, SEALED_INTERFACE)
+            let groups = vec![group(&a.group, &a.instance_type, &hosts)];
+            (hosts, groups, SEALED_INTERFACE)
         }
-        Some(cluster) => {
-            let own = cluster.instance(&a.host).map_or(ONE_GROUP, |i| i.group.as_str());
-            (cluster.hosts(), groups(cluster), own, peers::INTERFACE)
-        }
+        Some(cluster) => (cluster.hosts(), groups(cluster), peers::INTERFACE),
     };
     json!({
         "current_host": a.host,
         "current_instance_type": a.instance_type,
-        "current_group_name": group,
+        "current_group_name": a.group,
         "hosts": hosts,
         "instance_groups": groups,
         "network_interface_name": interface,
@@ -86,6 +82,7 @@ fn group(name: &str, instance_type: &str, hosts: &[&HostName]) -> Value {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::cluster::ONE_GROUP;
     use crate::{
         Channel, Checkpoints, InputMode, OutputCompression, RecordWrapper, Resources, StopPolicy,
     };
@@ -104,6 +101,7 @@ pub(crate) mod tests {
             region: "us-east-1".into(),
             host: "algo-1".parse().unwrap(),
             instance_type: "ml.c5.xlarge".into(),
+            group: ONE_GROUP.into(),
             image: "x".into(),
             entrypoint: vec![],
             arguments: vec![],

@@ -115,6 +115,10 @@ impl Progress {
                 true
             }
             Event::Warning { message } => self.warn(message),
+            Event::Instance { host, told } => match told.as_ref() {
+                Event::Warning { message } => self.warn(&format!("{host}: {message}")),
+                _ => false,
+            },
             _ => false,
         }
     }

@@ -246,6 +246,7 @@ impl Watch {
 impl Notes {
     fn take(&mut self, event: &Event) {
         match event {
+            Event::Instance { told, .. } => self.take(told),
             Event::Status { status, at, .. } => {
                 self.transitions.enter(*status, *at);
             }

@@ -4,8 +4,8 @@
 use super::ingest::{self, Batch};
 use super::pause::{self, Point};
 use crate::service::Service;
+use belljar_domain::JobName;
 use belljar_domain::spool::{FOLDER, segment_name};
-use belljar_domain::{Assignment, JobName};
 use belljar_store::jobs::{self, Position};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -74,10 +74,9 @@ struct Spool {
 impl Spool {
     /// Until the warden is dead and all that it said is taken in.
     async fn follow(&self, mut dead: watch::Receiver<bool>) -> Result<(), ingest::IngestError> {
-        let (mut position, stream) = self.service.db().read(|c| {
+        let mut position = self.service.db().read(|c| {
             let attempt = jobs::attempt(c, &self.job, self.generation)?;
-            let attempt = attempt.ok_or(ingest::IngestError::Gone)?;
-            Ok::<_, ingest::IngestError>((attempt.position, stream_name(&attempt)))
+            Ok::<_, ingest::IngestError>(attempt.ok_or(ingest::IngestError::Gone)?.position)
         })?;
         let mut pause = SOON;
         loop {
@@ -101,7 +100,6 @@ impl Spool {
             let batch = Batch {
                 job: self.job.clone(),
                 generation: self.generation,
-                stream: stream.clone(),
                 from: position,
                 to: read.next,
                 events: ingest::parse(&read.lines),
@@ -126,12 +124,6 @@ impl Spool {
         pause::after(Point::Segment);
         Ok(())
     }
-}
-
-/// `<job>/algo-1-<seconds of the attempt's beginning>`: the same for every service that follows.
-fn stream_name(attempt: &jobs::Attempt) -> String {
-    let Assignment { job, host, begun, .. } = &attempt.assignment;
-    format!("{job}/{host}-{}", begun.unwrap_or_default().millis() / 1000)
 }
 
 /// What was read.

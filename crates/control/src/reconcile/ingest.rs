@@ -1,9 +1,10 @@
 //! What a warden's events change in the state.
 
-use belljar_domain::{Attempt, Event, JobName, Protocol, Timestamp};
+use belljar_domain::{Assignment, Attempt, Event, HostName, JobName, Protocol, Timestamp};
 use belljar_store::jobs::{self, JobError, Position};
 use belljar_store::logs::{self, LogEvent};
 use belljar_store::{Connection, StoreError};
+use std::collections::BTreeMap;
 
 /// The log group of all training jobs.
 pub(crate) const LOG_GROUP: &str = "/aws/sagemaker/TrainingJobs";
@@ -32,8 +33,6 @@ pub(super) enum IngestError {
 pub(super) struct Batch {
     pub(super) job: JobName,
     pub(super) generation: u64,
-    /// The log stream.
-    pub(super) stream: String,
     pub(super) from: Position,
     pub(super) to: Position,
     pub(super) events: Vec<Event>,
@@ -59,25 +58,17 @@ impl Batch {
         if attempt.position != self.from {
             return Err(IngestError::Stale);
         }
-        let mut lines = Vec::new();
-        let mut changes = Vec::new();
-        for event in self.events {
-            match event {
-                Event::Log { line, at, .. } => lines.push(LogEvent { at, message: message(line) }),
-                other => changes.push(other),
-            }
-        }
-        if !lines.is_empty() {
-            logs::append_creating(c, LOG_GROUP, &self.stream, &lines, now)?;
+        let (lines, changes) = sort(self.events, &attempt.assignment.host);
+        for (host, lines) in lines {
+            let stream = stream_name(&attempt.assignment, &host);
+            logs::append_creating(c, LOG_GROUP, &stream, &lines, now)?;
         }
         if !changes.is_empty() {
             jobs::update(c, self.job.as_str(), now, |progress| {
                 let mut changed = false;
                 for event in &changes {
                     changed |= progress.apply(event);
-                    if let Event::Attempt(attempt) = event {
-                        changed |= progress.warn(&words(attempt));
-                    }
+                    changed |= words_of_attempt(event).is_some_and(|words| progress.warn(&words));
                 }
                 changed
             })?;
@@ -86,13 +77,51 @@ impl Batch {
     }
 }
 
+/// The log lines by their instance, and everything else. What no instance tells, the job's warden
+/// does, which speaks in the stream of `first`.
+fn sort(events: Vec<Event>, first: &HostName) -> (BTreeMap<HostName, Vec<LogEvent>>, Vec<Event>) {
+    let mut lines: BTreeMap<HostName, Vec<LogEvent>> = BTreeMap::new();
+    let mut changes = Vec::new();
+    let mut add = |host: HostName, line: String, at: Timestamp| {
+        lines.entry(host).or_default().push(LogEvent { at, message: message(line) });
+    };
+    for event in events {
+        match event {
+            Event::Log { line, at, .. } => add(first.clone(), line, at),
+            Event::Instance { host, told } => match *told {
+                Event::Log { line, at, .. } => add(host, line, at),
+                told => changes.push(Event::Instance { host, told: Box::new(told) }),
+            },
+            other => changes.push(other),
+        }
+    }
+    (lines, changes)
+}
+
+/// `<job>/algo-1-<seconds of the attempt's beginning>`: the same for every service that follows.
+fn stream_name(attempt: &Assignment, host: &HostName) -> String {
+    let begun = attempt.begun.unwrap_or_default().millis() / 1000;
+    format!("{}/{host}-{begun}", attempt.job)
+}
+
 /// A line as CloudWatch Logs can hold it: an event of no character is none (`EventMessage`).
 fn message(line: String) -> String {
     if line.is_empty() { " ".to_owned() } else { line }
 }
 
+fn words_of_attempt(event: &Event) -> Option<String> {
+    match event {
+        Event::Attempt(attempt) => Some(words(attempt, "the container")),
+        Event::Instance { host, told } => match told.as_ref() {
+            Event::Attempt(attempt) => Some(words(attempt, &format!("the container of {host}"))),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// An attempt to reach something, in words.
-fn words(attempt: &Attempt) -> String {
+fn words(attempt: &Attempt, who: &str) -> String {
     let protocol = match attempt.protocol {
         Protocol::Tcp => "TCP",
         Protocol::Udp => "UDP",
@@ -106,7 +135,7 @@ fn words(attempt: &Attempt) -> String {
         target = format!("{target} {address}{port}").trim().to_owned();
     }
     format!(
-        "the container tried to reach {target} ({protocol}) and was refused: it is sealed off the network"
+        "{who} tried to reach {target} ({protocol}) and was refused: it is sealed off the network"
     )
 }
 
@@ -118,6 +147,33 @@ mod tests {
     fn an_empty_line_stays_a_line() {
         assert_eq!(message(String::new()), " ");
         assert_eq!(message(" x".to_owned()), " x");
+    }
+
+    #[test]
+    fn each_instance_has_a_stream_of_its_own() {
+        let log = |line: &str| Event::Log {
+            stream: belljar_domain::Stream::Stdout,
+            line: line.into(),
+            raw: None,
+            at: Timestamp::from_millis(7),
+        };
+        let of = |host: &str, told: Event| Event::Instance {
+            host: host.parse().unwrap(),
+            told: Box::new(told),
+        };
+        let warning = Event::Warning { message: "w".into() };
+        let events = vec![
+            log("notice"),
+            of("algo-2", log("b")),
+            of("algo-1", log("a")),
+            of("algo-2", warning.clone()),
+        ];
+        let (lines, changes) = sort(events, &"algo-1".parse().unwrap());
+        let texts = |host: &str| -> Vec<&str> {
+            lines[&host.parse().unwrap()].iter().map(|l| l.message.as_str()).collect()
+        };
+        assert_eq!((texts("algo-1"), texts("algo-2")), (vec!["notice", "a"], vec!["b"]));
+        assert_eq!(changes, [of("algo-2", warning)]);
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn desired(job: TrainingJob, assignment: &belljar_domain::Assignment) -> Desired
         max_runtime_seconds: assignment.stop.max_runtime_seconds,
         grace_seconds: assignment.stop.grace_seconds,
         training_since: first.map(|t| t.start),
-        resources: assignment.resources,
+        resources: assignment.total_resources(),
         name: job.name,
     }
 }

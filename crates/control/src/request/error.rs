@@ -1,6 +1,7 @@
 //! Why a request is refused, each by name and with what to do.
 
 use belljar_domain::assignment::MetricError;
+use belljar_domain::cluster::MAX_INSTANCES;
 use belljar_domain::size::{QuantityError, human_bytes};
 use belljar_domain::{NameError, limits};
 
@@ -75,9 +76,27 @@ pub enum RequestError {
         /// The path.
         path: String,
     },
-    /// A channel in Pipe mode that is no channel.
-    #[error("there is no channel '{0}' to be streamed")]
-    NoChannel(String),
+    /// An option names a channel that there is not.
+    #[error("{option}: there is no channel '{name}'")]
+    NoChannel {
+        /// As it was given.
+        name: String,
+        /// The option.
+        option: &'static str,
+    },
+    /// A channel is for a group of instances that there is not.
+    #[error("channel '{channel}' is for the instance group '{group}', which the job does not have")]
+    NoGroup {
+        /// The channel.
+        channel: String,
+        /// `InstanceGroupName`.
+        group: String,
+    },
+    /// None, or too many. (AWS: `InstanceCount`.)
+    #[error(
+        "a job has 1 to {MAX_INSTANCES} instances, and each of its groups one at least; {0} are asked for"
+    )]
+    InstanceCount(u32),
     /// Channels that cannot be served so.
     #[error(transparent)]
     Channel(#[from] belljar_domain::data::ChannelError),
@@ -127,7 +146,9 @@ impl RequestError {
             Self::Name(_) | Self::Metric(_) | Self::Quantity { .. } | Self::Empty(_) => {
                 return None;
             }
-            Self::NoChannel(_) => "name a channel that --input gives".into(),
+            Self::NoChannel { .. } => "name a channel that --input gives".into(),
+            Self::NoGroup { .. } => "name a group of ResourceConfig.InstanceGroups".into(),
+            Self::InstanceCount(_) => format!("give a number from 1 to {MAX_INSTANCES}"),
             Self::Channel(_) => "give the channel another name, or leave --pipe out".into(),
             Self::Duplicate { .. } => "give each key once".into(),
             Self::TooMany { .. } => "put what is beyond it into a file in a channel".into(),

@@ -1,6 +1,7 @@
 //! From what a user asks for to an [`Assignment`]: the only place of semantic checks.
 //! Limits: [`belljar_domain::limits`], from SageMaker's own service model.
 
+mod cluster;
 mod error;
 pub mod job;
 mod mirror;
@@ -14,14 +15,15 @@ use place::is_bucket;
 pub use size::MIN_MEMORY_BYTES;
 
 use crate::machine::Machine;
+use belljar_domain::cluster::ONE_GROUP;
 use belljar_domain::data::{DEFAULT_CHECKPOINTS, check_channels};
 use belljar_domain::size::parse_seconds;
 use belljar_domain::{
-    Assignment, Channel, ChannelName, Checkpoints, HostName, InputMode, JobName, MetricDefinition,
+    Assignment, Channel, ChannelName, Checkpoints, InputMode, JobName, MetricDefinition,
     OutputCompression, StopPolicy, Timestamp, arn, limits,
 };
+use cluster::Group;
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 /// A request as a user wrote it: nothing in it is checked.
@@ -49,6 +51,12 @@ pub struct TrainRequest {
     pub entrypoint: Vec<String>,
     /// `ContainerArguments`.
     pub arguments: Vec<String>,
+    /// `InstanceCount`; one if not given.
+    pub instances: Option<u32>,
+    /// `EnableInterContainerTrafficEncryption`.
+    pub encrypted: bool,
+    /// Channels of which each instance gets a part (`ShardedByS3Key`).
+    pub shards: Vec<String>,
     /// `InstanceType`.
     pub instance_type: Option<String>,
     /// CPUs, as `2` or `0.5`.
@@ -110,32 +118,43 @@ impl TrainRequest {
             self.memory.as_deref(),
             around.machine,
         )?;
+        let group = Group { name: ONE_GROUP.to_owned(), count: self.instances.unwrap_or(1), size };
+        let instances = cluster::of(vec![group], self.encrypted, around.machine)?;
+        let mut channels = channels(self.inputs, around)?;
+        for name in self.pipes {
+            of_name(&mut channels, name, "--pipe")?.input_mode = InputMode::Pipe;
+        }
+        for name in self.shards {
+            of_name(&mut channels, name, "--shard")?.sharded = true;
+        }
+        check_channels(&channels)?;
         let assignment = Assignment {
             generation: 1,
             job_arn: arn::training_job(arn::LOCAL_REGION, arn::LOCAL_ACCOUNT, &job),
             job,
             region: arn::LOCAL_REGION.to_owned(),
-            host: HostName::algo(NonZeroU32::MIN),
-            cluster: None,
-            instance_type: size.instance_type,
+            host: instances.first.host,
+            cluster: instances.cluster,
+            instance_type: instances.first.instance_type,
+            group: instances.first.group,
             image: image_name(&self.image, &around.directory),
             entrypoint: self.entrypoint,
             arguments: self.arguments,
             environment: environment(self.environment)?,
             hyperparameters: hyperparameters(self.hyperparameters)?,
-            channels: channels(self.inputs, self.pipes, around)?,
+            channels,
             output: place::output("the output", &self.output, &around.directory)?,
             output_compression: self.output_compression,
             checkpoints: checkpoints(self.checkpoints.as_deref(), around)?,
             notices: Vec::new(),
             replace_output: false,
             best_effort_limits: false,
-            resources: size.resources,
+            resources: instances.first.resources,
             stop: stop_policy(self.max_runtime.as_deref())?,
             metrics: metrics(&self.metrics)?,
             begun: None,
         };
-        Ok(Accepted { assignment, warnings: size.warnings })
+        Ok(Accepted { assignment, warnings: instances.warnings })
     }
 }
 
@@ -208,7 +227,6 @@ fn hyperparameters(pairs: Vec<(String, String)>) -> Result<BTreeMap<String, Stri
 
 fn channels(
     inputs: Vec<(String, String)>,
-    pipes: Vec<String>,
     around: &Surroundings,
 ) -> Result<Vec<Channel>, RequestError> {
     count("channels", inputs.len(), limits::MAX_CHANNELS)?;
@@ -221,14 +239,16 @@ fn channels(
         let uri = place::input(&name, &uri, &around.directory)?;
         channels.push(Channel::files(name, uri));
     }
-    for pipe in pipes {
-        match channels.iter_mut().find(|c| c.name.as_str() == pipe) {
-            Some(channel) => channel.input_mode = InputMode::Pipe,
-            None => return Err(RequestError::NoChannel(pipe)),
-        }
-    }
-    check_channels(&channels)?;
     Ok(channels)
+}
+
+fn of_name<'a>(
+    channels: &'a mut [Channel],
+    name: String,
+    option: &'static str,
+) -> Result<&'a mut Channel, RequestError> {
+    let found = channels.iter_mut().find(|c| c.name.as_str() == name);
+    found.ok_or(RequestError::NoChannel { name, option })
 }
 
 fn checkpoints(

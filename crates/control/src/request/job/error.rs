@@ -18,6 +18,9 @@ pub enum JobRequestError {
     /// The model does not ask for it, and without it there is no job.
     #[error("{0} is required.")]
     Missing(&'static str),
+    /// Either all instances are of one kind, or each group says its own.
+    #[error("ResourceConfig.InstanceGroups cannot be given together with {0}.")]
+    Groups(&'static str),
     /// Not `s3://bucket/...`: what a client names is read and written for it, so it can only
     /// name what S3 guards.
     #[error("{what}: '{uri}' is not served; give s3://bucket/prefix.")]

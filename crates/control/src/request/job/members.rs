@@ -18,7 +18,6 @@ pub(super) enum Fate {
 
 use Fate::{Honoured, Only, Refused, WithoutEffect};
 
-const ONE: &str = "a job has one instance";
 const NO_KMS: &str = "it has no keys of KMS, and would not encrypt";
 const NO_HUB: &str = "there is no hub of models or data sets";
 const ALONE: &str = "instances are not kept between jobs, reserved or placed";
@@ -62,7 +61,7 @@ pub(super) const MEMBERS: &[(&str, Fate)] = &[
     ),
     ("InputDataConfig.DataSource.S3DataSource.S3DataDistributionType", Honoured),
     ("InputDataConfig.DataSource.S3DataSource.AttributeNames", Honoured),
-    ("InputDataConfig.DataSource.S3DataSource.InstanceGroupNames", Refused(ONE)),
+    ("InputDataConfig.DataSource.S3DataSource.InstanceGroupNames", Honoured),
     ("InputDataConfig.DataSource.S3DataSource.ModelAccessConfig", Refused(NO_HUB)),
     ("InputDataConfig.DataSource.S3DataSource.HubAccessConfig", Refused(NO_HUB)),
     (
@@ -74,11 +73,11 @@ pub(super) const MEMBERS: &[(&str, Fate)] = &[
     ("OutputDataConfig.CompressionType", Honoured),
     ("OutputDataConfig.KmsKeyId", Refused(NO_KMS)),
     ("ResourceConfig.InstanceType", Honoured),
-    ("ResourceConfig.InstanceCount", Only(&["1"])),
+    ("ResourceConfig.InstanceCount", Honoured),
     ("ResourceConfig.VolumeSizeInGB", WithoutEffect),
     ("ResourceConfig.VolumeKmsKeyId", Refused(NO_KMS)),
     ("ResourceConfig.KeepAlivePeriodInSeconds", Refused(ALONE)),
-    ("ResourceConfig.InstanceGroups", Refused(ONE)),
+    ("ResourceConfig.InstanceGroups", Honoured),
     ("ResourceConfig.TrainingPlanArn", Refused(ALONE)),
     ("ResourceConfig.InstancePlacementConfig", Refused(ALONE)),
     ("ResourceConfig.InstancePreferences", Refused(ALONE)),
@@ -89,9 +88,9 @@ pub(super) const MEMBERS: &[(&str, Fate)] = &[
     ("StoppingCondition.MaxWaitTimeInSeconds", Refused("it is for spot instances")),
     ("CheckpointConfig", Honoured),
     ("RetryStrategy", Honoured),
-    // Isolation is always on, and one instance has no traffic to encrypt.
+    // Isolation is always on.
     ("EnableNetworkIsolation", WithoutEffect),
-    ("EnableInterContainerTrafficEncryption", WithoutEffect),
+    ("EnableInterContainerTrafficEncryption", Honoured),
     ("EnableManagedSpotTraining", Refused("there are no spot instances")),
     ("VpcConfig", Refused("a job is sealed off every network")),
     // The SDKs always send these two.
@@ -244,7 +243,10 @@ mod tests {
             assert_eq!(check(&good), Ok(()), "{good}");
         }
         for (bad, what) in [
-            (json!({"ResourceConfig": {"InstanceCount": 2}}), "ResourceConfig.InstanceCount 2"),
+            (
+                json!({"ResourceConfig": {"SelectedInstanceCount": 2}}),
+                "ResourceConfig.SelectedInstanceCount",
+            ),
             (json!({"VpcConfig": {"Subnets": ["s"]}}), "VpcConfig"),
             (
                 json!({"InputDataConfig": [{}, {"InputMode": "FastFile"}]}),

@@ -7,20 +7,21 @@ mod parts;
 
 pub use error::JobRequestError;
 
+use super::cluster::{self, Group};
 use super::{
     Mirror, RequestError, command, environment, hyperparameters, is_bucket, metrics, mirrored,
     size, unique,
 };
 use crate::machine::Machine;
+use belljar_domain::cluster::ONE_GROUP;
 use belljar_domain::data::{Checkpoints, DEFAULT_CHECKPOINTS, check_channels};
 use belljar_domain::training_job::Definition;
 use belljar_domain::{
-    Assignment, Channel, ChannelName, HostName, InputMode, JobName, StopPolicy, arn, limits,
+    Assignment, Channel, ChannelName, InputMode, JobName, StopPolicy, arn, limits,
 };
-use parts::{Algorithm, ChannelPart, Parts, Resources, Stopping};
+use parts::{Algorithm, ChannelPart, Distribution, InstanceGroup, Parts, Resources, Stopping};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 
 /// Beginnings of names that are no name of an image store or registry: transports that read files
 /// of this machine, and those of other tools.
@@ -83,7 +84,11 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
     let job: JobName = parts.training_job_name.parse().map_err(RequestError::from)?;
     let algorithm =
         parts.algorithm_specification.ok_or(JobRequestError::Missing("AlgorithmSpecification"))?;
-    let size = size_of(parts.resource_config, place.machine)?;
+    let groups = groups(parts.resource_config, place.machine)?;
+    let encrypted = parts.enable_inter_container_traffic_encryption;
+    let instances = cluster::of(groups, encrypted, place.machine)?;
+    let channels = channels(parts.input_data_config, algorithm.training_input_mode)?;
+    cluster::check_groups(&channels, &instances)?;
     let isolation = (!parts.enable_network_isolation).then(|| SEALED.to_owned());
     let retries = parts.retry_strategy.map_or(0, |r| r.maximum_retry_attempts);
     let max_pending_seconds = parts.stopping_condition.max_pending;
@@ -98,18 +103,19 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
         job_arn: arn::training_job(place.region, place.account, &job),
         job,
         region: place.region.to_owned(),
-        host: HostName::algo(NonZeroU32::MIN),
-        cluster: None,
-        instance_type: size.instance_type,
+        host: instances.first.host,
+        cluster: instances.cluster,
+        instance_type: instances.first.instance_type,
+        group: instances.first.group,
         image: image(&algorithm, place)?,
         environment: environment(pairs(parts.environment))?,
         hyperparameters: hyperparameters(pairs(parts.hyper_parameters))?,
-        channels: channels(parts.input_data_config, algorithm.training_input_mode)?,
+        channels,
         output: s3("OutputDataConfig.S3OutputPath", parts.output_data_config.path)?,
         output_compression: parts.output_data_config.compression_type,
         checkpoints: checkpoints(parts.checkpoint_config)?,
-        notices: size.warnings.iter().cloned().chain(isolation).collect(),
-        resources: size.resources,
+        notices: instances.warnings.iter().cloned().chain(isolation).collect(),
+        resources: instances.first.resources,
         stop: stop(&parts.stopping_condition)?,
         metrics: metrics(&metric_pairs(&algorithm))?,
         entrypoint: words(
@@ -122,7 +128,13 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
     let definition =
         Definition { request: shown(request, &assignment.stop), retries, max_pending_seconds };
     let tags = unique("tag", tags)?;
-    Ok(AcceptedJob { assignment, definition, role: parts.role_arn, tags, too_large: size.warnings })
+    Ok(AcceptedJob {
+        assignment,
+        definition,
+        role: parts.role_arn,
+        tags,
+        too_large: instances.warnings,
+    })
 }
 
 impl Parts {
@@ -153,15 +165,30 @@ fn shown(mut request: Value, stop: &StopPolicy) -> Value {
     request
 }
 
-fn size_of(given: Option<Resources>, machine: Machine) -> Result<size::Size, JobRequestError> {
+/// The groups of instances; one if they are not given as such.
+fn groups(given: Option<Resources>, machine: Machine) -> Result<Vec<Group>, JobRequestError> {
     let given = given.ok_or(JobRequestError::Missing("ResourceConfig"))?;
-    if given.instance_count.is_none() {
-        return Err(JobRequestError::Missing("ResourceConfig.InstanceCount"));
-    }
-    match given.instance_type.as_deref() {
-        Some(name) => Ok(size::of_type(name, machine)?),
-        None => Err(JobRequestError::Missing("ResourceConfig.InstanceType")),
-    }
+    let Resources { instance_type, instance_count, instance_groups } = given;
+    let given = match (instance_type, instance_count) {
+        (Some(_), _) if !instance_groups.is_empty() => {
+            return Err(JobRequestError::Groups("InstanceType"));
+        }
+        (_, Some(1..)) if !instance_groups.is_empty() => {
+            return Err(JobRequestError::Groups("InstanceCount"));
+        }
+        _ if !instance_groups.is_empty() => instance_groups,
+        (_, None) => return Err(JobRequestError::Missing("ResourceConfig.InstanceCount")),
+        (None, _) => return Err(JobRequestError::Missing("ResourceConfig.InstanceType")),
+        (Some(instance_type), Some(instance_count)) => {
+            let instance_group_name = ONE_GROUP.to_owned();
+            vec![InstanceGroup { instance_type, instance_count, instance_group_name }]
+        }
+    };
+    let sized = given.into_iter().map(|g| {
+        let size = size::of_type(&g.instance_type, machine)?;
+        Ok(Group { name: g.instance_group_name, count: g.instance_count, size })
+    });
+    sized.collect()
 }
 
 /// A name of the image store or of a registry, through the mirrors.
@@ -225,8 +252,8 @@ fn channels(given: Vec<ChannelPart>, mode: InputMode) -> Result<Vec<Channel>, Jo
             compression: part.compression_type,
             record_wrapper: part.record_wrapper_type,
             shuffle_seed: part.shuffle_config.map(|s| s.seed.cast_unsigned()),
-            sharded: false,
-            groups: Vec::new(),
+            sharded: source.distribution == Distribution::ShardedByS3Key,
+            groups: source.groups,
             shard: None,
         });
     }

@@ -26,6 +26,8 @@ pub(super) struct Parts {
     #[serde(default)]
     pub(super) enable_network_isolation: bool,
     #[serde(default)]
+    pub(super) enable_inter_container_traffic_encryption: bool,
+    #[serde(default)]
     pub(super) tags: Vec<TagPart>,
 }
 
@@ -77,6 +79,18 @@ pub(super) struct S3DataSource {
     pub(super) uri: String,
     #[serde(rename = "AttributeNames", default)]
     pub(super) attribute_names: Vec<String>,
+    #[serde(rename = "S3DataDistributionType", default)]
+    pub(super) distribution: Distribution,
+    #[serde(rename = "InstanceGroupNames", default)]
+    pub(super) groups: Vec<String>,
+}
+
+/// `S3DataDistributionType`; the service model documents the default.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) enum Distribution {
+    #[default]
+    FullyReplicated,
+    ShardedByS3Key,
 }
 
 #[derive(Debug, Deserialize)]
@@ -99,6 +113,16 @@ pub(super) struct Output {
 pub(super) struct Resources {
     pub(super) instance_type: Option<String>,
     pub(super) instance_count: Option<u32>,
+    #[serde(default)]
+    pub(super) instance_groups: Vec<InstanceGroup>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct InstanceGroup {
+    pub(super) instance_type: String,
+    pub(super) instance_count: u32,
+    pub(super) instance_group_name: String,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -94,6 +94,38 @@ fn all_that_is_honoured_arrives() {
     assert!(job.definition.request.get("Tags").is_none());
 }
 
+fn group(name: &str, count: u32) -> Value {
+    json!({"InstanceGroupName": name, "InstanceType": "ml.m5.large", "InstanceCount": count})
+}
+
+fn for_group(name: &str) -> Value {
+    let mut channel = channel("grouped", "s3://bucket/g");
+    channel["DataSource"]["S3DataSource"]["InstanceGroupNames"] = json!([name]);
+    channel
+}
+
+#[test]
+fn several_instances_are_numbered_and_get_their_channels() {
+    let mut request = with("/EnableInterContainerTrafficEncryption", json!(true));
+    request["ResourceConfig"] =
+        json!({"InstanceGroups": [group("a", 1), group("b", 2)], "VolumeSizeInGB": 1});
+    let mut sharded = channel("sharded", "s3://bucket/s");
+    sharded["DataSource"]["S3DataSource"]["S3DataDistributionType"] = json!("ShardedByS3Key");
+    request["InputDataConfig"] = json!([sharded, for_group("b")]);
+    let job = accept(request.clone()).unwrap().assignment;
+    assert!(job.cluster.as_ref().unwrap().encrypted);
+    assert_eq!((job.host.as_str(), job.group.as_str()), ("algo-1", "a"));
+    let last = job.of_instance(&"algo-3".parse().unwrap()).unwrap();
+    assert_eq!((last.group.as_str(), last.channels.len()), ("b", 2));
+    assert_eq!(last.channels[0].shard.map(|s| (s.index, s.count)), Some((2, 3)));
+    assert_eq!(job.of_instance(&job.host).unwrap().channels.len(), 1);
+
+    request["ResourceConfig"] = json!({"InstanceGroups": [group("b", 1)], "VolumeSizeInGB": 1});
+    let alone = accept(request).unwrap().assignment;
+    assert!(alone.cluster.is_none(), "one instance has no peers");
+    assert_eq!(alone.group, "b");
+}
+
 #[test]
 fn a_type_that_is_too_large_is_told_first() {
     let job = accept(with("/ResourceConfig/InstanceType", json!("ml.c5.2xlarge"))).unwrap();
@@ -154,10 +186,17 @@ fn what_is_wrong_is_named() {
         (with("/InputDataConfig", json!([zipped])), "Pipe mode only"),
         (none, "AlgorithmSpecification.TrainingImage is required."),
         (with("/ResourceConfig", json!(null)), "ResourceConfig is required."),
+        (with("/ResourceConfig/InstanceCount", json!(21)), "1 to 20 instances"),
+        (with("/ResourceConfig/InstanceCount", json!(0)), "1 to 20 instances"),
         (
-            with("/ResourceConfig/InstanceCount", json!(2)),
-            "Belljar does not serve ResourceConfig.InstanceCount 2 of CreateTrainingJob: it serves 1.",
+            with("/ResourceConfig/InstanceGroups", json!([group("a", 1)])),
+            "InstanceGroups cannot be given together with InstanceType.",
         ),
+        (
+            with("/ResourceConfig", json!({"InstanceGroups": [group("a", 1), group("a", 1)]})),
+            "'a' is given twice",
+        ),
+        (with("/InputDataConfig", json!([for_group("b")])), "instance group 'b'"),
         (
             with("/VpcConfig", json!({"Subnets": ["a"], "SecurityGroupIds": ["b"]})),
             "Belljar does not serve VpcConfig",
