@@ -2,6 +2,7 @@
 
 use crate::exit::Exit;
 use crate::trouble::Trouble;
+use belljar_domain::HostName;
 use belljar_warden::evidence::dsse::MAX_ENVELOPE;
 use belljar_warden::evidence::{PublicKey, Verdict, verify as check};
 use belljar_warden::failure::Failure;
@@ -14,7 +15,7 @@ pub(crate) fn show(file: &Path) -> Result<String, Trouble> {
     let verdict = check(&read(file)?, None).map_err(Failure::from)?;
     Ok(format!(
         "{}\nThe signature was not checked: `belljar evidence verify` does that.\n",
-        belljar_warden::evidence::show(&verdict.statement)
+        belljar_warden::evidence::show(&verdict.account)
     ))
 }
 
@@ -34,6 +35,9 @@ pub(crate) fn verify(
     for (name, path) in artifacts(&verdict, file) {
         verdict.check_artifact(&name, &path).map_err(|e| Trouble::of(Exit::Failed, &e, None))?;
     }
+    for (host, path) in instances(&verdict, file) {
+        verdict.check_instance(&host, &read(&path)?, key.as_ref());
+    }
     let exit = if verdict.holds() { Exit::Completed } else { Exit::Failed };
     Ok((verdict.render(), exit))
 }
@@ -42,12 +46,19 @@ pub(crate) fn verify(
 /// a file that is not trusted: only plain names are looked for.
 fn artifacts(verdict: &Verdict, file: &Path) -> Vec<(String, PathBuf)> {
     let Some(job) = file.parent().and_then(Path::parent) else { return Vec::new() };
-    let names = verdict.statement.subject.iter().map(|s| s.name.as_str());
+    let names = verdict.account.subject().iter().map(|s| s.name.as_str());
     names
         .filter(|name| is_plain(name))
         .map(|name| (name.to_owned(), job.join("output").join(name)))
         .filter(|(_, path)| path.is_file())
         .collect()
+}
+
+/// The evidence of a job's instances that lies beside the job's own.
+fn instances(verdict: &Verdict, file: &Path) -> Vec<(HostName, PathBuf)> {
+    let beside = |host: &HostName| file.with_file_name(format!("{host}.intoto.json"));
+    let named = verdict.account.instances().into_iter();
+    named.map(|(host, _)| (host.clone(), beside(host))).filter(|(_, path)| path.is_file()).collect()
 }
 
 fn is_plain(name: &str) -> bool {

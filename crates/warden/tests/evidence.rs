@@ -3,16 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 use belljar_domain::attempt::{Attempt, Attempts, Protocol};
+use belljar_domain::cluster::Driver;
 use belljar_domain::evidence::{
-    CredentialsEvidence, ImageEvidence, PREDICATE_TYPE, STATEMENT_TYPE, Subject,
+    CredentialsEvidence, HubReading, ImageEvidence, InstanceEvidence, JOB_PREDICATE_TYPE,
+    JobPredicate, PREDICATE_TYPE, STATEMENT_TYPE, Subject,
 };
 use belljar_domain::{
-    Exit, Outcome, PipedChannel, PipedEpoch, Predicate, SealReading, StagedChannel, StagedFile,
-    Statement, Timestamp,
+    Exit, Outcome, PeerLink, PipedChannel, PipedEpoch, Predicate, SealReading, StagedChannel,
+    StagedFile, Statement, Timestamp,
 };
 use belljar_warden::evidence::{
-    EnvelopeError, HostKey, KeyError, PublicKey, dsse, show, sign, verify,
+    Account, EnvelopeError, HostKey, KeyError, PublicKey, dsse, show, sign, verify,
 };
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -86,6 +89,10 @@ fn statement() -> Statement {
     }
 }
 
+fn run(statement: Statement) -> Account {
+    Account::Run(Box::new(statement))
+}
+
 fn key() -> (tempfile::TempDir, HostKey) {
     let dir = tempfile::tempdir().unwrap();
     let key = HostKey::open(&dir.path().join("keys")).unwrap();
@@ -99,7 +106,7 @@ fn what_was_streamed_is_shown_and_claimed() {
     let pipe = PipedChannel { opened: 3, epochs: vec![epoch(0, true), epoch(1, false)] };
     let (channel, uri) = ("valid".parse().unwrap(), "s3://bucket/v".into());
     s.predicate.inputs.push(StagedChannel { channel, uri, files: vec![], pipe: Some(pipe) });
-    let shown = show(&s);
+    let shown = show(&run(s));
     for wanted in ["valid from s3://bucket/v: streamed, 3 epochs opened", "epoch 1, closed before"]
     {
         assert!(shown.contains(wanted), "{shown}");
@@ -120,7 +127,7 @@ fn what_was_signed_is_valid_and_always_the_same_bytes() {
     let envelope = sign(&statement(), &key).unwrap();
     assert_eq!(envelope, sign(&statement(), &key).unwrap());
     let verdict = verify(&envelope, Some(&key.public())).unwrap();
-    assert_eq!(verdict.statement, statement());
+    assert_eq!(verdict.account, run(statement()));
     assert!(verdict.holds() && verdict.problems.is_empty(), "{:?}", verdict.problems);
     let text = verdict.render();
     assert!(text.starts_with(&format!("VALID: signed by the key {}", key.public().id())));
@@ -240,7 +247,7 @@ fn an_end_that_was_not_read_is_said() {
     let verdict = verify(&sign(&early, &key).unwrap(), Some(&key.public())).unwrap();
     assert!(verdict.holds());
     assert!(verdict.render().contains("held to the end"));
-    assert!(show(&early).contains("not read"));
+    assert!(show(&run(early)).contains("not read"));
 }
 
 #[test]
@@ -262,8 +269,135 @@ fn artifacts_are_compared_by_digest() {
 
 #[test]
 fn what_a_container_chose_does_not_steer_the_terminal() {
-    let text = show(&statement());
+    let text = show(&run(statement()));
     assert!(!text.contains('\u{1b}') && text.contains("metadata\\u{1b}[2J at 169.254.169.254:80"));
+}
+
+const HOSTS: [&str; 2] = ["algo-1", "algo-2"];
+
+/// The evidence of an instance with one peer.
+fn instance(own: usize) -> Statement {
+    let mut s = statement();
+    let address = |n: usize| [100, 127, 7, u8::try_from(n + 1).unwrap()].into();
+    let link = PeerLink {
+        interface: "eth0".into(),
+        driver: Driver::Veth,
+        address: address(own),
+        peers: [(HOSTS[1 - own].parse().unwrap(), address(1 - own))].into(),
+        public_keys: BTreeMap::new(),
+    };
+    s.predicate.host = HOSTS[own].parse().unwrap();
+    s.predicate.seal_at_start.interfaces.insert(0, "eth0".into());
+    s.predicate.seal_at_start.routes.extend(link.routes());
+    s.predicate.seal_at_end = Some(s.predicate.seal_at_start.clone());
+    s.predicate.peers = Some(link);
+    s
+}
+
+/// The evidence of a job whose instances have these envelopes.
+fn job(envelopes: &[Vec<u8>]) -> Statement<JobPredicate> {
+    let one = |(host, envelope): (&&str, &Vec<u8>)| InstanceEvidence {
+        host: host.parse().unwrap(),
+        uri: Some(format!("/out/evidence/{host}.intoto.json")),
+        sha256: Some(Sha256::digest(envelope).iter().map(|b| format!("{b:02x}")).collect()),
+    };
+    let single = statement();
+    Statement {
+        kind: single.kind,
+        subject: single.subject,
+        predicate_type: JOB_PREDICATE_TYPE.into(),
+        predicate: JobPredicate {
+            belljar: single.predicate.belljar,
+            job: single.predicate.job,
+            generation: 1,
+            encrypted: false,
+            instances: HOSTS.iter().zip(envelopes).map(one).collect(),
+            hub: Some(HubReading {
+                interfaces: ["hub", "hub-1", "hub-2", "lo"].map(str::to_owned).to_vec(),
+                ..HubReading::default()
+            }),
+            outcome: Outcome::Completed,
+        },
+    }
+}
+
+/// What comes of a job's evidence and those of its instances, which may be told apart.
+fn judged(
+    key: &HostKey,
+    runs: [Statement; 2],
+    damage: impl Fn(&mut Statement<JobPredicate>),
+) -> belljar_warden::evidence::Verdict {
+    let envelopes = runs.map(|s| sign(&s, key).unwrap());
+    let mut stated = job(&envelopes);
+    damage(&mut stated);
+    let public = key.public();
+    let mut verdict = verify(&sign(&stated, key).unwrap(), Some(&public)).unwrap();
+    for (host, envelope) in HOSTS.iter().zip(&envelopes) {
+        verdict.check_instance(&host.parse().unwrap(), envelope, Some(&public));
+    }
+    verdict
+}
+
+#[test]
+fn a_job_with_instances_is_judged_with_their_evidence() {
+    let (_dir, key) = key();
+    let verdict = judged(&key, [instance(0), instance(1)], |_| {});
+    let text = verdict.render();
+    assert!(verdict.holds(), "{text}");
+    assert!(text.contains("no network interface but lo and eth0, which led to algo-2 alone"));
+    assert!(text.contains("no other interface, no address and no route"), "{text}");
+    let shown = show(&verdict.account);
+    assert!(shown.contains("(2 instances)") && shown.contains("hub-1; hub-2"), "{shown}");
+
+    let alone = verify(&sign(&job(&[]), &key).unwrap(), Some(&key.public())).unwrap();
+    assert!(!alone.holds(), "it has no instances");
+    let envelopes = [instance(0), instance(1)].map(|s| sign(&s, &key).unwrap());
+    let unseen = verify(&sign(&job(&envelopes), &key).unwrap(), Some(&key.public())).unwrap();
+    assert!(unseen.holds() && unseen.render().contains("Anything of algo-2"));
+}
+
+#[test]
+fn an_account_of_a_job_that_is_none_does_not_hold() {
+    type Damage = fn(&mut JobPredicate);
+    let cases: [(Damage, &str); 7] = [
+        (|p| p.hub.as_mut().unwrap().interfaces.push("eth9".into()), "meeting place"),
+        (|p| p.hub.as_mut().unwrap().routes.push("default".into()), "meeting place"),
+        (|p| p.encrypted = true, "met in clear"),
+        (|p| p.instances[1].sha256 = None, "no evidence of algo-2"),
+        (|p| p.instances[1].sha256 = Some("0".repeat(64)), "not the one that the job's evidence"),
+        (|p| p.instances[1].host = p.instances[0].host.clone(), "named twice"),
+        (|p| p.generation = 2, "another job, attempt"),
+    ];
+    let (_dir, key) = key();
+    for (damage, word) in cases {
+        let verdict = judged(&key, [instance(0), instance(1)], |s| damage(&mut s.predicate));
+        assert!(
+            !verdict.holds() && verdict.render().contains(word),
+            "{word}: {}",
+            verdict.render()
+        );
+    }
+}
+
+#[test]
+fn an_instance_that_does_not_belong_is_told() {
+    let (_dir, key) = key();
+    let mut stranger = instance(1);
+    let peers = &mut stranger.predicate.peers.as_mut().unwrap().peers;
+    let address = peers.remove(&HOSTS[0].parse().unwrap()).unwrap();
+    peers.insert("algo-9".parse().unwrap(), address);
+    let mut alone = statement();
+    alone.predicate.host = HOSTS[1].parse().unwrap();
+    let mut open = instance(1);
+    open.predicate.seal_at_start.routes.push("default dev eth0".into());
+    for (other, word) in [
+        (stranger, "does not lead to the other instances"),
+        (alone, "no link to its peers"),
+        (open, "leads out of lo"),
+    ] {
+        let verdict = judged(&key, [instance(0), other], |_| {});
+        assert!(!verdict.holds() && verdict.render().contains(word), "{}", verdict.render());
+    }
 }
 
 fn mode(path: &Path) -> u32 {

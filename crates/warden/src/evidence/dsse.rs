@@ -1,11 +1,12 @@
 //! The DSSE envelope, version 1 (DSSE `protocol.md` and `envelope.md`), with exactly one signature.
 
+use super::account::Account;
 use super::canonical::{self, CanonicalError};
 use super::key::{HostKey, PublicKey};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use belljar_domain::Statement;
-use belljar_domain::evidence::{PAYLOAD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE};
+use belljar_domain::evidence::{JOB_PREDICATE_TYPE, PAYLOAD_TYPE, PREDICATE_TYPE, STATEMENT_TYPE};
 use serde::{Deserialize, Serialize};
 
 /// Bytes of an envelope that is read: the digests of a million inputs, and room.
@@ -78,7 +79,10 @@ pub fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8
 ///
 /// # Errors
 /// If the statement cannot be written as canonical JSON.
-pub fn sign(statement: &Statement, key: &HostKey) -> Result<Vec<u8>, CanonicalError> {
+pub fn sign<P: Serialize>(
+    statement: &Statement<P>,
+    key: &HostKey,
+) -> Result<Vec<u8>, CanonicalError> {
     let payload = canonical::write(statement)?;
     let signature = key.sign(&pre_authentication_encoding(PAYLOAD_TYPE, &payload));
     canonical::write(&Envelope {
@@ -95,7 +99,7 @@ pub fn sign(statement: &Statement, key: &HostKey) -> Result<Vec<u8>, CanonicalEr
 #[derive(Debug)]
 pub struct Opened {
     /// What was signed.
-    pub statement: Statement,
+    pub account: Account,
     /// The key that the envelope names. Without a key to check against, a mere claim.
     pub keyid: String,
     /// Whether the signature was checked, with a key that the caller trusts.
@@ -129,10 +133,29 @@ pub fn open(bytes: &[u8], key: Option<&PublicKey>) -> Result<Opened, EnvelopeErr
             return Err(EnvelopeError::Forged(id));
         }
     }
-    let statement: Statement = canonical::read(&payload).map_err(EnvelopeError::Statement)?;
-    expect("_type", &statement.kind, STATEMENT_TYPE)?;
-    expect("predicateType", &statement.predicate_type, PREDICATE_TYPE)?;
-    Ok(Opened { statement, keyid: signature.keyid.clone(), authentic: key.is_some() })
+    let account = account(&payload)?;
+    Ok(Opened { account, keyid: signature.keyid.clone(), authentic: key.is_some() })
+}
+
+/// What a statement is, which is read first.
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(rename = "_type")]
+    kind: String,
+    #[serde(rename = "predicateType")]
+    predicate: String,
+}
+
+fn account(payload: &[u8]) -> Result<Account, EnvelopeError> {
+    let wrong = EnvelopeError::Statement;
+    let Kind { kind, predicate } =
+        serde_json::from_slice(payload).map_err(|e| wrong(CanonicalError::Json(e)))?;
+    expect("_type", &kind, STATEMENT_TYPE)?;
+    if predicate == JOB_PREDICATE_TYPE {
+        return Ok(Account::Job(Box::new(canonical::read(payload).map_err(wrong)?)));
+    }
+    expect("predicateType", &predicate, PREDICATE_TYPE)?;
+    Ok(Account::Run(Box::new(canonical::read(payload).map_err(wrong)?)))
 }
 
 fn expect(what: &'static str, found: &str, expected: &'static str) -> Result<(), EnvelopeError> {

@@ -4,13 +4,15 @@
 //! **Invariant**: an envelope is one canonical JSON text; any other spelling of it is refused, so
 //! every changed byte is seen, whether or not it is covered by the signature.
 
+pub mod account;
 pub mod canonical;
 pub mod dsse;
 pub mod key;
 pub mod show;
 pub mod verdict;
 
+pub use account::Account;
 pub use dsse::{EnvelopeError, sign};
 pub use key::{HostKey, KeyError, PublicKey};
 pub use show::show;
-pub use verdict::{ArtifactCheck, Verdict, VerifyError, verify};
+pub use verdict::{ArtifactCheck, InstanceCheck, Verdict, VerifyError, verify};

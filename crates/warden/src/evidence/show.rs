@@ -1,7 +1,11 @@
 //! A statement for people.
 
+use super::account::Account;
+use belljar_domain::evidence::{JobPredicate, Subject};
 use belljar_domain::size::{human_bytes, human_millis};
-use belljar_domain::{Attempt, PeerLink, PipedChannel, SealReading, StagedChannel, Statement};
+use belljar_domain::{
+    Attempt, Outcome, PeerLink, PipedChannel, SealReading, StagedChannel, Statement,
+};
 use std::fmt::Write as _;
 
 /// Files of one channel that are listed; the rest is counted.
@@ -26,7 +30,38 @@ pub fn printable(text: &str) -> String {
 /// The statement as text: job, image, command, inputs, seal, attempts, exit. Says nothing about
 /// whether it is true; for that see [`super::verify`].
 #[must_use]
-pub fn show(statement: &Statement) -> String {
+pub fn show(account: &Account) -> String {
+    match account {
+        Account::Run(statement) => run(statement),
+        Account::Job(statement) => job(statement),
+    }
+}
+
+fn job(statement: &Statement<JobPredicate>) -> String {
+    let p = &statement.predicate;
+    let mut out = String::new();
+    field(&mut out, "Job", &format!("{} ({} instances)", p.job, p.instances.len()));
+    field(&mut out, "Status", &status(&p.outcome));
+    field(&mut out, "Belljar", &p.belljar);
+    let asked = if p.encrypted { "asked for" } else { "not asked for" };
+    field(&mut out, "Between", &format!("encryption was {asked}"));
+    artifacts(&mut out, &statement.subject);
+    out.push_str("\nInstances\n");
+    for instance in &p.instances {
+        let digest = instance.sha256.as_deref().unwrap_or("no evidence: it did not run to an end");
+        let uri = instance.uri.as_deref().map(printable).unwrap_or_default();
+        let _ = writeln!(out, "  {:8} {} {uri}", instance.host.as_str(), printable(digest));
+    }
+    if let Some(hub) = &p.hub {
+        out.push_str("\nWhere their links met\n");
+        listed(&mut out, "interfaces", &hub.interfaces);
+        listed(&mut out, "addresses", &hub.addresses);
+        listed(&mut out, "routes", &hub.routes);
+    }
+    out
+}
+
+fn run(statement: &Statement) -> String {
     let p = &statement.predicate;
     let mut out = String::new();
     field(&mut out, "Job", &format!("{} ({})", p.job, p.host));
@@ -40,21 +75,10 @@ pub fn show(statement: &Statement) -> String {
     let signal = p.exit.signal.map(|s| format!(", ended by signal {s}")).unwrap_or_default();
     let memory = if p.exit.out_of_memory { ", out of memory" } else { "" };
     field(&mut out, "Exit", &format!("code {}{signal}{memory}", p.exit.code));
-    let reason = match &p.outcome {
-        belljar_domain::Outcome::Failed { reason, .. } => format!(": {reason}"),
-        _ => String::new(),
-    };
-    field(&mut out, "Status", &format!("{:?}{reason}", p.outcome.status()));
+    field(&mut out, "Status", &status(&p.outcome));
     field(&mut out, "Host", &format!("Belljar {}, Linux {}", p.belljar, p.kernel));
     inputs(&mut out, statement);
-    out.push_str("\nArtifacts\n");
-    for subject in &statement.subject {
-        let digest = subject.digest.get("sha256").map_or("no sha256", String::as_str);
-        let _ = writeln!(out, "  {}  {}", digest, printable(&subject.name));
-    }
-    if statement.subject.is_empty() {
-        out.push_str("  none\n");
-    }
+    artifacts(&mut out, &statement.subject);
     out.push_str("\nSeal at the start\n");
     seal(&mut out, &p.seal_at_start, p.peers.as_ref());
     out.push_str("\nSeal at the end\n");
@@ -71,6 +95,30 @@ pub fn show(statement: &Statement) -> String {
         let _ = writeln!(out, "  environment variable that looks like one: {}", printable(name));
     }
     out
+}
+
+fn status(outcome: &Outcome) -> String {
+    let reason = match outcome {
+        Outcome::Failed { reason, .. } => format!(": {reason}"),
+        _ => String::new(),
+    };
+    format!("{:?}{reason}", outcome.status())
+}
+
+fn artifacts(out: &mut String, subjects: &[Subject]) {
+    out.push_str("\nArtifacts\n");
+    for subject in subjects {
+        let digest = subject.digest.get("sha256").map_or("no sha256", String::as_str);
+        let _ = writeln!(out, "  {}  {}", digest, printable(&subject.name));
+    }
+    if subjects.is_empty() {
+        out.push_str("  none\n");
+    }
+}
+
+fn listed(out: &mut String, name: &str, items: &[String]) {
+    let text = if items.is_empty() { "none".to_owned() } else { items.join("; ") };
+    let _ = writeln!(out, "  {name:<13} {}", printable(&text));
 }
 
 fn field(out: &mut String, name: &str, value: &str) {
@@ -141,10 +189,16 @@ fn seal(out: &mut String, seal: &SealReading, peers: Option<&PeerLink>) {
     for breach in breaches {
         let _ = writeln!(out, "  BROKEN: {}", printable(&breach));
     }
-    let mut list = |name: &str, items: &[String]| {
-        let text = if items.is_empty() { "none".to_owned() } else { items.join("; ") };
-        let _ = writeln!(out, "  {name:<13} {}", printable(&text));
-    };
+    if let Some(link) = peers {
+        let to: Vec<String> = link.peers.iter().map(|(h, a)| format!("{h} {a}")).collect();
+        listed(out, "peers", &to);
+        listed(out, "link", &[format!("{}, {}", link.interface, link.driver.as_str())]);
+        let keys: Vec<String> = link.public_keys.iter().map(|(h, k)| format!("{h} {k}")).collect();
+        if !keys.is_empty() {
+            listed(out, "public keys", &keys);
+        }
+    }
+    let mut list = |name: &str, items: &[String]| listed(out, name, items);
     list("interfaces", &seal.interfaces);
     list("addresses", &seal.addresses);
     list("routes", &seal.routes);

@@ -6,18 +6,27 @@ use crate::failure::chain;
 use crate::run::{Context, Ending};
 use crate::staging;
 use belljar_domain::evidence::{
-    CredentialsEvidence, ImageEvidence, PREDICATE_TYPE, Predicate, STATEMENT_TYPE, Statement,
-    Subject,
+    CredentialsEvidence, ImageEvidence, InstanceEvidence, JOB_PREDICATE_TYPE, JobPredicate,
+    PREDICATE_TYPE, Predicate, STATEMENT_TYPE, Statement, Subject,
 };
-use belljar_domain::{Outcome, Stage};
+use belljar_domain::{Outcome, Report, Stage};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 /// Writes the evidence of a container that ran. If it cannot be written the job fails: without
 /// evidence nobody should take it for sealed.
 pub(crate) async fn evidence(cx: &Context, facts: &mut Facts, outcome: Outcome) -> Outcome {
-    let Some(statement) = statement(cx, facts, &outcome) else { return outcome };
-    match cx.stage(Stage::Evidence, write(cx, &statement)).await {
-        Ok(uri) => {
+    let written = if let Some(statement) = of_job(cx, facts, &outcome) {
+        cx.stage(Stage::Evidence, write(cx, "job", &statement)).await
+    } else if let Some(statement) = of_container(cx, facts, &outcome) {
+        cx.stage(Stage::Evidence, write(cx, cx.assignment.host.as_str(), &statement)).await
+    } else {
+        return outcome;
+    };
+    match written {
+        Ok((uri, sha256)) => {
             facts.evidence = Some(uri);
+            facts.evidence_sha256 = Some(sha256);
             outcome
         }
         Err(Ending::Failed(f)) if outcome == Outcome::Completed => {
@@ -31,17 +40,49 @@ pub(crate) async fn evidence(cx: &Context, facts: &mut Facts, outcome: Outcome) 
     }
 }
 
-async fn write(cx: &Context, statement: &Statement) -> Result<String, Ending> {
+/// Signs and stores it below the name; returns where, and the file's SHA-256.
+async fn write<P: Serialize>(
+    cx: &Context,
+    name: &str,
+    statement: &Statement<P>,
+) -> Result<(String, String), Ending> {
     let key = HostKey::open(&cx.job.state().join("keys"))?;
     cx.journal.point(Stage::Evidence, "during");
     let envelope = sign(statement, &key).map_err(|e| super::internal(chain(&e)))?;
     let a = &cx.assignment;
-    let below = format!("{}/evidence/{}.intoto.json", a.job, a.host);
-    Ok(staging::put_file(&a.output, &below, envelope).await?)
+    let below = format!("{}/evidence/{name}.intoto.json", a.job);
+    let sha256 = Sha256::digest(&envelope).iter().map(|b| format!("{b:02x}")).collect();
+    Ok((staging::put_file(&a.output, &below, envelope).await?, sha256))
 }
 
-/// `None` for a job whose container never ran: there is nothing to state.
-fn statement(cx: &Context, facts: &Facts, outcome: &Outcome) -> Option<Statement> {
+/// Of a job with several instances, any of which ran; its own warden has no container.
+fn of_job(cx: &Context, facts: &Facts, outcome: &Outcome) -> Option<Statement<JobPredicate>> {
+    let cluster = cx.assignment.cluster.as_ref().filter(|_| cx.member.is_none())?;
+    facts.instances.iter().find(|r| r.evidence.is_some())?;
+    let instance = |r: &Report| InstanceEvidence {
+        host: r.host.clone(),
+        uri: r.evidence.clone(),
+        sha256: r.evidence_sha256.clone(),
+    };
+    let predicate = JobPredicate {
+        belljar: env!("CARGO_PKG_VERSION").to_owned(),
+        job: cx.assignment.job.clone(),
+        generation: cx.assignment.generation,
+        encrypted: cluster.encrypted,
+        instances: facts.instances.iter().map(instance).collect(),
+        hub: facts.hub.clone(),
+        outcome: outcome.clone(),
+    };
+    Some(Statement {
+        kind: STATEMENT_TYPE.to_owned(),
+        subject: subjects(facts),
+        predicate_type: JOB_PREDICATE_TYPE.to_owned(),
+        predicate,
+    })
+}
+
+/// `None` where no container ran: there is nothing to state.
+fn of_container(cx: &Context, facts: &Facts, outcome: &Outcome) -> Option<Statement> {
     let a = &cx.assignment;
     let image = facts.image.as_ref()?;
     let names = facts.environment_names.iter().map(String::as_str);
