@@ -13,6 +13,7 @@ use futures_util::{StreamExt, stream};
 use object_store::ObjectMeta;
 use object_store::aws::AmazonS3;
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
+use object_store::path::Path as Key;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -55,46 +56,55 @@ impl Source<'_> {
         Ok((page.result.objects, page.page_token))
     }
 
-    /// Everything whose key begins with the prefix, in S3's order. `as_files` says whether the
-    /// names must be fit for files.
-    pub(super) async fn list(&self, as_files: bool) -> Result<Vec<Object>, InputError> {
-        match self.list_any(as_files).await? {
+    /// Everything whose key begins with the prefix, at most `limit` objects, in the order of their
+    /// keys. `as_files` says whether the names must be fit for files.
+    pub(super) async fn list(
+        &self,
+        as_files: bool,
+        limit: usize,
+    ) -> Result<Vec<Object>, InputError> {
+        match self.list_any(as_files, limit).await? {
             Some(objects) => Ok(objects),
             None => Err(InputError::Nothing(self.uri())),
         }
     }
 
     /// As [`Self::list`]; `None` if there is nothing, not even a folder's marker.
-    pub(super) async fn list_any(&self, as_files: bool) -> Result<Option<Vec<Object>>, InputError> {
-        let store = self.settings.bucket(self.bucket)?;
+    pub(super) async fn list_any(
+        &self,
+        as_files: bool,
+        limit: usize,
+    ) -> Result<Option<Vec<Object>>, InputError> {
+        let mut listed = self.pages(limit).await?;
+        if listed.is_empty() {
+            return Ok(None);
+        }
+        // It is S3's own order, but not of every server that looks like S3; and what an instance
+        // gets must not depend on who was asked when.
+        listed.sort_by(|a, b| a.location.cmp(&b.location));
         let bucket: Arc<str> = self.bucket.into();
-        let mut objects = Vec::new();
-        let mut token = None;
-        let mut seen = false;
+        let listed = without_markers(listed).into_iter();
+        let objects = listed.filter_map(|meta| self.object(&bucket, meta, as_files).transpose());
+        let objects = objects.collect::<Result<Vec<_>, _>>()?;
+        match names::clash(objects.iter().map(|o| o.name.as_str())) {
+            Some(name) if as_files => Err(InputError::Clash(name)),
+            _ => Ok(Some(objects)),
+        }
+    }
+
+    async fn pages(&self, limit: usize) -> Result<Vec<ObjectMeta>, InputError> {
+        let store = self.settings.bucket(self.bucket)?;
+        let (mut listed, mut token) = (Vec::new(), None);
         loop {
             let (page, next) = self.page(&store, None, token).await?;
-            for meta in page {
-                seen = true;
-                objects.extend(self.object(&bucket, meta, as_files)?);
-            }
-            if objects.len() > limits::MAX_INPUT_FILES {
-                let (root, limit) = (self.uri(), limits::MAX_INPUT_FILES);
-                return Err(InputError::Limit { root, limit, what: "objects" });
+            listed.extend(page);
+            if listed.len() > limit {
+                return Err(InputError::Limit { root: self.uri(), limit, what: "objects" });
             }
             token = next;
             if token.is_none() {
-                break;
+                return Ok(listed);
             }
-        }
-        // An empty object with others below it can only be a folder's marker.
-        let folders: HashSet<String> = objects
-            .iter()
-            .flat_map(|o| o.name.match_indices('/').map(|(slash, _)| o.name[..slash].to_owned()))
-            .collect();
-        objects.retain(|o| o.size != Some(0) || !folders.contains(&o.name));
-        match names::clash(objects.iter().map(|o| o.name.as_str())) {
-            Some(name) if as_files => Err(InputError::Clash(name)),
-            _ => Ok(seen.then_some(objects)),
         }
     }
 
@@ -115,6 +125,20 @@ impl Source<'_> {
         let place = Place::S3 { bucket: Arc::clone(bucket), key: meta.location, e_tag: meta.e_tag };
         Ok(Some(Object { place, name, size }))
     }
+}
+
+/// Takes folders' markers out of what is sorted by key: an empty object with others below it can
+/// be nothing else.
+fn without_markers(mut sorted: Vec<ObjectMeta>) -> Vec<ObjectMeta> {
+    let is_marker = |meta: &&ObjectMeta| {
+        let below = format!("{}/", meta.location);
+        let first = sorted.partition_point(|m| m.location.as_ref() < below.as_str());
+        sorted.get(first).is_some_and(|m| m.location.as_ref().starts_with(&below))
+    };
+    let empty = sorted.iter().filter(|m| m.size == 0);
+    let markers: HashSet<Key> = empty.filter(is_marker).map(|m| m.location.clone()).collect();
+    sorted.retain(|m| m.size != 0 || !markers.contains(&m.location));
+    sorted
 }
 
 /// Where objects of S3 are downloaded to, and from.
