@@ -75,15 +75,12 @@ impl Source<'_> {
         as_files: bool,
         limit: usize,
     ) -> Result<Option<Vec<Object>>, InputError> {
-        let mut listed = self.pages(limit).await?;
+        let listed = self.pages(limit).await?;
         if listed.is_empty() {
             return Ok(None);
         }
-        // It is S3's own order, but not of every server that looks like S3; and what an instance
-        // gets must not depend on who was asked when.
-        listed.sort_by(|a, b| a.location.cmp(&b.location));
         let bucket: Arc<str> = self.bucket.into();
-        let listed = without_markers(listed).into_iter();
+        let listed = in_order(listed).into_iter();
         let objects = listed.filter_map(|meta| self.object(&bucket, meta, as_files).transpose());
         let objects = objects.collect::<Result<Vec<_>, _>>()?;
         match names::clash(objects.iter().map(|o| o.name.as_str())) {
@@ -127,18 +124,20 @@ impl Source<'_> {
     }
 }
 
-/// Takes folders' markers out of what is sorted by key: an empty object with others below it can
-/// be nothing else.
-fn without_markers(mut sorted: Vec<ObjectMeta>) -> Vec<ObjectMeta> {
+/// Sorts by key, and drops the markers of folders: an empty object with others below it can be
+/// nothing else. The order is S3's own, but not that of every server that looks like S3; and what
+/// an instance gets must not depend on who was asked when.
+fn in_order(mut listed: Vec<ObjectMeta>) -> Vec<ObjectMeta> {
+    listed.sort_by(|a, b| a.location.cmp(&b.location));
     let is_marker = |meta: &&ObjectMeta| {
         let below = format!("{}/", meta.location);
-        let first = sorted.partition_point(|m| m.location.as_ref() < below.as_str());
-        sorted.get(first).is_some_and(|m| m.location.as_ref().starts_with(&below))
+        let first = listed.partition_point(|m| m.location.as_ref() < below.as_str());
+        listed.get(first).is_some_and(|m| m.location.as_ref().starts_with(&below))
     };
-    let empty = sorted.iter().filter(|m| m.size == 0);
+    let empty = listed.iter().filter(|m| m.size == 0);
     let markers: HashSet<Key> = empty.filter(is_marker).map(|m| m.location.clone()).collect();
-    sorted.retain(|m| m.size != 0 || !markers.contains(&m.location));
-    sorted
+    listed.retain(|m| m.size != 0 || !markers.contains(&m.location));
+    listed
 }
 
 /// Where objects of S3 are downloaded to, and from.
@@ -279,4 +278,26 @@ impl All<'_> {
 /// 'a' alike, and only a marker is listed, empty and not there.
 pub(super) fn is_marker(object: &Object, error: &InputError) -> bool {
     object.size == Some(0) && matches!(error, InputError::S3(S3Error::Gone { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_in_the_order_of_their_keys_and_markers_are_none() {
+        // As a server lists them that knows no order; 'a', 'a/b' and 'none' are empty.
+        let listed =
+            [("z", 1), ("none", 0), ("a/é", 1), ("a/b/c", 1), ("a/b", 0), ("a-", 1), ("a", 0)];
+        let meta = |(key, size): (&str, u64)| ObjectMeta {
+            location: Key::parse(key).unwrap(),
+            last_modified: std::time::SystemTime::UNIX_EPOCH.into(),
+            size,
+            e_tag: None,
+            version: None,
+        };
+        let kept = in_order(listed.map(meta).to_vec());
+        let keys: Vec<_> = kept.iter().map(|m| m.location.as_ref()).collect();
+        assert_eq!(keys, ["a-", "a/b/c", "a/é", "none", "z"]);
+    }
 }

@@ -93,3 +93,17 @@ impl Inputs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_listed_grows_with_the_parts_and_has_an_end() {
+        let of = |count| listed((count > 0).then_some(Shard { index: 0, count }));
+        assert_eq!(
+            [of(0), of(1), of(3), of(20)],
+            [1, 1, 3, 4].map(|n| n * limits::MAX_INPUT_FILES)
+        );
+    }
+}
