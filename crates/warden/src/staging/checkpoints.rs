@@ -105,11 +105,8 @@ pub async fn restore(
     let work = async {
         let (inputs, prefix) = match folder(uri)? {
             Location::Path(path) => {
-                match tokio::task::spawn_blocking(move || {
-                    local::list(&path, limits::MAX_INPUT_FILES)
-                })
-                .await
-                {
+                let listing = move || local::list(&path, limits::MAX_INPUT_FILES);
+                match tokio::task::spawn_blocking(listing).await {
                     Ok(Err(InputError::Nothing(_))) => return Ok(Vec::new()),
                     Ok(Ok(mut listing)) => {
                         // What a warden left that was killed while it kept a checkpoint.
