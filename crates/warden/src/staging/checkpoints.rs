@@ -2,6 +2,7 @@
 
 use super::error::InputError;
 use super::keep::KeepError;
+use super::limits;
 use super::location::Location;
 use super::meter::{Meter, metered};
 use super::s3::S3Settings;
@@ -104,7 +105,8 @@ pub async fn restore(
     let work = async {
         let (inputs, prefix) = match folder(uri)? {
             Location::Path(path) => {
-                match tokio::task::spawn_blocking(move || local::list(&path)).await {
+                let listing = move || local::list(&path, limits::MAX_INPUT_FILES);
+                match tokio::task::spawn_blocking(listing).await {
                     Ok(Err(InputError::Nothing(_))) => return Ok(Vec::new()),
                     Ok(Ok(mut listing)) => {
                         // What a warden left that was killed while it kept a checkpoint.
@@ -117,7 +119,8 @@ pub async fn restore(
             }
             Location::S3 { bucket, prefix } => {
                 let source = Source { settings, bucket: &bucket, prefix: &prefix };
-                let objects = source.list_any(true).await?.unwrap_or_default();
+                let objects =
+                    source.list_any(true, limits::MAX_INPUT_FILES).await?.unwrap_or_default();
                 (Inputs::S3(objects), prefix)
             }
         };

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Files and folders of one channel. Their names and digests are held in memory and stand in
 /// the evidence.
 pub const MAX_INPUT_FILES: usize = 1_000_000;
+/// Objects, or files and folders, of a channel of which each instance gets a part. All are in
+/// memory while they are dealt out, in Pipe mode as long as the job runs.
+pub const MAX_LISTED: usize = 4 * MAX_INPUT_FILES;
 /// Folders within folders, of inputs and of artifacts. Each level holds one descriptor.
 pub const MAX_DEPTH: usize = 128;
 /// Entries of one artifact. The names of one folder are held in memory.

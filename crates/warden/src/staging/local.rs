@@ -6,7 +6,7 @@ use super::error::{FileError, InputError};
 use super::limits;
 use super::meter::Meter;
 use super::names;
-use belljar_domain::StagedFile;
+use belljar_domain::{Shard, StagedFile};
 use rustix::fs::{
     Access, AtFlags, CWD, Dir, FileType, Mode, OFlags, access, fstat, openat, statat,
 };
@@ -79,23 +79,37 @@ fn resolve(source: &Path) -> Result<PathBuf, InputError> {
 pub(super) struct Listing {
     /// The folder that all files are opened from.
     pub(super) root: PathBuf,
+    /// Also those in which there is no file.
     pub(super) folders: Vec<String>,
     pub(super) files: Vec<Item>,
 }
 
-/// Lists a file or folder. A link given as the channel itself is followed: it was named by the
-/// user; links below must stay below.
-pub(super) fn list(source: &Path) -> Result<Listing, InputError> {
+impl Listing {
+    /// What of it is in `shard`. Files are dealt out, and take along the folders in which they lie;
+    /// a folder without files belongs to nobody, as in S3, which knows none.
+    pub(super) fn part(self, shard: Option<Shard>) -> Self {
+        if shard.is_none() {
+            return self;
+        }
+        Self { folders: Vec::new(), files: Shard::of(shard, self.files), ..self }
+    }
+}
+
+/// Lists a file or folder of at most `limit` files and folders; files in the order of their names,
+/// which is that of S3's keys. A link given as the channel itself is followed: it was named by
+/// the user; links below must stay below.
+pub(super) fn list(source: &Path, limit: usize) -> Result<Listing, InputError> {
     let real = resolve(source)?;
     let stat = statat(CWD, &real, AtFlags::SYMLINK_NOFOLLOW)
         .map_err(|e| FileError::new("open", source, e))?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => {
-            let mut walk = Walk::new(&real);
+            let mut walk = Walk::new(&real, limit);
             let root = openat(CWD, &real, FOLDER, Mode::empty())
                 .map_err(|e| FileError::new("open", source, e))?;
             walk.folder(&root, "", Path::new(""))?;
-            let Walk { folders, files, .. } = walk;
+            let Walk { folders, mut files, .. } = walk;
+            files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
             Ok(Listing { root: real, folders, files })
         }
         FileType::RegularFile => {
@@ -118,6 +132,7 @@ fn utf8(path: &Path) -> Result<String, InputError> {
 /// A walk through a folder, without following a link out of it.
 struct Walk<'r> {
     root: &'r Path,
+    limit: usize,
     folders: Vec<String>,
     files: Vec<Item>,
     /// Device and inode of the folders that are open, to see links that lead back.
@@ -125,8 +140,8 @@ struct Walk<'r> {
 }
 
 impl<'r> Walk<'r> {
-    fn new(root: &'r Path) -> Self {
-        Self { root, folders: Vec::new(), files: Vec::new(), open: Vec::new() }
+    fn new(root: &'r Path, limit: usize) -> Self {
+        Self { root, limit, folders: Vec::new(), files: Vec::new(), open: Vec::new() }
     }
 
     /// Lists the folder `dir`: `name` is its path below the channel, `from` its true path below
@@ -140,7 +155,7 @@ impl<'r> Walk<'r> {
             return Err(InputError::LinkCycle(self.root.join(name).display().to_string()));
         }
         if self.open.len() >= limits::MAX_DEPTH {
-            return Err(self.limit(limits::MAX_DEPTH, "levels of folders"));
+            return Err(self.too_many(limits::MAX_DEPTH, "levels of folders"));
         }
         self.open.push(id);
         for entry in Dir::read_from(dir).map_err(failed)? {
@@ -220,13 +235,13 @@ impl<'r> Walk<'r> {
     }
 
     fn room(&self) -> Result<(), InputError> {
-        if self.files.len() + self.folders.len() >= limits::MAX_INPUT_FILES {
-            return Err(self.limit(limits::MAX_INPUT_FILES, "files and folders"));
+        if self.files.len() + self.folders.len() >= self.limit {
+            return Err(self.too_many(self.limit, "files and folders"));
         }
         Ok(())
     }
 
-    fn limit(&self, limit: usize, what: &'static str) -> InputError {
+    fn too_many(&self, limit: usize, what: &'static str) -> InputError {
         InputError::Limit { root: self.root.display().to_string(), limit, what }
     }
 }

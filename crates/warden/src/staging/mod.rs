@@ -88,6 +88,8 @@ pub struct StagedIn {
 /// - A single file or object keeps its base name; everything else its name below the folder, or
 ///   what follows the prefix in a manifest.
 /// - `s3://` prefixes match every key that begins with them; a local path names one file or folder.
+/// - Of a channel that is dealt out among instances each gets every n-th object, by the order of
+///   their keys or of the manifest; a local folder's files count as objects.
 /// - Links in a local folder are followed while they stay in it; FIFOs, sockets and devices are
 ///   refused.
 ///

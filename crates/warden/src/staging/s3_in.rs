@@ -13,6 +13,7 @@ use futures_util::{StreamExt, stream};
 use object_store::ObjectMeta;
 use object_store::aws::AmazonS3;
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
+use object_store::path::Path as Key;
 use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -55,46 +56,52 @@ impl Source<'_> {
         Ok((page.result.objects, page.page_token))
     }
 
-    /// Everything whose key begins with the prefix, in S3's order. `as_files` says whether the
-    /// names must be fit for files.
-    pub(super) async fn list(&self, as_files: bool) -> Result<Vec<Object>, InputError> {
-        match self.list_any(as_files).await? {
+    /// Everything whose key begins with the prefix, at most `limit` objects, in the order of their
+    /// keys. `as_files` says whether the names must be fit for files.
+    pub(super) async fn list(
+        &self,
+        as_files: bool,
+        limit: usize,
+    ) -> Result<Vec<Object>, InputError> {
+        match self.list_any(as_files, limit).await? {
             Some(objects) => Ok(objects),
             None => Err(InputError::Nothing(self.uri())),
         }
     }
 
     /// As [`Self::list`]; `None` if there is nothing, not even a folder's marker.
-    pub(super) async fn list_any(&self, as_files: bool) -> Result<Option<Vec<Object>>, InputError> {
-        let store = self.settings.bucket(self.bucket)?;
+    pub(super) async fn list_any(
+        &self,
+        as_files: bool,
+        limit: usize,
+    ) -> Result<Option<Vec<Object>>, InputError> {
+        let listed = self.pages(limit).await?;
+        if listed.is_empty() {
+            return Ok(None);
+        }
         let bucket: Arc<str> = self.bucket.into();
-        let mut objects = Vec::new();
-        let mut token = None;
-        let mut seen = false;
+        let listed = in_order(listed).into_iter();
+        let objects = listed.filter_map(|meta| self.object(&bucket, meta, as_files).transpose());
+        let objects = objects.collect::<Result<Vec<_>, _>>()?;
+        match names::clash(objects.iter().map(|o| o.name.as_str())) {
+            Some(name) if as_files => Err(InputError::Clash(name)),
+            _ => Ok(Some(objects)),
+        }
+    }
+
+    async fn pages(&self, limit: usize) -> Result<Vec<ObjectMeta>, InputError> {
+        let store = self.settings.bucket(self.bucket)?;
+        let (mut listed, mut token) = (Vec::new(), None);
         loop {
             let (page, next) = self.page(&store, None, token).await?;
-            for meta in page {
-                seen = true;
-                objects.extend(self.object(&bucket, meta, as_files)?);
-            }
-            if objects.len() > limits::MAX_INPUT_FILES {
-                let (root, limit) = (self.uri(), limits::MAX_INPUT_FILES);
-                return Err(InputError::Limit { root, limit, what: "objects" });
+            listed.extend(page);
+            if listed.len() > limit {
+                return Err(InputError::Limit { root: self.uri(), limit, what: "objects" });
             }
             token = next;
             if token.is_none() {
-                break;
+                return Ok(listed);
             }
-        }
-        // An empty object with others below it can only be a folder's marker.
-        let folders: HashSet<String> = objects
-            .iter()
-            .flat_map(|o| o.name.match_indices('/').map(|(slash, _)| o.name[..slash].to_owned()))
-            .collect();
-        objects.retain(|o| o.size != Some(0) || !folders.contains(&o.name));
-        match names::clash(objects.iter().map(|o| o.name.as_str())) {
-            Some(name) if as_files => Err(InputError::Clash(name)),
-            _ => Ok(seen.then_some(objects)),
         }
     }
 
@@ -115,6 +122,22 @@ impl Source<'_> {
         let place = Place::S3 { bucket: Arc::clone(bucket), key: meta.location, e_tag: meta.e_tag };
         Ok(Some(Object { place, name, size }))
     }
+}
+
+/// Sorts by key, and drops the markers of folders: an empty object with others below it can be
+/// nothing else. The order is S3's own, but not that of every server that looks like S3; and what
+/// an instance gets must not depend on who was asked when.
+fn in_order(mut listed: Vec<ObjectMeta>) -> Vec<ObjectMeta> {
+    listed.sort_by(|a, b| a.location.cmp(&b.location));
+    let is_marker = |meta: &&ObjectMeta| {
+        let below = format!("{}/", meta.location);
+        let first = listed.partition_point(|m| m.location.as_ref() < below.as_str());
+        listed.get(first).is_some_and(|m| m.location.as_ref().starts_with(&below))
+    };
+    let empty = listed.iter().filter(|m| m.size == 0);
+    let markers: HashSet<Key> = empty.filter(is_marker).map(|m| m.location.clone()).collect();
+    listed.retain(|m| m.size != 0 || !markers.contains(&m.location));
+    listed
 }
 
 /// Where objects of S3 are downloaded to, and from.
@@ -255,4 +278,26 @@ impl All<'_> {
 /// 'a' alike, and only a marker is listed, empty and not there.
 pub(super) fn is_marker(object: &Object, error: &InputError) -> bool {
     object.size == Some(0) && matches!(error, InputError::S3(S3Error::Gone { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_in_the_order_of_their_keys_and_markers_are_none() {
+        // As a server lists them that knows no order; 'a', 'a/b' and 'none' are empty.
+        let listed =
+            [("z", 1), ("none", 0), ("a/é", 1), ("a/b/c", 1), ("a/b", 0), ("a-", 1), ("a", 0)];
+        let meta = |(key, size): (&str, u64)| ObjectMeta {
+            location: Key::parse(key).unwrap(),
+            last_modified: std::time::SystemTime::UNIX_EPOCH.into(),
+            size,
+            e_tag: None,
+            version: None,
+        };
+        let kept = in_order(listed.map(meta).to_vec());
+        let keys: Vec<_> = kept.iter().map(|m| m.location.as_ref()).collect();
+        assert_eq!(keys, ["a-", "a/b/c", "a/é", "none", "z"]);
+    }
 }

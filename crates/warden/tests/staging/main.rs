@@ -7,3 +7,4 @@ mod keep;
 mod local;
 mod pipe;
 mod s3;
+mod shard;

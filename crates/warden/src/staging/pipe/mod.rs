@@ -56,6 +56,7 @@ pub(super) async fn prepare(
         compression: channel.compression,
         wrapper: channel.record_wrapper,
         seed: channel.shuffle_seed,
+        shard: channel.shard,
         private: private.join(channel.name.as_str()),
     };
     Ok(Prepared { name: channel.name.clone(), recipe })

@@ -8,7 +8,7 @@ use crate::staging::limits;
 use crate::staging::reading::{Clients, Object, Opened};
 use crate::staging::s3::S3Settings;
 use crate::staging::s3_in::is_marker;
-use belljar_domain::{Compression, RecordWrapper};
+use belljar_domain::{Compression, RecordWrapper, Shard};
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
 use futures_util::{StreamExt, stream};
@@ -24,6 +24,8 @@ pub(super) struct Recipe {
     pub(super) compression: Compression,
     pub(super) wrapper: RecordWrapper,
     pub(super) seed: Option<u64>,
+    /// Which part of each epoch this instance gets.
+    pub(super) shard: Option<Shard>,
     /// A folder of the warden's own.
     pub(super) private: PathBuf,
 }
@@ -67,7 +69,7 @@ pub(super) fn start(recipe: Recipe, epoch: u64) -> Chunks {
 
 async fn all(recipe: Recipe, epoch: u64, out: &Out) -> Result<(), Stopped> {
     let mut clients = Clients::new(&recipe.settings);
-    let entries = stream::iter(recipe.entries.of_epoch(recipe.seed, epoch));
+    let entries = stream::iter(recipe.entries.of_epoch(epoch, recipe.seed, recipe.shard));
     let mut ahead = entries
         .map(|entry| {
             let opening = entry.map(|entry| match entry {
