@@ -251,6 +251,16 @@ fn an_end_that_was_not_read_is_said() {
 }
 
 #[test]
+fn an_end_of_which_the_kernel_tells_less_is_no_breach() {
+    let mut late = statement();
+    late.predicate.seal_at_end.as_mut().unwrap().namespaces.retain(|kind, _| kind == "pid");
+    let shown = show(&run(late.clone()));
+    assert!(!shown.contains("BROKEN"), "{shown}");
+    late.predicate.seal_at_end.as_mut().unwrap().interfaces.push("eth0".into());
+    assert!(show(&run(late)).contains("BROKEN"));
+}
+
+#[test]
 fn artifacts_are_compared_by_digest() {
     let (dir, key) = key();
     let file = dir.path().join("model.tar.gz");

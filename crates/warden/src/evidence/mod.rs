@@ -12,6 +12,7 @@ pub mod show;
 pub mod verdict;
 
 pub use account::Account;
+pub(crate) use account::IMAGE;
 pub use dsse::{EnvelopeError, sign};
 pub use key::{HostKey, KeyError, PublicKey};
 pub use show::show;

@@ -80,11 +80,13 @@ fn run(statement: &Statement) -> String {
     inputs(&mut out, statement);
     artifacts(&mut out, &statement.subject);
     out.push_str("\nSeal at the start\n");
-    seal(&mut out, &p.seal_at_start, p.peers.as_ref());
+    let peers = p.peers.as_ref();
+    seal(&mut out, &p.seal_at_start, peers, &p.seal_at_start.breaches(peers));
     out.push_str("\nSeal at the end\n");
     match &p.seal_at_end {
         Some(end) if *end == p.seal_at_start => out.push_str("  the same\n"),
-        Some(end) => seal(&mut out, end, p.peers.as_ref()),
+        // Of a process that has ended the kernel does not tell all namespaces: as when verifying.
+        Some(end) => seal(&mut out, end, peers, &end.breaches_after_exit(peers)),
         None => out.push_str("  not read: the process was gone\n"),
     }
     attempts(&mut out, statement);
@@ -181,13 +183,12 @@ fn piped(out: &mut String, channel: &StagedChannel, pipe: &PipedChannel) {
     }
 }
 
-fn seal(out: &mut String, seal: &SealReading, peers: Option<&PeerLink>) {
-    let breaches = seal.breaches(peers);
+fn seal(out: &mut String, seal: &SealReading, peers: Option<&PeerLink>, breaches: &[String]) {
     if breaches.is_empty() {
         out.push_str("  holds\n");
     }
     for breach in breaches {
-        let _ = writeln!(out, "  BROKEN: {}", printable(&breach));
+        let _ = writeln!(out, "  BROKEN: {}", printable(breach));
     }
     if let Some(link) = peers {
         let to: Vec<String> = link.peers.iter().map(|(h, a)| format!("{h} {a}")).collect();

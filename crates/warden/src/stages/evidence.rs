@@ -1,7 +1,7 @@
 //! The last stage: says under signature what was run, how it was sealed and what came of it.
 
 use super::Facts;
-use crate::evidence::{HostKey, sign};
+use crate::evidence::{HostKey, IMAGE, sign};
 use crate::failure::chain;
 use crate::run::{Context, Ending};
 use crate::staging;
@@ -127,7 +127,7 @@ fn subjects(facts: &Facts) -> Vec<Subject> {
     let mut all: Vec<Subject> =
         facts.artifacts.iter().map(|a| subject(&a.name, &a.sha256)).collect();
     if let (true, Some(image)) = (all.is_empty(), &facts.image) {
-        all.push(subject("image", image.digest.trim_start_matches("sha256:")));
+        all.push(subject(IMAGE, image.digest.trim_start_matches("sha256:")));
     }
     all
 }

@@ -81,12 +81,17 @@ impl Account {
     }
 }
 
+/// The subject of a statement that has no artifact.
+pub(crate) const IMAGE: &str = "image";
+
 fn is_sha256(hex: &str) -> bool {
     hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 fn artifacts(subjects: &[Subject]) -> impl Iterator<Item = String> {
-    subjects.iter().filter_map(|subject| {
+    // A Statement must be about something: of what left nothing it is about the image.
+    let left = subjects.iter().filter(|subject| subject.name != IMAGE);
+    left.filter_map(|subject| {
         let digest = subject.digest.get("sha256")?;
         Some(format!("It left {} with sha256 {digest}.", subject.name))
     })

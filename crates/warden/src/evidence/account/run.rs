@@ -46,8 +46,8 @@ pub(super) fn claims(statement: &Statement, holds: bool) -> Vec<String> {
     let p = &statement.predicate;
     let mut claims = Vec::new();
     claims.push(format!(
-        "The job '{}' ran the image {} from {} to {} and ended with exit code {}.",
-        p.job, p.image.digest, p.started, p.ended, p.exit.code
+        "{} of the job '{}' ran the image {} from {} to {} and ended with exit code {}.",
+        p.host, p.job, p.image.digest, p.started, p.ended, p.exit.code
     ));
     claims.extend(inputs(p));
     claims.extend(artifacts(&statement.subject));
