@@ -2,10 +2,10 @@
 //! Source: botocore `sagemaker/2017-07-24/service-2.json`, shapes `ResourceConfig`,
 //! `InstanceGroup`, `S3DataSource`.
 
-use crate::{Assignment, HostName, Resources};
+use crate::{Assignment, HostName, NodeName, Resources};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
 
 /// Instances of a job, at most.
@@ -38,6 +38,20 @@ pub struct Instance {
     pub resources: Resources,
     /// Its address on the link to its peers.
     pub address: Ipv4Addr,
+    /// Where it runs, in a job that is spread over several machines; `None` if all of them run
+    /// where the job's warden does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<Site>,
+}
+
+/// A machine that runs instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Site {
+    /// The node; `None` for the machine of the service and the job's warden.
+    pub node: Option<NodeName>,
+    /// Where the other machines reach it.
+    pub address: IpAddr,
 }
 
 impl Instance {
@@ -50,7 +64,14 @@ impl Instance {
             instance_type: instance_type.to_owned(),
             resources,
             address: belljar_vpc::peers::address(number),
+            site: None,
         }
+    }
+
+    /// The node that runs it; `None` if the machine of the job's warden does.
+    #[must_use]
+    pub fn node(&self) -> Option<&NodeName> {
+        self.site.as_ref()?.node.as_ref()
     }
 }
 
@@ -158,6 +179,28 @@ impl Cluster {
             memory_bytes: all().map(|r| r.memory_bytes).sum(),
             processes: all().map(|r| r.processes).fold(0, u32::saturating_add),
         }
+    }
+
+    /// Deals the instances out, by turns, to the service's own machine and these nodes; leaves
+    /// them together if there are none.
+    pub fn spread(&mut self, own: IpAddr, nodes: &[(NodeName, IpAddr)]) {
+        if nodes.is_empty() {
+            return;
+        }
+        let own = Site { node: None, address: own };
+        let joined = nodes
+            .iter()
+            .map(|(node, address)| Site { node: Some(node.clone()), address: *address });
+        let sites: Vec<Site> = std::iter::once(own).chain(joined).collect();
+        for (instance, site) in self.instances.iter_mut().zip(sites.iter().cycle()) {
+            instance.site = Some(site.clone());
+        }
+    }
+
+    /// Whether its instances run on several machines.
+    #[must_use]
+    pub fn is_spread(&self) -> bool {
+        self.instances.iter().any(|i| i.node().is_some())
     }
 
     /// Names of the groups, in the order of their first instances.
@@ -278,6 +321,20 @@ mod tests {
         assert_eq!((total.cpu_millis, total.memory_bytes, total.processes), (Some(8000), None, 15));
         job.cluster = None;
         assert_eq!(job.total_resources(), job.resources);
+    }
+
+    #[test]
+    fn instances_are_dealt_out_by_turns() {
+        let mut job = job();
+        let cluster = job.cluster.as_mut().unwrap();
+        let own: IpAddr = [10, 0, 0, 1].into();
+        cluster.spread(own, &[]);
+        assert!(!cluster.is_spread() && cluster.instances[0].site.is_none());
+        cluster.spread(own, &[("b".parse().unwrap(), [10, 0, 0, 2].into())]);
+        let nodes: Vec<_> =
+            cluster.instances.iter().map(|i| i.node().map(NodeName::as_str)).collect();
+        assert_eq!(nodes, [None, Some("b"), None]);
+        assert!(cluster.is_spread());
     }
 
     #[test]

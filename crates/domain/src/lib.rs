@@ -21,6 +21,7 @@ pub mod instance;
 pub mod limits;
 pub mod metrics;
 pub mod name;
+pub mod node;
 pub mod plan;
 pub mod report;
 pub mod seal;
@@ -32,13 +33,13 @@ pub mod training_job;
 
 pub use assignment::{Assignment, MetricDefinition, Resources, StopPolicy};
 pub use attempt::{Attempt, Protocol};
-pub use cluster::{Cluster, Instance, PeerLink, Shard};
+pub use cluster::{Cluster, Instance, PeerLink, Shard, Site};
 pub use data::{
     Channel, Checkpoints, Compression, DataType, InputMode, OutputCompression, RecordWrapper,
 };
 pub use event::{Event, Stage, StageState, Stream};
 pub use evidence::{Predicate, Statement};
-pub use name::{ChannelName, HostName, JobName, NameError};
+pub use name::{ChannelName, HostName, JobName, NameError, NodeName};
 pub use report::{
     Artifact, Exit, Outcome, PipedChannel, PipedEpoch, Report, StagedChannel, StagedFile,
     SyncedCheckpoints,

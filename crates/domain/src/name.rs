@@ -87,6 +87,15 @@ name_type!(
     is_host_name
 );
 
+name_type!(
+    /// The name of another machine that has joined the service: `[a-z0-9]([a-z0-9-]*[a-z0-9])?`, at
+    /// most 63 bytes.
+    NodeName,
+    "node name",
+    "it must be 1 to 63 lower-case letters, digits and hyphens, and begin and end with a letter or digit",
+    is_node_name
+);
+
 impl HostName {
     /// The name of the `index`-th instance, counted from 1.
     #[must_use]
@@ -102,6 +111,10 @@ fn is_job_name(s: &str) -> bool {
         && edge(bytes.first())
         && edge(bytes.last())
         && bytes.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+}
+
+fn is_node_name(s: &str) -> bool {
+    is_job_name(s) && !s.bytes().any(|b| b.is_ascii_uppercase())
 }
 
 fn is_channel_name(s: &str) -> bool {

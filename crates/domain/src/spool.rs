@@ -19,6 +19,8 @@ use std::str::FromStr;
 pub const FOLDER: &str = "events";
 /// The FIFO of the orders.
 pub const ORDERS: &str = "orders";
+/// The folder of the instances' folders, in that of a job with several.
+pub const INSTANCES: &str = "instances";
 /// Held by the living warden.
 pub const LOCK: &str = "lock";
 /// There once a warden has begun.

@@ -10,6 +10,7 @@ pub mod db;
 pub mod identity;
 pub mod jobs;
 pub mod logs;
+pub mod nodes;
 pub mod objects;
 pub mod schema;
 

@@ -11,8 +11,6 @@ use std::path::{Path, PathBuf};
 
 /// The file with what a warden is to do.
 pub(crate) const ASSIGNMENT: &str = "assignment.json";
-/// The folder of the instances' folders, in that of a job with several.
-const INSTANCES: &str = "instances";
 /// The largest assignment that is read.
 const MAX_ASSIGNMENT: u64 = 4 << 20;
 
@@ -171,7 +169,7 @@ impl JobDir {
 
     /// Where the folders of a job's instances are, if it has several.
     pub(crate) fn instances(&self) -> PathBuf {
-        self.path.join(INSTANCES)
+        self.path.join(spool::INSTANCES)
     }
 
     /// The folders of the instances that there are. One that cannot be opened has just gone.

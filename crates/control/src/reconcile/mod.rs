@@ -18,6 +18,9 @@ mod pause;
 mod start;
 mod steps;
 
+pub(crate) use start::key;
+
+use crate::nodes;
 use crate::service::Service;
 use belljar_domain::JobName;
 use belljar_domain::plan::{self, Capacity, Desired, Planned};
@@ -72,6 +75,7 @@ impl Reconciler {
     /// Looks, decides, and does it. A step that fails is tried again in the next round.
     async fn round(&mut self) -> Result<(), jobs::JobError> {
         self.reap();
+        nodes::give_up(&self.service)?;
         let desired = self.desired()?;
         self.forget(&desired);
         let observed = self.observe(&desired);

@@ -12,11 +12,12 @@ use belljar_domain::failure::Blame;
 use belljar_domain::plan::{Planned, Step};
 use belljar_domain::spool::{self, Order};
 use belljar_domain::training_job::Progress;
-use belljar_domain::{Assignment, JobName, SecondaryStatus, Timestamp};
+use belljar_domain::{Assignment, JobName, NodeName, SecondaryStatus, Timestamp};
 use belljar_store::jobs::{self, JobError};
 use belljar_store::{Connection, StoreError, identity};
 use rustix::fs::{Mode, OFlags};
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 
 /// What a step fails with.
@@ -83,12 +84,18 @@ impl Reconciler {
         left: u64,
     ) -> Result<bool, StepError> {
         let (name, now) = (job.clone(), self.service.now());
+        let next = self.next(generation, left);
         pause::before(Point::Begin);
-        let recorded =
-            self.service.db().write(move |c| record_attempt(c, &name, generation, left, now));
+        let recorded = self.service.db().write(move |c| record_attempt(c, &name, next, now));
         let assignment = recorded.await?;
         pause::after(Point::Begin);
         self.start_or_fail(&assignment).await
+    }
+
+    /// An attempt's number, what is left of the job's time, and the machines that it can use.
+    fn next(&self, generation: u64, max_runtime_seconds: u64) -> Next {
+        let own = self.service.config.listen.ip();
+        Next { generation, max_runtime_seconds, own, nodes: self.service.nodes.alive() }
     }
 
     async fn start_recorded(&mut self, job: &JobName, generation: u64) -> Result<bool, StepError> {
@@ -207,6 +214,7 @@ impl Reconciler {
         }
         self.sweep(job, generation).await?;
         let (name, now) = (job.clone(), self.service.now());
+        let next = self.next(next, left);
         let why = format!("Attempt {generation} ended: {known}.");
         pause::before(Point::Retry);
         let recorded = self.service.db().write(move |c| {
@@ -215,7 +223,7 @@ impl Reconciler {
                 p.transitions.annotate(&why);
                 p.warn(&why) || entered
             })?;
-            record_attempt(c, &name, next, left, now)?;
+            record_attempt(c, &name, next, now)?;
             identity::revoke_job_keys(c, name.as_str(), generation)?;
             Ok::<_, JobError>(())
         });
@@ -250,18 +258,28 @@ fn begun_after(earlier: Option<Timestamp>, now: Timestamp) -> Timestamp {
     earlier.map_or(now, |at| now.max(Timestamp::from_millis(at.millis() + 1000)))
 }
 
-/// Records the next attempt of a job, `left` seconds of which are left.
+/// What an attempt begins with.
+struct Next {
+    generation: u64,
+    max_runtime_seconds: u64,
+    own: IpAddr,
+    nodes: Vec<(NodeName, IpAddr)>,
+}
+
+/// Records the next attempt of a job.
 fn record_attempt(
     c: &Connection,
     job: &JobName,
-    generation: u64,
-    left: u64,
+    next: Next,
     now: Timestamp,
 ) -> Result<Assignment, JobError> {
     let mut assignment = jobs::assignment(c, job)?;
-    assignment.generation = generation;
-    assignment.stop.max_runtime_seconds = left;
-    let earlier = jobs::attempt(c, job, generation.saturating_sub(1))?;
+    assignment.generation = next.generation;
+    assignment.stop.max_runtime_seconds = next.max_runtime_seconds;
+    if let Some(cluster) = &mut assignment.cluster {
+        cluster.spread(next.own, &next.nodes);
+    }
+    let earlier = jobs::attempt(c, job, next.generation.saturating_sub(1))?;
     assignment.begun = Some(begun_after(earlier.and_then(|e| e.assignment.begun), now));
     jobs::begin_attempt(c, &assignment)?;
     Ok(assignment)

@@ -1,9 +1,10 @@
 //! One request: route → body → signature → input → handler → answer.
 
 use super::{Caller, Service, front, limits, request_id, table};
+use crate::nodes;
 use belljar_aws::sigv4::{self, Expected, Secret};
 use belljar_aws::{AwsError, Call, ErrorForm, Service as Aws};
-use belljar_domain::Timestamp;
+use belljar_domain::{Timestamp, node};
 use belljar_store::identity::{self, Owner};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -21,8 +22,15 @@ use time::OffsetDateTime;
 pub(super) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Answers a request, whatever it is.
-pub(super) async fn answer(service: &Service, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn answer(
+    service: &Service,
+    request: Request<Incoming>,
+    secure: bool,
+) -> Response<Body> {
     let begun = Instant::now();
+    if request.uri().path().starts_with(node::PREFIX) {
+        return whole(nodes::answer(service, request, secure).await);
+    }
     let id = request_id::new();
     let (parts, incoming) = request.into_parts();
     let route = match belljar_aws::route(&parts) {

@@ -139,21 +139,22 @@ async fn greet(mut begin: Begin, stream: impl AsyncRead + AsyncWrite + Unpin + S
         _ = begin.stop.changed() => return,
     };
     match kind {
-        Ok(Kind::Plain(stream)) => serve(begin.service, stream, begin.watcher).await,
-        Ok(Kind::Tls(stream)) => serve(begin.service, stream, begin.watcher).await,
+        Ok(Kind::Plain(stream)) => serve(begin.service, stream, begin.watcher, false).await,
+        Ok(Kind::Tls(stream)) => serve(begin.service, stream, begin.watcher, true).await,
         Err(e) => tracing::debug!(error = %e, "a connection did not begin"),
     }
 }
 
-/// HTTP/1.1 over whatever carries bytes.
+/// HTTP/1.1 over whatever carries bytes; `secure` is TLS.
 async fn serve(
     service: Arc<Service>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     watcher: Watcher,
+    secure: bool,
 ) {
     let answer = service_fn(move |request| {
         let service = service.clone();
-        async move { Ok::<_, Infallible>(dispatch::answer(&service, request).await) }
+        async move { Ok::<_, Infallible>(dispatch::answer(&service, request, secure).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -170,7 +171,7 @@ async fn serve(
 ///
 /// # Errors
 /// How it is answered: it is too long, too slow, or was cut off.
-pub(super) async fn body(
+pub(crate) async fn body(
     incoming: hyper::body::Incoming,
     limit: usize,
 ) -> Result<bytes::Bytes, belljar_aws::AwsError> {

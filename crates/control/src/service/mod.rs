@@ -24,11 +24,13 @@ pub use ca::{CaError, certificate_path};
 pub use caller::Caller;
 pub use config::{Capacity, Config, DEFAULT_LISTEN};
 pub use error::ServiceError;
+pub(crate) use front::body;
 pub use keys::{Key, create_key, keys, revoke_key, root_key};
 pub(crate) use start::SOCKET;
 pub use start::{Ready, run};
 
 use crate::api::s3::S3;
+use crate::nodes::Nodes;
 use belljar_domain::Timestamp;
 use belljar_store::{Db, State};
 use std::sync::Arc;
@@ -45,6 +47,8 @@ pub struct Service {
     pub s3: S3,
     /// Wakes the reconciler: something is wanted that was not before.
     pub wanted: Notify,
+    /// Other machines, as they were last heard of.
+    pub(crate) nodes: Nodes,
     /// For connections that begin with it.
     pub(crate) tls: tls::Tls,
 }

@@ -4,6 +4,7 @@ use super::front::{self, Sockets};
 use super::tls::Tls;
 use super::{Address, Config, Service, ServiceError, address, upkeep};
 use crate::api::s3::{self, FindKey, S3};
+use crate::nodes::Nodes;
 use crate::{reconcile, state};
 use belljar_store::objects::Objects;
 use belljar_store::{State, StoreError, identity};
@@ -60,7 +61,14 @@ pub async fn run(
     let tls = Tls::open(state.folder())?;
     let state = Arc::new(state);
     let s3 = s3(&config, &state)?;
-    let service = Arc::new(Service { config, state, s3, wanted: Notify::new(), tls });
+    let service = Arc::new(Service {
+        config,
+        state,
+        s3,
+        wanted: Notify::new(),
+        nodes: Nodes::default(),
+        tls,
+    });
     let ready_at = Ready {
         address: Address {
             endpoint,

@@ -16,6 +16,7 @@ pub use roles::{
     create_role, delete_policy, delete_role, detach, ensure_default, find_by_arn, get_policy,
     get_role, list_policies, list_roles, put_policy, role_exists,
 };
+pub use words::secret;
 
 use crate::StoreError;
 

@@ -15,7 +15,10 @@ pub(super) fn id(prefix: &str, length: usize) -> Result<String, StoreError> {
 }
 
 /// `length` base-64 digits, six bits each.
-pub(super) fn secret(length: usize) -> Result<String, StoreError> {
+///
+/// # Errors
+/// If the kernel gives no randomness.
+pub fn secret(length: usize) -> Result<String, StoreError> {
     random(SECRET, length)
 }
 
