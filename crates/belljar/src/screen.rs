@@ -132,7 +132,11 @@ impl Screen {
                 self.shown.warnings.push(message);
             }
             // What instances and their job's warden say to each other.
-            Event::Instance { .. } | Event::Exited { .. } | Event::Ready | Event::Report(_) => {}
+            Event::Instance { .. }
+            | Event::Offer(_)
+            | Event::Exited { .. }
+            | Event::Ready
+            | Event::Report(_) => {}
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 use crate::{Assignment, HostName, NodeName, Resources};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 
 /// Instances of a job, at most.
@@ -146,6 +146,16 @@ pub struct PeerLink {
     /// The peers' public keys, base64, where the link is encrypted: no other key is let in.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub public_keys: BTreeMap<HostName, String>,
+}
+
+/// One end of an encrypted link, as an instance offers it to the others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Endpoint {
+    /// X25519 public key, base64. Its private half never leaves the warden that made it.
+    pub public_key: String,
+    /// Where its datagrams are received.
+    pub address: SocketAddr,
 }
 
 impl Cluster {

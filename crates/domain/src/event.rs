@@ -1,6 +1,7 @@
 //! What a warden says while it works: one JSON object a line on its standard output, and the
 //! lines of `belljar train --json`.
 
+use crate::cluster::Endpoint;
 use crate::metrics::MetricDatum;
 use crate::{Attempt, Exit, HostName, PeerLink, Report, SealReading, SecondaryStatus, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -70,6 +71,8 @@ pub enum Event {
         /// What.
         told: Box<Event>,
     },
+    /// An instance offers its peers its end of an encrypted link.
+    Offer(Endpoint),
     /// The container of an instance has ended. Its report follows once what it left is seen to.
     Exited {
         /// How.

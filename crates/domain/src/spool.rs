@@ -11,7 +11,10 @@
 //! - `journal.jsonl`: exists once a warden has begun; a folder is begun once.
 //! - `report.json`: how it ended. The report is in no segment.
 
+use crate::HostName;
+use crate::cluster::Endpoint;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -90,6 +93,11 @@ pub enum Order {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", tag = "word")]
 pub enum Word {
+    /// The ends of the encrypted links to its peers.
+    Peers {
+        /// By name, its own left out.
+        endpoints: BTreeMap<HostName, Endpoint>,
+    },
     /// All instances are ready: start.
     Go,
 }

@@ -20,5 +20,6 @@ pub mod reading;
 pub mod root;
 pub mod seal_net;
 pub mod seccomp;
+pub mod tun;
 
 pub use error::{Error, Result};

@@ -7,6 +7,7 @@
 use crate::error::{During, Result};
 use crate::netns::NetNs;
 use crate::seal_net::{NetReading, SealedNet, read_links};
+use crate::tun::Tun;
 use belljar_vpc::peers::{INTERFACE, PREFIX};
 use nlink::netlink::addr::Ipv4Address;
 use nlink::netlink::link::{BridgeLink, VethLink};
@@ -78,6 +79,18 @@ pub async fn join(ns: &NetNs, hub: &Path, number: u8) -> Result<()> {
     let outside = Connection::<Route>::new_in(hub.as_fd()).during("open the hub's route socket")?;
     outside.set_link_master(port.as_str(), BRIDGE).await.during("join the hub's bridge")?;
     outside.set_link_up(port.as_str()).await.during("bring the hub's port up")
+}
+
+/// Gives the namespace of an instance an interface for packets of up to `mtu` bytes, the other end
+/// of which is this process's.
+///
+/// # Errors
+/// If there can be no TUN device, or the kernel refuses a step.
+pub async fn tunnel(ns: &NetNs, mtu: u16) -> Result<Tun> {
+    let tun = Tun::create(ns, INTERFACE)?;
+    let route = Connection::<Route>::new_in(ns.as_fd()).during("open a route socket")?;
+    route.set_link_mtu(INTERFACE, mtu.into()).await.during("set the size of the link's packets")?;
+    Ok(tun)
 }
 
 impl SealedNet {

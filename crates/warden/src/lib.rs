@@ -26,5 +26,6 @@ mod spool;
 mod stages;
 pub mod staging;
 mod sweep;
+pub mod wireguard;
 
 pub use program::main;

@@ -2,8 +2,11 @@
 //! or the end of that, which says that nobody is there any more. A detached one hears the FIFO of
 //! its folder, and who wrote there may come and go.
 
+use belljar_domain::HostName;
+use belljar_domain::cluster::Endpoint;
 use belljar_domain::spool::{Order, Word};
 use rustix::fs::{FileType, Mode};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::OpenOptionsExt;
@@ -21,11 +24,27 @@ pub(crate) enum Stop {
     AtOnce,
 }
 
+/// What an instance of several has been told so far.
+#[derive(Debug, Default)]
+struct Words {
+    peers: Option<BTreeMap<HostName, Endpoint>>,
+    go: bool,
+}
+
+impl Words {
+    fn take(&mut self, word: Word) {
+        match word {
+            Word::Peers { endpoints } => self.peers = Some(endpoints),
+            Word::Go => self.go = true,
+        }
+    }
+}
+
 /// Hears orders. Cloneable; all clones hear the same.
 #[derive(Debug, Clone)]
 pub(crate) struct Orders {
     orders: watch::Receiver<Option<Stop>>,
-    go: watch::Receiver<bool>,
+    words: watch::Receiver<Words>,
     deaf: watch::Receiver<bool>,
 }
 
@@ -50,7 +69,7 @@ impl Orders {
         input: impl BufRead + Send + 'static,
     ) -> io::Result<Self> {
         let (sender, orders) = watch::channel(None);
-        let (start, go) = watch::channel(false);
+        let (said, words) = watch::channel(Words::default());
         let hear = move |stop: Stop| {
             sender.send_if_modified(|now: &mut Option<Stop>| {
                 let more = now.is_none_or(|now| now < stop);
@@ -65,9 +84,7 @@ impl Orders {
                 match line.map(|l| (l.parse(), serde_json::from_str::<Word>(&l))) {
                     Ok((Ok(Order::Stop), _)) => hear(Stop::Asked),
                     Ok((Ok(Order::Kill), _)) => hear(Stop::AtOnce),
-                    Ok((_, Ok(Word::Go))) => {
-                        start.send_replace(true);
-                    }
+                    Ok((_, Ok(word))) => said.send_modify(|words| words.take(word)),
                     // What is no order is none.
                     Ok(_) => {}
                     Err(e) if e.kind() == io::ErrorKind::InvalidData => {}
@@ -76,9 +93,9 @@ impl Orders {
             }
             // Asked to stop, the end of the input says nothing new; the sender must live on.
             hear(Stop::Alone);
-            std::mem::forget((hear, start));
+            std::mem::forget((hear, said));
         })?;
-        Ok(Self { orders, go, deaf })
+        Ok(Self { orders, words, deaf })
     }
 
     /// Returns once the job is to end early.
@@ -98,10 +115,19 @@ impl Orders {
         }
     }
 
+    /// Returns the ends of the links to the peers, once they are known.
+    pub(crate) async fn peers(&self) -> BTreeMap<HostName, Endpoint> {
+        let mut words = self.words.clone();
+        match words.wait_for(|w| w.peers.is_some()).await.map(|w| w.peers.clone()) {
+            Ok(Some(peers)) => peers,
+            _ => std::future::pending().await,
+        }
+    }
+
     /// Returns once all instances are ready to start.
     pub(crate) async fn go(&self) {
-        let mut go = self.go.clone();
-        if go.wait_for(|go| *go).await.is_err() {
+        let mut words = self.words.clone();
+        if words.wait_for(|w| w.go).await.is_err() {
             std::future::pending().await
         }
     }

@@ -59,7 +59,8 @@ impl Tested {
         };
         let s3 = s3::service(objects, Arc::new(|_| Ok(None)), settings);
         let tls = crate::service::tls::Tls::open(state.folder()).unwrap();
-        let service = Service { config, state, s3, wanted: tokio::sync::Notify::new(), tls };
+        let (wanted, nodes) = (tokio::sync::Notify::new(), crate::nodes::Nodes::default());
+        let service = Service { config, state, s3, wanted, nodes, tls };
         Self { _dir: dir, service, caller }
     }
 

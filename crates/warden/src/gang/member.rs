@@ -153,6 +153,7 @@ async fn listen(place: &Place, stdout: ChildStdout, ears: &Ears) {
 async fn hand_on(place: &Place, event: Event, ears: &Ears) {
     let number = place.number;
     let happening = match event {
+        Event::Offer(endpoint) => Happening::Offered(number, endpoint),
         Event::Ready => Happening::Ready(number),
         Event::Exited { exit } => Happening::Exited(number, exit),
         Event::Status { status, .. } => Happening::Status(status),

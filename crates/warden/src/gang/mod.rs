@@ -9,18 +9,18 @@ mod member;
 mod merge;
 mod state;
 
-use crate::failure::{Failure, chain};
+use crate::failure::chain;
 use crate::job::JobDir;
 use crate::run::{Context, Ending};
 use crate::stages::{self, Facts, internal};
 use belljar_domain::evidence::HubReading;
-use belljar_domain::failure::Blame;
 use belljar_domain::metrics::keep_last;
 use belljar_domain::spool::{Order, Word};
 use belljar_domain::{
     Assignment, Cluster, Event, HostName, Outcome, Report, SecondaryStatus, Stage,
 };
 use belljar_linux::peer_net::Hub;
+use belljar_linux::tun;
 use member::{Birth, Ears, Member, prepare};
 use state::{Act, Gang, Happening};
 use std::io;
@@ -74,11 +74,13 @@ fn gather(job: &JobDir, cluster: &Cluster) -> io::Result<Vec<String>> {
 }
 
 async fn instances(cx: &Context, facts: &mut Facts, cluster: &Cluster) -> Result<Outcome, Ending> {
-    if cluster.encrypted {
-        // Never in clear where encryption was asked for: there is no driver for it yet.
-        return Err(no_encryption().into());
-    }
-    let hub = Some(Hub::create().await?);
+    // Never in clear where encryption was asked for: there is no hub then, and no way around it.
+    let hub = if cluster.encrypted {
+        tun::check().map_err(|e| stages::no_encryption(&e))?;
+        None
+    } else {
+        Some(Hub::create().await?)
+    };
     cx.journal.point(Stage::Instances, "during");
     let (happenings, told) = mpsc::channel(QUEUE);
     let ears = Ears { happenings, events: cx.journal.sender(), output: cx.journal.output() };
@@ -86,7 +88,7 @@ async fn instances(cx: &Context, facts: &mut Facts, cluster: &Cluster) -> Result
         .map_err(|e| Ending::from(internal(format!("start the warden of an instance: {e}"))))?;
     let mut leader = Leader {
         cx,
-        gang: Gang::new(members.len()),
+        gang: Gang::new(members.iter().map(|m| m.host.clone()).collect()),
         members,
         hub,
         hub_reading: None,
@@ -94,15 +96,6 @@ async fn instances(cx: &Context, facts: &mut Facts, cluster: &Cluster) -> Result
     };
     leader.lead(told).await?;
     leader.account(facts)
-}
-
-fn no_encryption() -> Failure {
-    Failure {
-        blame: Blame::Client,
-        text: "encryption between instances was asked for, and this Belljar cannot encrypt it".to_owned(),
-        hint: Some("leave EnableInterContainerTrafficEncryption out: on one host the instances' traffic leaves it in no case".to_owned()),
-        machine: true,
-    }
 }
 
 fn start_all(
@@ -164,6 +157,13 @@ impl Leader<'_> {
 
     async fn perform(&mut self, act: Act) -> Result<(), Ending> {
         match act {
+            Act::Introduce(all) => {
+                for member in &mut self.members {
+                    let mut endpoints = all.clone();
+                    endpoints.remove(&member.host);
+                    member.tell(&Word::Peers { endpoints }).await;
+                }
+            }
             Act::Go => {
                 self.check_hub().await?;
                 for member in &mut self.members {

@@ -4,7 +4,9 @@
 //! **Invariant**: nobody is told to start before all are sealed and ready, so either all
 //! containers run or none has run an instruction; and once one has failed, nobody is left running.
 
-use belljar_domain::{Exit, SecondaryStatus};
+use belljar_domain::cluster::Endpoint;
+use belljar_domain::{Exit, HostName, SecondaryStatus};
+use std::collections::BTreeMap;
 
 /// How far an instance is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,8 @@ enum Phase {
 /// What can happen.
 #[derive(Debug)]
 pub(super) enum Happening {
+    /// An instance offers its end of an encrypted link.
+    Offered(usize, Endpoint),
     /// An instance entered a secondary status.
     Status(SecondaryStatus),
     /// It is sealed and waits.
@@ -48,6 +52,8 @@ pub(super) enum End {
 /// What is to be done.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Act {
+    /// Tell each its peers' ends.
+    Introduce(BTreeMap<HostName, Endpoint>),
     /// Tell all to start.
     Go,
     /// Tell those that have not ended to stop.
@@ -63,7 +69,9 @@ pub(super) enum Act {
 /// A job's instances.
 #[derive(Debug)]
 pub(super) struct Gang {
+    hosts: Vec<HostName>,
     phases: Vec<Phase>,
+    offers: BTreeMap<HostName, Endpoint>,
     /// The first that failed: the reason of the job's failure.
     first_failure: Option<usize>,
     stopping: bool,
@@ -71,9 +79,11 @@ pub(super) struct Gang {
 }
 
 impl Gang {
-    pub(super) fn new(count: usize) -> Self {
+    pub(super) fn new(hosts: Vec<HostName>) -> Self {
         Self {
-            phases: vec![Phase::Preparing; count],
+            phases: vec![Phase::Preparing; hosts.len()],
+            hosts,
+            offers: BTreeMap::new(),
             first_failure: None,
             stopping: false,
             training: false,
@@ -83,6 +93,7 @@ impl Gang {
     /// Takes note, and says what to do.
     pub(super) fn handle(&mut self, happening: Happening) -> Vec<Act> {
         match happening {
+            Happening::Offered(who, endpoint) => self.offered(who, endpoint),
             Happening::Status(status @ SecondaryStatus::Downloading) => vec![Act::Status(status)],
             Happening::Status(..) => Vec::new(),
             Happening::Ready(who) => self.ready(who),
@@ -106,6 +117,14 @@ impl Gang {
             }
             Happening::Late => vec![Act::Kill],
         }
+    }
+
+    fn offered(&mut self, who: usize, endpoint: Endpoint) -> Vec<Act> {
+        self.offers.insert(self.hosts[who].clone(), endpoint);
+        if self.offers.len() < self.hosts.len() {
+            return Vec::new();
+        }
+        vec![Act::Introduce(self.offers.clone())]
     }
 
     fn ready(&mut self, who: usize) -> Vec<Act> {
@@ -159,7 +178,7 @@ mod tests {
     const BAD: Exit = Exit { code: 3, signal: None, out_of_memory: false };
 
     fn gang(count: u32) -> Gang {
-        Gang::new(count as usize)
+        Gang::new((1..=count).map(|n| format!("algo-{n}").parse().unwrap()).collect())
     }
 
     fn running(count: u32) -> Gang {
@@ -223,5 +242,17 @@ mod tests {
         g.handle(Happening::Ended(1, End::Well));
         assert!(g.is_over());
         assert_eq!(g.first_failure(), None);
+    }
+
+    #[test]
+    fn peers_are_introduced_once_all_have_offered() {
+        let mut g = gang(2);
+        let end =
+            |port: u16| Endpoint { public_key: "k".into(), address: ([127, 0, 0, 1], port).into() };
+        assert_eq!(g.handle(Happening::Offered(1, end(2))), []);
+        let acts = g.handle(Happening::Offered(0, end(1)));
+        let [Act::Introduce(all)] = acts.as_slice() else { panic!("{acts:?}") };
+        assert_eq!(all.len(), 2);
+        assert_eq!(all[&"algo-1".parse().unwrap()].address.port(), 1);
     }
 }

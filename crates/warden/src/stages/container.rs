@@ -8,6 +8,7 @@ use crate::journal::now;
 use crate::logs;
 use crate::run::{Context, Ending};
 use crate::staging::Prepared;
+use crate::wireguard::{self, Link};
 use crate::{seal, staging};
 use belljar_domain::failure::{self, Blame};
 use belljar_domain::{Assignment, Event, Exit, Outcome, Resources, SecondaryStatus, Stage};
@@ -22,13 +23,15 @@ enum Told {
     TooLong,
     /// It can no longer be given its data.
     NoData,
+    /// Its link to its peers has ended.
+    NoLink,
 }
 
 pub(super) async fn run(
     cx: &Context,
     facts: &mut Facts,
     rooted: Rooted,
-    network: Network,
+    mut network: Network,
     pipes: Vec<Prepared>,
 ) -> Result<Outcome, Ending> {
     let cgroup = make_cgroup(cx)?;
@@ -53,7 +56,7 @@ pub(super) async fn run(
     let (mut running, output) = sealed.start().await?;
     let logs = logs::follow(output, &cx.assignment.metrics, &cx.journal.output());
     let logs = logs.map_err(|e| internal(format!("read the container's output: {e}")))?;
-    let end = attend(cx, &mut running, &mut data).await;
+    let end = attend(cx, &mut running, &mut data, &mut network.link).await;
     let outcome = match end {
         Ok((ended, told)) => {
             facts.ended = now();
@@ -111,6 +114,7 @@ fn broken_since_start(facts: &Facts) -> Vec<String> {
 fn judge(cx: &Context, exit: Exit, told: Option<Told>) -> Result<Outcome, Ending> {
     match told.filter(|t| *t != Told::NoData) {
         Some(Told::Asked) => return Ok(Outcome::Stopped),
+        Some(Told::NoLink) => return Err(wireguard::Error::Ended.into()),
         Some(_) => return Ok(Outcome::MaxRuntimeExceeded),
         None if exit.code == 0 => return Ok(Outcome::Completed),
         None => {}
@@ -130,6 +134,7 @@ async fn attend(
     cx: &Context,
     running: &mut Running,
     data: &mut Data,
+    link: &mut Option<Link>,
 ) -> belljar_linux::Result<(Ended, Option<Told>)> {
     let policy = cx.assignment.stop;
     let time = tokio::time::sleep(Duration::from_secs(policy.max_runtime_seconds));
@@ -138,6 +143,7 @@ async fn attend(
         _ = cx.orders.stop() => Told::Asked,
         () = time => Told::TooLong,
         () = data.failed() => Told::NoData,
+        () = has_ended(link) => Told::NoLink,
     };
     cx.status(SecondaryStatus::Stopping).await;
     running.process().terminate();
@@ -148,6 +154,14 @@ async fn attend(
     }
     running.process().kill();
     Ok((running.wait().await?, Some(told)))
+}
+
+/// Returns once a link that the warden carries has ended by itself; without one, never.
+async fn has_ended(link: &mut Option<Link>) {
+    match link {
+        Some(link) => link.ended().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The limits that were asked for, or an error that names the one that cannot be had.

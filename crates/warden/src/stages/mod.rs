@@ -14,6 +14,7 @@ use crate::image::{Image, ImageStore, Reference};
 use crate::run::{Context, Ending};
 use crate::staging::limits::MAX_REPORTED_ARTIFACTS;
 use crate::staging::{self, Prepared, S3Settings, StageIn, StageOut};
+use crate::wireguard::Link;
 use belljar_domain::attempt::Attempts;
 use belljar_domain::evidence::HubReading;
 use belljar_domain::metrics::MetricDatum;
@@ -25,6 +26,7 @@ use belljar_linux::netns::NetNs;
 use belljar_linux::seal_net::SealedNet;
 pub(crate) use container::limits_left_out;
 pub(crate) use evidence::evidence;
+pub(crate) use peers::no_encryption;
 use root::Rooted;
 
 /// What is known of a job so far: the report and the evidence are made of it, whichever stage
@@ -65,6 +67,8 @@ pub(crate) struct ImageFacts {
 pub(crate) struct Network {
     ns: NetNs,
     sealed: SealedNet,
+    /// The link to its peers, where the warden itself carries it.
+    link: Option<Link>,
     watch: Watch,
 }
 
@@ -152,10 +156,10 @@ async fn stage_in(
 async fn network(cx: &Context, facts: &mut Facts) -> Result<Network, Ending> {
     let ns = NetNs::create()?;
     cx.journal.point(Stage::Network, "during");
-    let sealed = peers::seal(cx, facts, &ns).await?;
+    let (sealed, link) = peers::seal(cx, facts, &ns).await?;
     let names = Names::of(peers::addresses(&cx.assignment));
     let watch = attempts::watch(&ns, names, cx.journal.sender()).await?;
-    Ok(Network { ns, sealed, watch })
+    Ok(Network { ns, sealed, link, watch })
 }
 
 pub(crate) async fn stage_out(cx: &Context, facts: &mut Facts) -> Result<(), Ending> {

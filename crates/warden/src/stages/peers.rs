@@ -1,45 +1,101 @@
 //! The network of an instance: sealed, and with a link to its peers where it has some.
 
 use super::{Facts, internal};
+use crate::failure::{Failure, chain};
 use crate::run::{Context, Ending};
+use crate::wireguard::{self, End, Link, Peer};
 use belljar_domain::cluster::Driver;
-use belljar_domain::{Assignment, PeerLink};
+use belljar_domain::failure::Blame;
+use belljar_domain::{Assignment, Cluster, Event, HostName, PeerLink};
 use belljar_linux::netns::NetNs;
 use belljar_linux::peer_net;
 use belljar_linux::seal_net::{self, SealedNet};
+use belljar_linux::tun::Tun;
 use belljar_vpc::{peers, sealed};
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Seals the namespace. What its rules let through, and where a link leads, is decided before the
-/// link is there.
-pub(super) async fn seal(cx: &Context, facts: &mut Facts, ns: &NetNs) -> Result<SealedNet, Ending> {
-    let Some((link, number)) = link(&cx.assignment) else {
-        return Ok(seal_net::seal(ns, &sealed::output_rules()).await?);
+/// link is there. An encrypted link lives as long as what is returned besides.
+pub(super) async fn seal(
+    cx: &Context,
+    facts: &mut Facts,
+    ns: &NetNs,
+) -> Result<(SealedNet, Option<Link>), Ending> {
+    let a = &cx.assignment;
+    let Some((cluster, mut link, number)) = link(a) else {
+        return Ok((seal_net::seal(ns, &sealed::output_rules()).await?, None));
     };
-    let hub = cx.member.as_ref().and_then(|m| m.hub.as_ref());
-    let hub = hub.ok_or_else(|| internal("there is no hub to join the instance's peers"))?;
     let others: Vec<Ipv4Addr> = link.peers.values().copied().collect();
     let net = seal_net::seal(ns, &peers::output_rules(link.address, &others)).await?;
-    peer_net::join(ns, hub, number).await?;
-    net.link(ns, link.address, &others).await?;
+    let tunnel = if cluster.encrypted {
+        let mtu = wireguard::mtu(AT);
+        let tun = peer_net::tunnel(ns, mtu).await.map_err(|e| no_encryption(&e))?;
+        net.link(ns, link.address, &others).await?;
+        let (tunnel, keys) = connect(cx, tun, mtu, &link.peers).await?;
+        link.public_keys = keys;
+        Some(tunnel)
+    } else {
+        let hub = cx.member.as_ref().and_then(|m| m.hub.as_ref());
+        let hub = hub.ok_or_else(|| internal("there is no hub to join the instance's peers"))?;
+        peer_net::join(ns, hub, number).await?;
+        net.link(ns, link.address, &others).await?;
+        None
+    };
     facts.peers = Some(link);
-    Ok(net)
+    Ok((net, tunnel))
+}
+
+/// Where the datagrams of encrypted links are received: all instances are on this host.
+const AT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// Tells this end of an encrypted link, waits for those of all peers, and joins them.
+async fn connect(
+    cx: &Context,
+    tun: Tun,
+    mtu: u16,
+    peers: &BTreeMap<HostName, Ipv4Addr>,
+) -> Result<(Link, BTreeMap<HostName, String>), Ending> {
+    let end = End::open(AT)?;
+    cx.journal.tell(Event::Offer(end.offer()?)).await;
+    let ends = cx.orders.peers().await;
+    if !ends.keys().eq(peers.keys()) {
+        return Err(internal("the ends of the links are not those of the instance's peers").into());
+    }
+    let keys = ends.iter().map(|(host, end)| (host.clone(), end.public_key.clone())).collect();
+    let both = peers.iter().zip(ends.into_values());
+    let peers: Vec<Peer> = both
+        .map(|((host, address), end)| Peer { host: host.clone(), address: *address, end })
+        .collect();
+    Ok((end.connect(tun, mtu, &peers).await?, keys))
+}
+
+/// Encryption was asked for and cannot be had here: the job does not start.
+pub(crate) fn no_encryption(e: &belljar_linux::Error) -> Failure {
+    Failure {
+        blame: Blame::Capacity,
+        text: format!("the traffic between instances cannot be encrypted here: {}", chain(e)),
+        hint: Some(
+            "let this user open /dev/net/tun (mode 0666, as udev makes it; 'modprobe tun' if it is not there), or leave EnableInterContainerTrafficEncryption out: on one host the instances' traffic leaves it in no case"
+                .to_owned(),
+        ),
+        machine: true,
+    }
 }
 
 /// The link that the instance is to have, and its number.
-fn link(a: &Assignment) -> Option<(PeerLink, u8)> {
+fn link(a: &Assignment) -> Option<(&Cluster, PeerLink, u8)> {
     let cluster = a.cluster.as_ref()?;
     let own = cluster.instance(&a.host)?;
     let place = cluster.instances.iter().position(|i| i.host == a.host)?;
     let link = PeerLink {
         interface: peers::INTERFACE.to_owned(),
-        driver: Driver::Veth,
+        driver: if cluster.encrypted { Driver::WireguardUser } else { Driver::Veth },
         address: own.address,
         peers: cluster.peers_of(&a.host),
         public_keys: BTreeMap::new(),
     };
-    Some((link, u8::try_from(place + 1).ok()?))
+    Some((cluster, link, u8::try_from(place + 1).ok()?))
 }
 
 /// The names that resolve in the container, with their addresses: its own, and its peers'.
