@@ -20,6 +20,7 @@ fn help() {
         ("help_train", &["train", "--help"]),
         ("help_up", &["up", "--help"]),
         ("help_keys", &["keys", "--help"]),
+        ("help_node", &["node", "--help"]),
         ("help_image", &["image", "--help"]),
         ("help_image_import", &["image", "import", "--help"]),
         ("help_evidence_verify", &["evidence", "verify", "--help"]),

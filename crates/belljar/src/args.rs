@@ -2,10 +2,10 @@
 
 use belljar_control::request::{Mirror, TrainRequest};
 use belljar_control::service::{Capacity, DEFAULT_LISTEN};
-use belljar_domain::OutputCompression;
+use belljar_domain::{NodeName, OutputCompression};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// Trains machine-learning models in containers sealed off the network, behind the SageMaker
@@ -89,6 +89,9 @@ killed by one); 126: it cannot be executed, 127: it is not there."
     /// Make, list and revoke access keys of the service
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Use further machines for jobs with several instances
+    #[command(subcommand)]
+    Node(NodeCommand),
     /// Get, list and remove images
     #[command(subcommand)]
     Image(ImageCommand),
@@ -173,6 +176,31 @@ pub(crate) enum KeysCommand {
     Revoke {
         /// The access key, as AKIA...
         id: String,
+    },
+}
+
+/// `belljar node`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum NodeCommand {
+    /// Let another machine join the running service, and print its ticket, a secret, this once
+    Add {
+        /// What to call it
+        name: NodeName,
+    },
+    /// Join the service that gave the ticket, and run instances for it until Ctrl-C
+    Join {
+        /// The file of what `belljar node add` printed
+        ticket: PathBuf,
+        /// This machine's address, at which the other ones reach it
+        #[arg(long, value_name = "IP")]
+        address: IpAddr,
+    },
+    /// List the machines that may join
+    List,
+    /// Take a machine's right to join away
+    Remove {
+        /// Its name
+        name: NodeName,
     },
 }
 

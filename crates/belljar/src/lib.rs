@@ -17,6 +17,7 @@ mod image;
 mod image_store;
 mod keys;
 mod log;
+mod node;
 mod quickstart;
 mod run;
 mod screen;

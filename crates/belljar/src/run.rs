@@ -5,7 +5,7 @@ use crate::deps::Deps;
 use crate::exit::Exit;
 use crate::terminal::Console;
 use crate::trouble::Trouble;
-use crate::{doctor, env, evidence, exec, image, keys, quickstart, train, up};
+use crate::{doctor, env, evidence, exec, image, keys, node, quickstart, train, up};
 use anstream::ColorChoice;
 use belljar_control::state;
 use clap::Parser;
@@ -28,6 +28,7 @@ pub fn run(mut deps: Deps, args: impl IntoIterator<Item = OsString>) -> ExitCode
         Command::Env => env::run(deps, given.as_deref()),
         Command::Exec(args) => exec::run(&deps, given.as_deref(), quiet, args),
         Command::Keys(command) => keys::run(deps, &console, given.as_deref(), command),
+        Command::Node(command) => node::run(deps, &console, given.as_deref(), command),
         Command::Image(command) => image::run(deps, &console, given.as_deref(), command),
         Command::Evidence(command) => evidence::run(deps, given.as_deref(), command),
         Command::Quickstart(args) => quickstart::run(deps, &console, given.as_deref(), args),

@@ -213,6 +213,12 @@ impl Cluster {
         self.instances.iter().any(|i| i.node().is_some())
     }
 
+    /// Whether their links are encrypted: asked for, or because they leave a machine.
+    #[must_use]
+    pub fn needs_tunnel(&self) -> bool {
+        self.encrypted || self.is_spread()
+    }
+
     /// Names of the groups, in the order of their first instances.
     #[must_use]
     pub fn groups(&self) -> Vec<&str> {

@@ -60,6 +60,10 @@ impl std::fmt::Debug for Ticket {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Beat {
+    /// Drawn by the node when it starts.
+    pub session: u64,
+    /// Counted in a session: one that comes late is no news.
+    pub number: u64,
     /// Where the instances of other hosts reach it.
     pub address: IpAddr,
     /// What it has begun, and has not been told to forget.

@@ -17,6 +17,7 @@ pub mod image;
 mod job;
 mod journal;
 mod logs;
+mod node;
 mod orders;
 mod program;
 pub mod progress;

@@ -4,7 +4,7 @@ use crate::failure::chain;
 use crate::gang::Membership;
 use crate::job::{JobDir, JobError};
 use crate::journal::Audience;
-use crate::{doctor, exec, run, sweep};
+use crate::{doctor, exec, node, run, sweep};
 use belljar_domain::spool;
 use belljar_linux::privilege::Privilege;
 use belljar_linux::{container, privilege, process, reading};
@@ -27,6 +27,8 @@ belljar-warden runs one container of a Belljar job. Belljar starts it; you need 
   belljar-warden sweep --state DIR  the same for every job of a state folder
   belljar-warden exec --service DIR --ca FILE [--at IP:PORT] [--quiet] -- COMMAND...
                                     run a command where all of AWS is the service of DIR
+  belljar-warden join TICKET ADDRESS STATE
+                                    run instances for the service that gave the ticket
   belljar-warden doctor             what this machine can do, one JSON object a line
 ";
 
@@ -56,6 +58,10 @@ pub fn main() -> ExitCode {
         ["run", "--job", _, "--detached"] => detached(arguments[2].clone().into()),
         ["sweep", "--job", _] => answer(sweep_one(arguments[2].clone().into())),
         ["sweep", "--state", _] => answer(sweep_state(arguments[2].clone().into())),
+        ["join", _, address, _] => {
+            let (ticket, state) = (arguments[1].clone(), arguments[3].clone());
+            answer(node::main(ticket.as_ref(), address, state.into()))
+        }
         ["doctor"] => answer(doctor::main()),
         _ => {
             say(USAGE);

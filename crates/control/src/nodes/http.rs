@@ -124,8 +124,11 @@ async fn beat(service: &Service, node: &str, request: Request<Incoming>) -> Answ
         return Err(refused());
     }
     let beat: Beat = json(request, MAX_MESSAGE).await?;
-    service.nodes.note(&node, beat);
-    let orders = work::orders(service, &node).await.map_err(|e| Refusal::internal(&e))?;
+    if !service.nodes.note(&node, &beat) {
+        return Err(Refusal(StatusCode::CONFLICT, "a later beat was heard before".to_owned()));
+    }
+    let orders =
+        work::orders(service, &node, &beat.begun).await.map_err(|e| Refusal::internal(&e))?;
     tell(&orders)
 }
 

@@ -37,7 +37,8 @@ pub(crate) struct Nodes {
 struct Heard {
     at: Instant,
     address: IpAddr,
-    begun: Vec<Place>,
+    session: u64,
+    number: u64,
 }
 
 impl Default for Nodes {
@@ -52,9 +53,16 @@ impl Nodes {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, node: &NodeName, beat: Beat) {
-        let heard = Heard { at: Instant::now(), address: beat.address, begun: beat.begun };
-        self.heard().insert(node.clone(), heard);
+    /// Takes note of a beat; whether it is news.
+    fn note(&self, node: &NodeName, beat: &Beat) -> bool {
+        let mut all = self.heard();
+        let late = |h: &Heard| h.session == beat.session && h.number >= beat.number;
+        if all.get(node).is_some_and(late) {
+            return false;
+        }
+        let Beat { session, number, address, .. } = *beat;
+        all.insert(node.clone(), Heard { at: Instant::now(), address, session, number });
+        true
     }
 
     /// Those that live, with where they are reached.
@@ -62,15 +70,6 @@ impl Nodes {
         let heard = self.heard();
         let alive = heard.iter().filter(|(_, h)| h.at.elapsed() < SILENCE);
         alive.map(|(name, h)| (name.clone(), h.address)).collect()
-    }
-
-    /// Whether an instance that the node began is lost: it has been silent for too long, or has
-    /// come back without it.
-    fn has_lost(&self, node: &NodeName, place: &Place) -> bool {
-        match self.heard().get(node) {
-            None => self.since.elapsed() >= SILENCE,
-            Some(heard) => heard.at.elapsed() >= SILENCE || !heard.begun.contains(place),
-        }
     }
 
     /// Whether the node has been silent for too long.
@@ -93,16 +92,13 @@ mod tests {
     fn a_node_is_alive_once_heard_and_none_is_lost_at_once() {
         let nodes = Nodes::default();
         let name: NodeName = "n".parse().unwrap();
-        let place =
-            Place { job: "j".parse().unwrap(), generation: 1, host: "algo-2".parse().unwrap() };
-        assert!(nodes.alive().is_empty());
-        assert!(!nodes.has_lost(&name, &place) && !nodes.is_silent(&name), "it has its time");
+        assert!(nodes.alive().is_empty() && !nodes.is_silent(&name), "it has its time");
         let address = [10, 0, 0, 2].into();
-        nodes.note(&name, Beat { address, begun: vec![place.clone()] });
+        let beat = |session, number| Beat { session, number, address, begun: vec![] };
+        assert!(nodes.note(&name, &beat(7, 2)));
         assert_eq!(nodes.alive(), [(name.clone(), address)]);
-        assert!(!nodes.has_lost(&name, &place));
-        nodes.note(&name, Beat { address, begun: vec![] });
-        assert!(nodes.has_lost(&name, &place), "it came back without it");
         assert!(!nodes.is_silent(&name));
+        assert!(!nodes.note(&name, &beat(7, 2)) && !nodes.note(&name, &beat(7, 1)), "late");
+        assert!(nodes.note(&name, &beat(7, 3)) && nodes.note(&name, &beat(8, 1)), "it began anew");
     }
 }

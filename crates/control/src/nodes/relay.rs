@@ -25,10 +25,19 @@ pub(super) fn append_out(folder: &Path, from: u64, bytes: &[u8]) -> io::Result<u
     if new.is_empty() || waiting >= MAX_WAITING {
         return Ok(end);
     }
-    let first = if size >= SEGMENT_BYTES { end } else { first };
-    let path = out.join(segment_name(first));
-    File::options().create(true).append(true).mode(0o600).open(path)?.write_all(new)?;
+    // A segment ends with a line's end, so that every line is whole in one.
+    let line = if size < SEGMENT_BYTES { None } else { new.iter().position(|b| *b == b'\n') };
+    let (last, next) = new.split_at(line.map_or(new.len(), |at| at + 1));
+    append(&out, first, last)?;
+    if !next.is_empty() {
+        append(&out, end + last.len() as u64, next)?;
+    }
     Ok(end + new.len() as u64)
+}
+
+fn append(out: &Path, first: u64, bytes: &[u8]) -> io::Result<()> {
+    let path = out.join(segment_name(first));
+    File::options().create(true).append(true).mode(0o600).open(path)?.write_all(bytes)
 }
 
 /// The segments, as the places of their first bytes and their sizes, in order.
@@ -121,13 +130,19 @@ mod tests {
     #[test]
     fn segments_go_on_where_the_last_ended_and_a_full_folder_takes_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let chunk = vec![b'x'; usize::try_from(SEGMENT_BYTES).unwrap()];
+        let mut chunk = vec![b'x'; usize::try_from(SEGMENT_BYTES).unwrap()];
+        chunk[7] = b'\n';
         let mut end = 0;
         while end < MAX_WAITING {
             end = append_out(dir.path(), end, &chunk).unwrap();
         }
         assert_eq!(append_out(dir.path(), end, b"more").unwrap(), end, "it is full");
-        fs::remove_file(dir.path().join(OUT).join(segment_name(0))).unwrap();
+        let out = dir.path().join(OUT);
+        for (first, size) in segments(&out).unwrap() {
+            let text = fs::read(out.join(segment_name(first))).unwrap();
+            assert!(first + size == end || text.ends_with(b"\n"), "a line is cut at {first}");
+        }
+        fs::remove_file(out.join(segment_name(0))).unwrap();
         assert_eq!(append_out(dir.path(), end, b"more").unwrap(), end + 4);
     }
 

@@ -1,7 +1,7 @@
 //! What a node is to run, and which instances are given up: by the records, and the folders of
 //! their attempts.
 
-use super::{Nodes, folder_of};
+use super::folder_of;
 use crate::reconcile::{folder, key};
 use crate::service::Service;
 use crate::state::ASSIGNMENT_FILE;
@@ -32,11 +32,20 @@ struct Away {
     folder: PathBuf,
 }
 
-/// All that `node` is to run.
-pub(super) async fn orders(service: &Service, node: &NodeName) -> Result<Orders, WorkError> {
+/// All that `node` is to run, which has begun these. What it has told of and does not know any
+/// more is lost: it was begun by this node's earlier life.
+pub(super) async fn orders(
+    service: &Service,
+    node: &NodeName,
+    begun: &[Place],
+) -> Result<Orders, WorkError> {
     let mut work = Vec::new();
     for away in away(service)?.into_iter().filter(|a| a.node == *node) {
         if is_over(&away.folder) {
+            continue;
+        }
+        if away.folder.join(OUT).exists() && !begun.contains(&away.place) {
+            away.give_up()?;
             continue;
         }
         // The job's warden writes it when it is about to start its instances.
@@ -62,28 +71,27 @@ fn is_over(folder: &Path) -> bool {
     folder.join(crate::state::REPORT_FILE).exists() || folder.join(LOST).exists()
 }
 
-/// Gives up the instances of nodes that are gone, which their jobs' wardens then see.
+impl Away {
+    /// Gives it up, which its job's warden then sees.
+    fn give_up(&self) -> io::Result<()> {
+        let Self { node, place, .. } = self;
+        tracing::warn!(%node, job = %place.job, host = %place.host, "an instance is given up");
+        fs::write(self.folder.join(LOST), node.as_str())
+    }
+}
+
+/// Gives up the instances of nodes that have been silent for too long.
 pub(crate) fn give_up(service: &Service) -> Result<(), JobError> {
-    for Away { place, node, folder, .. } in away(service)? {
-        if !folder.join(ASSIGNMENT_FILE).exists() || is_over(&folder) {
-            continue;
-        }
-        if is_lost(&service.nodes, &node, &place, &folder) {
-            tracing::warn!(%node, job = %place.job, host = %place.host, "an instance is given up");
-            if let Err(e) = fs::write(folder.join(LOST), node.as_str()) {
-                tracing::error!(error = %e, folder = %folder.display(), "cannot give an instance up");
-            }
+    for away in away(service)? {
+        let wanted = away.folder.join(ASSIGNMENT_FILE).exists() && !is_over(&away.folder);
+        if wanted
+            && service.nodes.is_silent(&away.node)
+            && let Err(e) = away.give_up()
+        {
+            tracing::error!(error = %e, folder = %away.folder.display(), "an instance cannot be given up");
         }
     }
     Ok(())
-}
-
-/// What was never begun waits for its node as long as that lives.
-fn is_lost(nodes: &Nodes, node: &NodeName, place: &Place, folder: &Path) -> bool {
-    match folder.join(OUT).exists() {
-        true => nodes.has_lost(node, place),
-        false => nodes.is_silent(node),
-    }
 }
 
 fn away(service: &Service) -> Result<Vec<Away>, JobError> {

@@ -2,6 +2,7 @@
 
 use super::CaError;
 use crate::state::StateError;
+use belljar_domain::NodeName;
 use belljar_store::StoreError;
 use belljar_store::objects::ObjectError;
 use belljar_store::schema::OpenError;
@@ -66,6 +67,15 @@ pub enum ServiceError {
     /// The last key of the account.
     #[error("{0} is the last access key of the account: nobody could call the service any more")]
     LastKey(String),
+    /// The service listens where only its own machine can call it.
+    #[error("other machines cannot reach {0}")]
+    OwnMachine(String),
+    /// A node of this name.
+    #[error("there is a node '{0}' already")]
+    NodeIsThere(NodeName),
+    /// No node of this name.
+    #[error("there is no node '{0}'")]
+    NoNode(NodeName),
 }
 
 impl ServiceError {
@@ -85,6 +95,11 @@ impl ServiceError {
             }
             Self::Ca(_) => return None,
             Self::Thread(_) => "check the limits on processes and memory (ulimit -a)".into(),
+            Self::OwnMachine(_) => {
+                "start the service with --listen ADDRESS:PORT, an address that the other machine reaches".into()
+            }
+            Self::NodeIsThere(_) => "remove it, or give another name".into(),
+            Self::NoNode(_) => "`belljar node list` shows those that there are".into(),
             Self::NotRunning(_) => {
                 "start one with `belljar up`, or name its folder with --state DIR".into()
             }

@@ -13,6 +13,7 @@ mod error;
 mod front;
 mod keys;
 pub mod limits;
+mod nodes;
 mod request_id;
 mod start;
 pub(crate) mod table;
@@ -26,6 +27,7 @@ pub use config::{Capacity, Config, DEFAULT_LISTEN};
 pub use error::ServiceError;
 pub(crate) use front::body;
 pub use keys::{Key, create_key, keys, revoke_key, root_key};
+pub use nodes::{add_node, list_nodes, remove_node};
 pub(crate) use start::SOCKET;
 pub use start::{Ready, run};
 

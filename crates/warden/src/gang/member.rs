@@ -1,21 +1,32 @@
-//! One instance's warden, as the job's warden sees it: a child that tells events and hears words.
+//! One instance's warden, as the job's warden sees it: a child, or the file of a node's, that tells
+//! events and hears words.
 
+use super::away;
 use super::state::{End, Happening};
 use crate::job::JobDir;
 use belljar_domain::spool::{Order, Word};
 use belljar_domain::{Assignment, Event, HostName, Outcome, Report};
 use belljar_linux::privilege::Privilege;
+use std::fs::File;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
 
-/// A child and its end of the line.
+/// An instance and its end of the line.
 pub(super) struct Member {
     pub(super) host: HostName,
     pub(super) dir: JobDir,
-    stdin: Option<ChildStdin>,
+    line: Line,
+}
+
+/// Where it hears words.
+enum Line {
+    Child(ChildStdin),
+    /// Of an instance that a node runs.
+    Node(File),
+    Gone,
 }
 
 /// Where what an instance tells goes.
@@ -43,24 +54,28 @@ impl Member {
         birth: &Birth<'_>,
         ears: Ears,
     ) -> io::Result<Self> {
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .arg("instance")
-            .arg(dir.path())
-            .arg(dir.state())
-            .arg(std::process::id().to_string())
-            .arg(birth.privilege.to_string())
-            .args(birth.hub)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true);
-        let mut child = command.spawn()?;
+        let mut child = command(&dir, birth.privilege, birth.hub).spawn()?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let host = assignment.host.clone();
-        let place =
-            Place { number: birth.number, host: host.clone(), generation: assignment.generation };
+        let place = Place::of(assignment, birth.number);
+        let host = place.host.clone();
         tokio::spawn(attend(place, dir.clone(), child, stdout, ears));
-        Ok(Self { host, dir, stdin })
+        Ok(Self { host, dir, line: stdin.map_or(Line::Gone, Line::Child) })
+    }
+
+    /// Leaves an instance to the node that is to run it.
+    pub(super) fn leave(
+        job: &JobDir,
+        assignment: &Assignment,
+        number: usize,
+        ears: Ears,
+    ) -> io::Result<Self> {
+        let dir = folder(job, assignment)?;
+        let line = Line::Node(away::open_in(&dir)?);
+        write_assignment(&dir, assignment)?;
+        let place = Place::of(assignment, number);
+        let host = place.host.clone();
+        tokio::spawn(away::attend(place, dir.clone(), ears));
+        Ok(Self { host, dir, line })
     }
 
     /// Tells it to stop, or to end now. One that has died does not hear it.
@@ -76,11 +91,15 @@ impl Member {
     }
 
     async fn write(&mut self, line: &[u8]) {
-        if let Some(stdin) = &mut self.stdin
-            && stdin.write_all(line).await.is_err()
-        {
-            // It has ended; that is told by its end.
-            self.stdin = None;
+        let written = match &mut self.line {
+            Line::Child(stdin) => stdin.write_all(line).await,
+            Line::Node(file) => io::Write::write_all(file, line),
+            Line::Gone => return,
+        };
+        if let Err(e) = written {
+            // A child has ended, which is told by its end.
+            tracing::debug!(host = %self.host, error = %e, "an instance does not hear");
+            self.line = Line::Gone;
         }
     }
 
@@ -90,11 +109,33 @@ impl Member {
     }
 }
 
-/// Which child.
-struct Place {
-    number: usize,
-    host: HostName,
-    generation: u64,
+/// The warden of an instance, to be started as a child with pipes.
+pub(crate) fn command(dir: &JobDir, privilege: Privilege, hub: Option<&str>) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command
+        .arg("instance")
+        .arg(dir.path())
+        .arg(dir.state())
+        .arg(std::process::id().to_string())
+        .arg(privilege.to_string())
+        .args(hub)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Which instance.
+pub(super) struct Place {
+    pub(super) number: usize,
+    pub(super) host: HostName,
+    pub(super) generation: u64,
+}
+
+impl Place {
+    fn of(assignment: &Assignment, number: usize) -> Self {
+        Self { number, host: assignment.host.clone(), generation: assignment.generation }
+    }
 }
 
 async fn attend(
@@ -120,7 +161,7 @@ async fn attend(
     let _ = ears.happenings.send(Happening::Ended(place.number, end)).await;
 }
 
-fn read_report(dir: &JobDir, generation: u64) -> Option<Report> {
+pub(crate) fn read_report(dir: &JobDir, generation: u64) -> Option<Report> {
     let report: Report = serde_json::from_slice(&std::fs::read(dir.report()).ok()?).ok()?;
     (report.generation == generation).then_some(report)
 }
@@ -150,7 +191,7 @@ async fn listen(place: &Place, stdout: ChildStdout, ears: &Ears) {
 }
 
 /// What is for the job's warden goes to it, what is for others to them.
-async fn hand_on(place: &Place, event: Event, ears: &Ears) {
+pub(super) async fn hand_on(place: &Place, event: Event, ears: &Ears) {
     let number = place.number;
     let happening = match event {
         Event::Offer(endpoint) => Happening::Offered(number, endpoint),
@@ -175,9 +216,21 @@ async fn hand_on(place: &Place, event: Event, ears: &Ears) {
 
 /// The folder of an instance, with its Assignment in it.
 pub(super) fn prepare(job: &JobDir, own: &Assignment) -> io::Result<JobDir> {
+    let dir = folder(job, own)?;
+    write_assignment(&dir, own)?;
+    Ok(dir)
+}
+
+fn folder(job: &JobDir, own: &Assignment) -> io::Result<JobDir> {
     let folder = job.instances().join(own.host.as_str());
     std::fs::create_dir_all(&folder)?;
-    let text = serde_json::to_vec(own)?;
-    std::fs::write(folder.join(crate::job::ASSIGNMENT), text)?;
     JobDir::of_instance(&folder, job.state())
+}
+
+/// Whole or not at all: a node fetches it as soon as it is there.
+pub(crate) fn write_assignment(dir: &JobDir, own: &Assignment) -> io::Result<()> {
+    let path = dir.path().join(crate::job::ASSIGNMENT);
+    let part = path.with_extension("part");
+    std::fs::write(&part, serde_json::to_vec(own)?)?;
+    std::fs::rename(part, path)
 }

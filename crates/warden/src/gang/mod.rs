@@ -5,7 +5,8 @@
 //! **Invariant**: whoever started this warden sees one job: one stream of events, one set of
 //! orders, one report. Should it die, its instances die with it.
 
-mod member;
+mod away;
+pub(crate) mod member;
 mod merge;
 mod state;
 
@@ -29,6 +30,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+/// What of `/opt/ml` the instances' are put together.
+pub(crate) const PARTS: [&str; 2] = ["model", "output/data"];
 /// What instances tell that waits to be dealt with.
 const QUEUE: usize = 256;
 /// Seconds that the peers of an instance that failed have between TERM and KILL. There is nothing
@@ -58,7 +61,7 @@ pub(crate) async fn all(
 /// Puts what the instances left in the job's own `/opt/ml`, from which it is staged out.
 fn gather(job: &JobDir, cluster: &Cluster) -> io::Result<Vec<String>> {
     let mut clashes = merge::Clashes::default();
-    for part in ["model", "output/data"] {
+    for part in PARTS {
         let into = job.opt_ml().join(part);
         std::fs::create_dir_all(&into)?;
         for instance in &cluster.instances {
@@ -75,7 +78,7 @@ fn gather(job: &JobDir, cluster: &Cluster) -> io::Result<Vec<String>> {
 
 async fn instances(cx: &Context, facts: &mut Facts, cluster: &Cluster) -> Result<Outcome, Ending> {
     // Never in clear where encryption was asked for: there is no hub then, and no way around it.
-    let hub = if cluster.encrypted {
+    let hub = if cluster.needs_tunnel() {
         tun::check().map_err(|e| stages::no_encryption(&e))?;
         None
     } else {
@@ -108,6 +111,9 @@ fn start_all(
     let start = |(number, instance): (usize, &belljar_domain::Instance)| {
         let own = cx.assignment.of_instance(&instance.host);
         let own: Assignment = own.ok_or(io::ErrorKind::InvalidData)?;
+        if instance.node().is_some() {
+            return Member::leave(&cx.job, &own, number, ears.clone());
+        }
         let dir = prepare(&cx.job, &own)?;
         let birth = Birth { number, privilege: cx.privilege, hub: hub.as_deref() };
         Member::start(dir, &own, &birth, ears.clone())

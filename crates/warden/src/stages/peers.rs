@@ -28,11 +28,12 @@ pub(super) async fn seal(
     };
     let others: Vec<Ipv4Addr> = link.peers.values().copied().collect();
     let net = seal_net::seal(ns, &peers::output_rules(link.address, &others)).await?;
-    let tunnel = if cluster.encrypted {
-        let mtu = wireguard::mtu(AT);
+    let tunnel = if cluster.needs_tunnel() {
+        let at = received_at(cluster, &a.host);
+        let mtu = wireguard::mtu(at);
         let tun = peer_net::tunnel(ns, mtu).await.map_err(|e| no_encryption(&e))?;
         net.link(ns, link.address, &others).await?;
-        let (tunnel, keys) = connect(cx, tun, mtu, &link.peers).await?;
+        let (tunnel, keys) = connect(cx, tun, at, &link.peers).await?;
         link.public_keys = keys;
         Some(tunnel)
     } else {
@@ -46,17 +47,20 @@ pub(super) async fn seal(
     Ok((net, tunnel))
 }
 
-/// Where the datagrams of encrypted links are received: all instances are on this host.
-const AT: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// Where the datagrams of an instance's encrypted link are received.
+fn received_at(cluster: &Cluster, host: &HostName) -> IpAddr {
+    let site = cluster.instance(host).and_then(|i| i.site.as_ref());
+    site.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |site| site.address)
+}
 
 /// Tells this end of an encrypted link, waits for those of all peers, and joins them.
 async fn connect(
     cx: &Context,
     tun: Tun,
-    mtu: u16,
+    at: IpAddr,
     peers: &BTreeMap<HostName, Ipv4Addr>,
 ) -> Result<(Link, BTreeMap<HostName, String>), Ending> {
-    let end = End::open(AT)?;
+    let end = End::open(at)?;
     cx.journal.tell(Event::Offer(end.offer()?)).await;
     let ends = cx.orders.peers().await;
     if !ends.keys().eq(peers.keys()) {
@@ -67,7 +71,7 @@ async fn connect(
     let peers: Vec<Peer> = both
         .map(|((host, address), end)| Peer { host: host.clone(), address: *address, end })
         .collect();
-    Ok((end.connect(tun, mtu, &peers).await?, keys))
+    Ok((end.connect(tun, wireguard::mtu(at), &peers).await?, keys))
 }
 
 /// Encryption was asked for and cannot be had here: the job does not start.
@@ -90,7 +94,7 @@ fn link(a: &Assignment) -> Option<(&Cluster, PeerLink, u8)> {
     let place = cluster.instances.iter().position(|i| i.host == a.host)?;
     let link = PeerLink {
         interface: peers::INTERFACE.to_owned(),
-        driver: if cluster.encrypted { Driver::WireguardUser } else { Driver::Veth },
+        driver: if cluster.needs_tunnel() { Driver::WireguardUser } else { Driver::Veth },
         address: own.address,
         peers: cluster.peers_of(&a.host),
         public_keys: BTreeMap::new(),

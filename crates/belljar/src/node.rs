@@ -1,0 +1,78 @@
+//! `belljar node`: further machines for jobs with several instances.
+
+use crate::args::NodeCommand;
+use crate::deps::Deps;
+use crate::exit::Exit;
+use crate::run::{state_path, warden_path};
+use crate::terminal::{Console, printable};
+use crate::trouble::Trouble;
+use belljar_control::local::environment;
+use belljar_control::service::{add_node, list_nodes, remove_node};
+use belljar_control::state::State;
+use std::fmt::Write as _;
+use std::io::Write;
+use std::net::IpAddr;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+pub(crate) fn run(
+    mut deps: Deps,
+    console: &Console,
+    given: Option<&Path>,
+    command: NodeCommand,
+) -> Result<Exit, Trouble> {
+    let state = State::open(&state_path(&deps, given)?)?;
+    let state = state.path();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Trouble::runtime(&e))?;
+    let text = match command {
+        NodeCommand::Join { ticket, address } => {
+            return Err(join(&deps, &deps.directory.join(ticket), address, state));
+        }
+        NodeCommand::Add { name } => {
+            let ticket = runtime.block_on(add_node(state, name, (deps.now)()))?;
+            console.say("keep the ticket secret: who has it gets data of jobs. It is not shown again. There:\n\n    belljar node join TICKET --address ADDRESS\n");
+            serde_json::to_string(&ticket)
+                .map(|text| text + "\n")
+                .map_err(|e| Trouble::of(Exit::Bug, &e, None))?
+        }
+        NodeCommand::List => {
+            let mut text = format!("{:24}  CREATED\n", "NODE");
+            for node in list_nodes(state)? {
+                // Writing into a String cannot fail.
+                let _ = writeln!(text, "{:24}  {}", node.name.as_str(), node.created);
+            }
+            text
+        }
+        NodeCommand::Remove { name } => {
+            runtime.block_on(remove_node(state, name.clone()))?;
+            console.say(&format!("removed {}", printable(name.as_str())));
+            String::new()
+        }
+    };
+    deps.stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| deps.stdout.flush())
+        .map_err(|e| Trouble::stdout(&e))?;
+    Ok(Exit::Completed)
+}
+
+/// Becomes the node: the warden's program is what runs instances. It returns only if it failed.
+fn join(deps: &Deps, ticket: &Path, address: IpAddr, state: &Path) -> Trouble {
+    let warden = match warden_path(deps) {
+        Ok(warden) => warden,
+        Err(trouble) => return trouble,
+    };
+    let error = Command::new(&warden)
+        .arg("join")
+        .arg(ticket)
+        .arg(address.to_string())
+        .arg(state)
+        .env_clear()
+        .envs(environment::for_warden(deps.variables.iter().cloned()))
+        .exec();
+    Trouble::new(Exit::Machine, format!("cannot run {}: {error}", warden.display()))
+}
