@@ -27,14 +27,14 @@ fn run(scene: &Scene, count: u8) -> Run {
 
 /// What each instance tells of its seal.
 fn seals(run: &Run) -> Vec<(&SealReading, &PeerLink)> {
-    let of = |event| match event {
-        &Event::Instance { ref told, .. } => match &**told {
-            Event::Sealed { seal, peers: Some(link) } => Some((&**seal, &**link)),
+    fn sealed(event: &Event) -> Option<(&SealReading, &PeerLink)> {
+        let Event::Instance { told, .. } = event else { return None };
+        match &**told {
+            Event::Sealed { seal, peers: Some(link) } => Some((seal, link)),
             _ => None,
-        },
-        _ => None,
-    };
-    run.events.iter().filter_map(of).collect()
+        }
+    }
+    run.events.iter().filter_map(sealed).collect()
 }
 
 #[test]
