@@ -9,6 +9,8 @@ mod mounts;
 mod peers;
 #[path = "kernel/sealed.rs"]
 mod sealed;
+#[path = "kernel/tunnel.rs"]
+mod tunnel;
 
 use belljar_linux::privilege;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
         trial("peers::instances_reach_each_other", peers::reach),
         trial("peers::and_nobody_else", peers::nobody_else),
         trial("peers::the_kernel_reads_back_what_is_meant", peers::read_back),
+        trial("tunnel::the_kernel_reads_back_what_is_meant", tunnel::read_back),
+        trial("tunnel::what_is_sent_is_read_and_what_is_written_received", tunnel::packets),
         trial("mounts::links_of_an_image_lead_nowhere", mounts::links),
         trial("mounts::a_root_is_assembled_from_layers", mounts::assembled),
         trial("mounts::a_folder_that_is_a_file_is_refused", mounts::file_in_the_way),

@@ -8,6 +8,7 @@ use belljar_linux::nflog::Listener;
 use belljar_linux::privilege::{self, Privilege};
 use belljar_linux::seal_net;
 use belljar_linux::seccomp::Filters;
+use belljar_linux::tun;
 use belljar_vpc::sealed;
 use serde::Serialize;
 use std::io::Write;
@@ -38,6 +39,7 @@ pub(crate) fn main() -> Result<(), String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| format!("start the event loop: {e}"))?;
         all.extend(runtime.block_on(network()));
+        all.push(encryption());
         all.push(cgroups(*privilege));
     }
     all.push(seccomp());
@@ -119,6 +121,18 @@ async fn network() -> Vec<Check> {
         "load the kernel module nfnetlink_log (CONFIG_NETFILTER_NETLINK_LOG)",
     ));
     all
+}
+
+/// Nothing else than encrypted links needs it.
+fn encryption() -> Check {
+    let finding = tun::check().map_err(|e| chain(&e));
+    let finding = finding.map(|()| "traffic between instances can be encrypted".to_owned());
+    let remedy = "for EnableInterContainerTrafficEncryption let this user open /dev/net/tun (mode 0666, as udev makes it)";
+    let mut found = check("encryption", finding, remedy);
+    if matches!(found.state, State::Missing) {
+        found.state = State::Limited;
+    }
+    found
 }
 
 fn cgroups(privilege: Privilege) -> Check {

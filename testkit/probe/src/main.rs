@@ -4,6 +4,7 @@
 mod act;
 mod files;
 mod kernel;
+mod meet;
 mod network;
 mod report;
 mod sys;
@@ -51,6 +52,7 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
         "connect" => rest.iter().for_each(|target| network::connect(target)),
         "connect-many" => network::many(number(text(0)?)?, number(text(1)?)?),
         "scan-ports" => network::scan(number(text(0)?)?, number(text(1)?)?),
+        "meet" => return meet::meet(number(text(0)?)?),
         "child" => kernel::child(rest),
         "ids" => files::ids(),
         "clock" => {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test ends at what goes wrong")]
 
 mod data;
+mod encrypted;
 mod endings;
 mod hostile;
 mod invocation;

@@ -4,13 +4,12 @@ use super::{Facts, internal};
 use crate::failure::{Failure, chain};
 use crate::run::{Context, Ending};
 use crate::wireguard::{self, End, Link, Peer};
-use belljar_domain::cluster::Driver;
+use belljar_domain::cluster::{Driver, Endpoint};
 use belljar_domain::failure::Blame;
 use belljar_domain::{Assignment, Cluster, Event, HostName, PeerLink};
 use belljar_linux::netns::NetNs;
 use belljar_linux::peer_net;
 use belljar_linux::seal_net::{self, SealedNet};
-use belljar_linux::tun::Tun;
 use belljar_vpc::{peers, sealed};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -29,13 +28,7 @@ pub(super) async fn seal(
     let others: Vec<Ipv4Addr> = link.peers.values().copied().collect();
     let net = seal_net::seal(ns, &peers::output_rules(link.address, &others)).await?;
     let tunnel = if cluster.needs_tunnel() {
-        let at = received_at(cluster, &a.host);
-        let mtu = wireguard::mtu(at);
-        let tun = peer_net::tunnel(ns, mtu).await.map_err(|e| no_encryption(&e))?;
-        net.link(ns, link.address, &others).await?;
-        let (tunnel, keys) = connect(cx, tun, at, &link.peers).await?;
-        link.public_keys = keys;
-        Some(tunnel)
+        Some(encrypt(cx, ns, &net, received_at(cluster, &a.host), &mut link).await?)
     } else {
         let hub = cx.member.as_ref().and_then(|m| m.hub.as_ref());
         let hub = hub.ok_or_else(|| internal("there is no hub to join the instance's peers"))?;
@@ -53,25 +46,33 @@ fn received_at(cluster: &Cluster, host: &HostName) -> IpAddr {
     site.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |site| site.address)
 }
 
-/// Tells this end of an encrypted link, waits for those of all peers, and joins them.
-async fn connect(
+/// Makes the interface, tells this end of the link, waits for those of all peers, and joins them.
+async fn encrypt(
     cx: &Context,
-    tun: Tun,
+    ns: &NetNs,
+    net: &SealedNet,
     at: IpAddr,
-    peers: &BTreeMap<HostName, Ipv4Addr>,
-) -> Result<(Link, BTreeMap<HostName, String>), Ending> {
+    link: &mut PeerLink,
+) -> Result<Link, Ending> {
+    let mtu = wireguard::mtu(at);
+    let tun = peer_net::tunnel(ns, mtu).await.map_err(|e| no_encryption(&e))?;
+    let others: Vec<Ipv4Addr> = link.peers.values().copied().collect();
+    net.link(ns, link.address, &others).await?;
     let end = End::open(at)?;
     cx.journal.tell(Event::Offer(end.offer()?)).await;
     let ends = cx.orders.peers().await;
-    if !ends.keys().eq(peers.keys()) {
+    if !ends.keys().eq(link.peers.keys()) {
         return Err(internal("the ends of the links are not those of the instance's peers").into());
     }
-    let keys = ends.iter().map(|(host, end)| (host.clone(), end.public_key.clone())).collect();
-    let both = peers.iter().zip(ends.into_values());
-    let peers: Vec<Peer> = both
-        .map(|((host, address), end)| Peer { host: host.clone(), address: *address, end })
-        .collect();
-    Ok((end.connect(tun, wireguard::mtu(at), &peers).await?, keys))
+    let key = |(host, end): (&HostName, &Endpoint)| (host.clone(), end.public_key.clone());
+    link.public_keys = ends.iter().map(key).collect();
+    let peer = |((host, address), end): ((&HostName, &Ipv4Addr), Endpoint)| Peer {
+        host: host.clone(),
+        address: *address,
+        end,
+    };
+    let peers: Vec<Peer> = link.peers.iter().zip(ends.into_values()).map(peer).collect();
+    Ok(end.connect(tun, mtu, &peers).await?)
 }
 
 /// Encryption was asked for and cannot be had here: the job does not start.
