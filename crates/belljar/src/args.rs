@@ -276,9 +276,10 @@ pub(crate) enum EvidenceCommand {
     Verify {
         /// The envelope, as algo-1.intoto.json
         file: PathBuf,
-        /// The public key that must have signed it [default: this machine's own]
-        #[arg(long, value_name = "FILE")]
-        key: Option<PathBuf>,
+        /// The public key that must have signed it [default: this machine's own]; may be repeated:
+        /// each machine of a job with several has its own
+        #[arg(long, value_name = "FILE", action = ArgAction::Append)]
+        key: Vec<PathBuf>,
     },
 }
 

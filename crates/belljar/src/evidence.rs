@@ -19,9 +19,9 @@ pub(crate) fn run(
             (evidence_files::show(&deps.directory.join(file))?, Exit::Completed)
         }
         EvidenceCommand::Verify { file, key } => {
-            let key = key.map(|k| deps.directory.join(k));
+            let keys: Vec<_> = key.into_iter().map(|k| deps.directory.join(k)).collect();
             let state = state_path(&deps, given)?;
-            evidence_files::verify(&deps.directory.join(file), key.as_deref(), &state)?
+            evidence_files::verify(&deps.directory.join(file), &keys, &state)?
         }
     };
     deps.stdout

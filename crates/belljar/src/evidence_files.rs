@@ -12,31 +12,35 @@ use std::path::{Component, Path, PathBuf};
 
 /// The statement in readable form.
 pub(crate) fn show(file: &Path) -> Result<String, Trouble> {
-    let verdict = check(&read(file)?, None).map_err(Failure::from)?;
+    let verdict = check(&read(file)?, &[]).map_err(Failure::from)?;
     Ok(format!(
         "{}\nThe signature was not checked: `belljar evidence verify` does that.\n",
         belljar_warden::evidence::show(&verdict.account)
     ))
 }
 
-/// What is proved, in words, and whether it holds. The key is the one given, else this machine's
+/// What is proved, in words, and whether it holds. The keys are those given, else this machine's
 /// own; artifacts that lie where the job put them are compared too.
 pub(crate) fn verify(
     file: &Path,
-    key: Option<&Path>,
+    keys: &[PathBuf],
     state: &Path,
 ) -> Result<(String, Exit), Trouble> {
     let envelope = read(file)?;
-    let key = match key {
-        Some(path) => Some(PublicKey::read(path).map_err(Failure::from)?),
-        None => PublicKey::of_host(&state.join("keys")).map_err(Failure::from)?,
-    };
-    let mut verdict = check(&envelope, key.as_ref()).map_err(Failure::from)?;
+    let mut keys = keys
+        .iter()
+        .map(|path| PublicKey::read(path))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(Failure::from)?;
+    if keys.is_empty() {
+        keys.extend(PublicKey::of_host(&state.join("keys")).map_err(Failure::from)?);
+    }
+    let mut verdict = check(&envelope, &keys).map_err(Failure::from)?;
     for (name, path) in artifacts(&verdict, file) {
         verdict.check_artifact(&name, &path).map_err(|e| Trouble::of(Exit::Failed, &e, None))?;
     }
     for (host, path) in instances(&verdict, file) {
-        verdict.check_instance(&host, &read(&path)?, key.as_ref());
+        verdict.check_instance(&host, &read(&path)?, &keys);
     }
     let exit = if verdict.holds() { Exit::Completed } else { Exit::Failed };
     Ok((verdict.render(), exit))

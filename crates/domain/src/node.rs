@@ -18,8 +18,9 @@ use std::net::{IpAddr, SocketAddr};
 pub const PREFIX: &str = "/_belljar/v1";
 /// Milliseconds between two beats.
 pub const BEAT_MILLIS: u64 = 1000;
-/// Seconds of silence after which a node is given up.
-pub const LOST_AFTER_SECONDS: u64 = 15;
+/// Seconds of silence after which a node is given up. With what it takes to look, that is known
+/// within 15.
+pub const LOST_AFTER_SECONDS: u64 = 12;
 /// Bytes of a beat, of its answer, and of a report, at most.
 pub const MAX_MESSAGE: usize = 64 << 20;
 /// Bytes of [`OUT`] that are sent at once, at most.

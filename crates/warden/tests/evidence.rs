@@ -126,7 +126,7 @@ fn what_was_signed_is_valid_and_always_the_same_bytes() {
     let (_dir, key) = key();
     let envelope = sign(&statement(), &key).unwrap();
     assert_eq!(envelope, sign(&statement(), &key).unwrap());
-    let verdict = verify(&envelope, Some(&key.public())).unwrap();
+    let verdict = verify(&envelope, &[key.public()]).unwrap();
     assert_eq!(verdict.account, run(statement()));
     assert!(verdict.holds() && verdict.problems.is_empty(), "{:?}", verdict.problems);
     let text = verdict.render();
@@ -143,15 +143,21 @@ fn every_changed_byte_is_seen() {
         let mut changed = envelope.clone();
         for mask in [0x01, 0x20, 0x80] {
             changed[position] = envelope[position] ^ mask;
-            assert!(verify(&changed, Some(&public)).is_err(), "byte {position} ^ {mask}");
+            assert!(
+                verify(&changed, std::slice::from_ref(&public)).is_err(),
+                "byte {position} ^ {mask}"
+            );
         }
     }
     for length in 0..envelope.len() {
-        assert!(verify(&envelope[..length], Some(&public)).is_err(), "cut to {length}");
+        assert!(
+            verify(&envelope[..length], std::slice::from_ref(&public)).is_err(),
+            "cut to {length}"
+        );
     }
     for extra in ["\n", " ", "{}"] {
         let longer = [envelope.as_slice(), extra.as_bytes()].concat();
-        assert!(verify(&longer, Some(&public)).is_err());
+        assert!(verify(&longer, std::slice::from_ref(&public)).is_err());
     }
 }
 
@@ -173,8 +179,8 @@ fn other_spellings_of_the_same_envelope_are_refused() {
         ("another type", text.replace("vnd.in-toto", "vnd.in-tofu")),
     ] {
         assert_ne!(changed, text, "{what}");
-        assert!(verify(changed.as_bytes(), Some(&key.public())).is_err(), "{what}");
-        assert!(verify(changed.as_bytes(), None).is_err(), "{what} without key");
+        assert!(verify(changed.as_bytes(), &[key.public()]).is_err(), "{what}");
+        assert!(verify(changed.as_bytes(), &[]).is_err(), "{what} without key");
     }
 }
 
@@ -184,7 +190,7 @@ fn a_signed_statement_of_another_type_is_refused() {
     let mut other = statement();
     other.predicate_type = "https://example.com/other/v1".into();
     let envelope = sign(&other, &key).unwrap();
-    let error = verify(&envelope, Some(&key.public())).unwrap_err();
+    let error = verify(&envelope, &[key.public()]).unwrap_err();
     assert!(format!("{error:?}").contains("predicateType"), "{error:?}");
 }
 
@@ -192,18 +198,18 @@ fn a_signed_statement_of_another_type_is_refused() {
 fn another_key_does_not_verify_even_under_a_stolen_name() {
     let ((_a, key), (_b, other)) = (key(), key());
     let envelope = sign(&statement(), &key).unwrap();
-    let error = dsse::open(&envelope, Some(&other.public())).unwrap_err();
+    let error = dsse::open(&envelope, &[other.public()]).unwrap_err();
     assert!(matches!(error, EnvelopeError::OtherKey { .. }));
     let text = String::from_utf8(envelope).unwrap();
     let renamed = text.replace(&key.public().id(), &other.public().id());
-    let error = dsse::open(renamed.as_bytes(), Some(&other.public())).unwrap_err();
+    let error = dsse::open(renamed.as_bytes(), &[other.public()]).unwrap_err();
     assert!(matches!(error, EnvelopeError::Forged(_)));
 }
 
 #[test]
 fn without_a_key_nothing_is_claimed() {
     let (_dir, key) = key();
-    let verdict = verify(&sign(&statement(), &key).unwrap(), None).unwrap();
+    let verdict = verify(&sign(&statement(), &key).unwrap(), &[]).unwrap();
     assert!(!verdict.holds());
     let text = verdict.render();
     assert!(text.starts_with("NOT CHECKED") && !text.contains("VALID") && !text.contains("Proved"));
@@ -228,7 +234,7 @@ fn a_well_signed_account_of_no_seal_does_not_hold() {
     for (damage, word) in cases {
         let mut damaged = statement();
         damage(&mut damaged.predicate);
-        let verdict = verify(&sign(&damaged, &key).unwrap(), Some(&key.public())).unwrap();
+        let verdict = verify(&sign(&damaged, &key).unwrap(), &[key.public()]).unwrap();
         assert!(!verdict.holds());
         assert!(
             verdict.problems.iter().any(|p| p.contains(word)),
@@ -244,7 +250,7 @@ fn an_end_that_was_not_read_is_said() {
     let (_dir, key) = key();
     let mut early = statement();
     early.predicate.seal_at_end = None;
-    let verdict = verify(&sign(&early, &key).unwrap(), Some(&key.public())).unwrap();
+    let verdict = verify(&sign(&early, &key).unwrap(), &[key.public()]).unwrap();
     assert!(verdict.holds());
     assert!(verdict.render().contains("held to the end"));
     assert!(show(&run(early)).contains("not read"));
@@ -269,7 +275,7 @@ fn artifacts_are_compared_by_digest() {
     let digest = "9372c470eeadd5ecd9c3c74c2b3cb633f8e2f2fad799250a0f70d652b6b825e4";
     true_one.subject[0].digest = [("sha256".to_owned(), digest.to_owned())].into();
     let envelope = sign(&true_one, &key).unwrap();
-    let mut verdict = verify(&envelope, Some(&key.public())).unwrap();
+    let mut verdict = verify(&envelope, &[key.public()]).unwrap();
     assert!(verdict.check_artifact("model.tar.gz", &file).unwrap() && verdict.holds());
     assert!(!verdict.check_artifact("output.tar.gz", &file).unwrap());
     fs::write(&file, "other").unwrap();
@@ -341,9 +347,9 @@ fn judged(
     let mut stated = job(&envelopes);
     damage(&mut stated);
     let public = key.public();
-    let mut verdict = verify(&sign(&stated, key).unwrap(), Some(&public)).unwrap();
+    let mut verdict = verify(&sign(&stated, key).unwrap(), std::slice::from_ref(&public)).unwrap();
     for (host, envelope) in HOSTS.iter().zip(&envelopes) {
-        verdict.check_instance(&host.parse().unwrap(), envelope, Some(&public));
+        verdict.check_instance(&host.parse().unwrap(), envelope, std::slice::from_ref(&public));
     }
     verdict
 }
@@ -359,10 +365,10 @@ fn a_job_with_instances_is_judged_with_their_evidence() {
     let shown = show(&verdict.account);
     assert!(shown.contains("(2 instances)") && shown.contains("hub-1; hub-2"), "{shown}");
 
-    let alone = verify(&sign(&job(&[]), &key).unwrap(), Some(&key.public())).unwrap();
+    let alone = verify(&sign(&job(&[]), &key).unwrap(), &[key.public()]).unwrap();
     assert!(!alone.holds(), "it has no instances");
     let envelopes = [instance(0), instance(1)].map(|s| sign(&s, &key).unwrap());
-    let unseen = verify(&sign(&job(&envelopes), &key).unwrap(), Some(&key.public())).unwrap();
+    let unseen = verify(&sign(&job(&envelopes), &key).unwrap(), &[key.public()]).unwrap();
     assert!(unseen.holds() && unseen.render().contains("Anything of algo-2"));
 }
 

@@ -143,6 +143,17 @@ pub(crate) fn print_lines(count: u64) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Prints `tick 1` to `tick COUNT`, that many milliseconds apart.
+pub(crate) fn tick(count: u64, millis: u64) -> io::Result<ExitCode> {
+    for i in 1..=count {
+        thread::sleep(Duration::from_millis(millis));
+        let mut out = io::stdout().lock();
+        writeln!(out, "tick {i}")?;
+        out.flush()?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Prints numbered lines of a length on one stream, then writes a model.
 pub(crate) fn talk(count: u64, length: usize, model: u64) -> io::Result<ExitCode> {
     let mut out = BufWriter::new(io::stdout().lock());

@@ -73,6 +73,7 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
         "hog-memory" => return Ok(act::hog_memory(number(text(0)?)?)),
         "fork-bomb" => return Ok(act::fork_bomb(number(text(0)?)?)),
         "print-lines" => return act::print_lines(number(text(0)?)?),
+        "tick" => return act::tick(number(text(0)?)?, number(text(1)?)?),
         "talk" => {
             return act::talk(number(text(0)?)?, number(text(1)?)?, number(text(2)?)?);
         }

@@ -28,11 +28,12 @@ pub(super) struct Instances {
     pub(super) warnings: Vec<String>,
 }
 
-/// Numbers them, across the groups in their order.
+/// Numbers them, across the groups in their order. `machine` is where all of them run, if that is
+/// one.
 pub(super) fn of(
     groups: Vec<Group>,
     encrypted: bool,
-    machine: Machine,
+    machine: Option<Machine>,
 ) -> Result<Instances, RequestError> {
     let wanted = groups.iter().fold(0, |sum: u32, g| sum.saturating_add(g.count));
     if groups.iter().any(|g| g.count == 0) || !(1..=u32::from(MAX_INSTANCES)).contains(&wanted) {
@@ -53,7 +54,7 @@ pub(super) fn of(
     warnings.dedup();
     let first = instances.first().cloned().ok_or(RequestError::InstanceCount(0))?;
     let cluster = (instances.len() > 1).then_some(Cluster { instances, encrypted });
-    warnings.extend(cluster.as_ref().and_then(|c| too_large(c, machine)));
+    warnings.extend(cluster.as_ref().zip(machine).and_then(|(c, m)| too_large(c, m)));
     Ok(Instances { first, cluster, warnings })
 }
 
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn numbers_go_across_groups() {
-        let made = of(vec![group("a", 2, 1), group("b", 1, 2)], true, MACHINE).unwrap();
+        let made = of(vec![group("a", 2, 1), group("b", 1, 2)], true, Some(MACHINE)).unwrap();
         let cluster = made.cluster.unwrap();
         let all: Vec<_> =
             cluster.instances.iter().map(|i| (i.host.as_str(), i.group.as_str())).collect();
@@ -119,21 +120,21 @@ mod tests {
 
     #[test]
     fn one_is_no_cluster_and_keeps_its_group() {
-        let made = of(vec![group("a", 1, 1)], true, MACHINE).unwrap();
+        let made = of(vec![group("a", 1, 1)], true, Some(MACHINE)).unwrap();
         assert!(made.cluster.is_none());
         assert_eq!(made.first.group, "a");
     }
 
     #[test]
     fn what_does_not_fit_together_is_told() {
-        let made = of(vec![group("a", 9, 1)], false, MACHINE).unwrap();
+        let made = of(vec![group("a", 9, 1)], false, Some(MACHINE)).unwrap();
         let [told] = made.warnings.as_slice() else { panic!("{:?}", made.warnings) };
         assert!(told.contains("9 CPUs for 4") && told.contains("memory"), "{told}");
     }
 
     #[test]
     fn counts_and_names_have_bounds() {
-        let wrong = |groups: Vec<Group>| of(groups, false, MACHINE).unwrap_err().to_string();
+        let wrong = |groups: Vec<Group>| of(groups, false, Some(MACHINE)).unwrap_err().to_string();
         assert!(wrong(vec![group("a", 0, 1)]).contains("1 to 20"));
         assert!(wrong(vec![group("a", 20, 1), group("b", 1, 1)]).contains("21"));
         assert!(wrong(vec![group("a", u32::MAX, 1), group("b", 1, 1)]).contains("1 to 20"));

@@ -119,7 +119,7 @@ impl TrainRequest {
             around.machine,
         )?;
         let group = Group { name: ONE_GROUP.to_owned(), count: self.instances.unwrap_or(1), size };
-        let instances = cluster::of(vec![group], self.encrypted, around.machine)?;
+        let instances = cluster::of(vec![group], self.encrypted, Some(around.machine))?;
         let mut channels = channels(self.inputs, around)?;
         for name in self.pipes {
             of_name(&mut channels, name, "--pipe")?.input_mode = InputMode::Pipe;

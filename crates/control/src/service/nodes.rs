@@ -3,8 +3,8 @@
 use super::{ServiceError, address, certificate_path};
 use belljar_domain::node::Ticket;
 use belljar_domain::{NodeName, Timestamp};
+use belljar_store::State;
 use belljar_store::nodes::{self, Node};
-use belljar_store::{State, StoreError};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -46,6 +46,6 @@ pub fn list_nodes(state: &Path) -> Result<Vec<Node>, ServiceError> {
 /// [`ServiceError::NoNode`], or if the state fails.
 pub async fn remove_node(state: &Path, node: NodeName) -> Result<(), ServiceError> {
     let (db, name) = (State::peek(state)?, node.clone());
-    let removed = db.write(move |c| Ok::<_, StoreError>(nodes::remove(c, &name)?)).await?;
+    let removed = db.write(move |c| nodes::remove(c, &name)).await?;
     if removed { Ok(()) } else { Err(ServiceError::NoNode(node)) }
 }

@@ -106,12 +106,12 @@ pub struct Opened {
     pub authentic: bool,
 }
 
-/// Opens an envelope. With a key, the signature must be that key's; without, nothing is known of
+/// Opens an envelope. With keys, the signature must be one of theirs; without, nothing is known of
 /// where it came from.
 ///
 /// # Errors
 /// If anything in it is not exactly as Belljar writes it, or the signature does not fit.
-pub fn open(bytes: &[u8], key: Option<&PublicKey>) -> Result<Opened, EnvelopeError> {
+pub fn open(bytes: &[u8], keys: &[PublicKey]) -> Result<Opened, EnvelopeError> {
     if bytes.len() > MAX_ENVELOPE {
         return Err(EnvelopeError::Large);
     }
@@ -123,18 +123,18 @@ pub fn open(bytes: &[u8], key: Option<&PublicKey>) -> Result<Opened, EnvelopeErr
     let decode = |text, what| BASE64_STANDARD.decode(text).map_err(|_| EnvelopeError::Base64(what));
     let payload = decode(&envelope.payload, "payload")?;
     let sig = decode(&signature.sig, "signature")?;
-    if let Some(key) = key {
-        let id = key.id();
-        if signature.keyid != id {
+    if !keys.is_empty() {
+        let Some(key) = keys.iter().find(|key| key.id() == signature.keyid) else {
             let found = super::show::printable(&signature.keyid);
-            return Err(EnvelopeError::OtherKey { found, expected: id });
-        }
+            let expected = keys.iter().map(PublicKey::id).collect::<Vec<_>>().join(" or ");
+            return Err(EnvelopeError::OtherKey { found, expected });
+        };
         if !key.verifies(&pre_authentication_encoding(&envelope.payload_type, &payload), &sig) {
-            return Err(EnvelopeError::Forged(id));
+            return Err(EnvelopeError::Forged(key.id()));
         }
     }
     let account = account(&payload)?;
-    Ok(Opened { account, keyid: signature.keyid.clone(), authentic: key.is_some() })
+    Ok(Opened { account, keyid: signature.keyid.clone(), authentic: !keys.is_empty() })
 }
 
 /// What a statement is, which is read first.

@@ -72,13 +72,14 @@ impl Explain for VerifyError {
     }
 }
 
-/// Checks an envelope: its form, its signature if a key is given, and its content.
+/// Checks an envelope: its form, its signature if keys are given, one of which must have made it,
+/// and its content.
 ///
 /// # Errors
 /// If the envelope is not exactly as Belljar writes it, or the signature does not fit. A well
 /// signed statement that tells of a broken seal is a [`Verdict`] with problems.
-pub fn verify(envelope: &[u8], key: Option<&PublicKey>) -> Result<Verdict, VerifyError> {
-    let Opened { account, keyid, authentic } = dsse::open(envelope, key)?;
+pub fn verify(envelope: &[u8], keys: &[PublicKey]) -> Result<Verdict, VerifyError> {
+    let Opened { account, keyid, authentic } = dsse::open(envelope, keys)?;
     let problems = account.problems();
     let (artifacts, instances) = (Vec::new(), Vec::new());
     Ok(Verdict { account, keyid, authentic, problems, artifacts, instances })
@@ -121,8 +122,8 @@ impl Verdict {
     }
 
     /// Holds the evidence of an instance, as it is at hand, against what this job's says of it:
-    /// that it is the very file, and tells of this job. `key` is the one that must have signed it.
-    pub fn check_instance(&mut self, host: &HostName, envelope: &[u8], key: Option<&PublicKey>) {
+    /// that it is the very file, and tells of this job. One of `keys` must have signed it.
+    pub fn check_instance(&mut self, host: &HostName, envelope: &[u8], keys: &[PublicKey]) {
         let named = self.account.instances().into_iter().find(|(named, _)| *named == host);
         let is_named = named.is_some_and(|(_, sha256)| sha256 == hex(&Sha256::digest(envelope)));
         let mut check =
@@ -130,7 +131,7 @@ impl Verdict {
         if !is_named {
             check.problems.push("The file is not the one that the job's evidence names.".into());
         }
-        match verify(envelope, key) {
+        match verify(envelope, keys) {
             Err(VerifyError(e)) => check.problems.push(format!("{}.", chain(&e))),
             Ok(own) => {
                 let strange = self.account.strangeness(host, &own.account);

@@ -96,6 +96,18 @@ fn folder(node: &Node, work: &Work) -> std::path::PathBuf {
     node.state.join("jobs").join(format!("{job}~{generation}~{host}"))
 }
 
+/// Removes the folders of instances that an earlier node ran, which were swept: of what became of
+/// them the service knows.
+pub(super) fn forget_all(state: &std::path::Path) -> io::Result<()> {
+    for entry in fs::read_dir(state.join("jobs"))? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().matches('~').count() == 2 {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn prepare(node: &Node, work: &Work) -> io::Result<JobDir> {
     let folder = folder(node, work);
     DirBuilder::new().mode(0o700).create(&folder)?;

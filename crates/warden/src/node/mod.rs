@@ -49,6 +49,7 @@ pub(crate) fn main(ticket: &Path, address: &str, state: PathBuf) -> Result<(), S
     let privilege = privilege::enter().map_err(|e| chain(&e))?;
     program::runtime()?.block_on(async {
         sweep::state(&state).await?;
+        instance::forget_all(&state).map_err(|e| format!("clear earlier instances: {e}"))?;
         let client = Client::new(&ticket).map_err(|e| chain(&e))?;
         let socket = state.join(FOLDER).join("socket");
         tunnel::open(&ticket, &socket).map_err(|e| chain(&e))?;

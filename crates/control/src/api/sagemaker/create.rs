@@ -17,6 +17,7 @@ pub(super) async fn create(service: &Service, _: &Caller, input: Value) -> Resul
         region: &config.region,
         account: &config.account,
         machine: config.machine,
+        nodes: !service.nodes.alive().is_empty(),
         mirrors: &config.mirrors,
         best_effort_limits: config.capacity == Capacity::Clamp,
     };

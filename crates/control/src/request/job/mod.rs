@@ -53,6 +53,8 @@ pub struct Place<'a> {
     pub account: &'a str,
     /// The machine that it would run on.
     pub machine: Machine,
+    /// Whether other machines share a job with several instances.
+    pub nodes: bool,
     /// Registries that are served by others.
     pub mirrors: &'a [Mirror],
     /// Whether a job gets what there is, where its instance type cannot be had.
@@ -86,7 +88,7 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
         parts.algorithm_specification.ok_or(JobRequestError::Missing("AlgorithmSpecification"))?;
     let groups = groups(parts.resource_config, place.machine)?;
     let encrypted = parts.enable_inter_container_traffic_encryption;
-    let instances = cluster::of(groups, encrypted, place.machine)?;
+    let instances = cluster::of(groups, encrypted, (!place.nodes).then_some(place.machine))?;
     let channels = channels(parts.input_data_config, algorithm.training_input_mode)?;
     cluster::check_groups(&channels, &instances)?;
     let isolation = (!parts.enable_network_isolation).then(|| SEALED.to_owned());

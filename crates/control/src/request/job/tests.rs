@@ -16,6 +16,7 @@ fn accept(request: Value) -> Result<AcceptedJob, String> {
         region: "eu-west-1",
         account: "000000000000",
         machine: Machine { cpu_millis: 2000, memory_bytes: Some(64 << 30) },
+        nodes: false,
         mirrors: &mirrors,
         best_effort_limits: true,
     };
