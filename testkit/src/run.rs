@@ -31,6 +31,13 @@ impl Training {
         self
     }
 
+    /// Adds an option without a value.
+    #[must_use]
+    pub fn flag(mut self, name: &str) -> Self {
+        self.arguments.push(name.to_owned());
+        self
+    }
+
     /// The same under another name.
     #[must_use]
     pub fn named(mut self, job: &str) -> Self {
@@ -90,6 +97,28 @@ impl Run {
             _ => None,
         });
         found.unwrap_or_else(|| panic!("no report: {self:?}"))
+    }
+
+    /// What one instance of several told.
+    #[must_use]
+    pub fn of_instance(&self, host: &str) -> Vec<&Event> {
+        fn told<'a>(event: &'a Event, host: &str) -> Option<&'a Event> {
+            match event {
+                Event::Instance { host: from, told } if from.as_str() == host => Some(told),
+                _ => None,
+            }
+        }
+        self.events.iter().filter_map(|event| told(event, host)).collect()
+    }
+
+    /// The lines of one instance of several on standard output.
+    #[must_use]
+    pub fn lines_of(&self, host: &str) -> Vec<&str> {
+        let line = |e| match e {
+            &Event::Log { stream: Stream::Stdout, ref line, .. } => Some(line.as_str()),
+            _ => None,
+        };
+        self.of_instance(host).into_iter().filter_map(line).collect()
     }
 
     /// The container's lines on one stream.

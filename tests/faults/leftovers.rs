@@ -122,8 +122,19 @@ pub(crate) fn cgroups(job: &str) -> Vec<String> {
 /// Files that are neither a record of the job nor one of its artifacts under its final name.
 fn files(scene: &Scene, job: &str) -> Vec<String> {
     let records = ["assignment.json", "journal.jsonl", "lock", "report.json", "warden.log"];
-    let artifacts = ["output/model.tar.gz", "output/output.tar.gz", "evidence/algo-1.intoto.json"];
-    let mut found = strangers(&scene.state().join("jobs").join(job), &records);
+    let artifacts = [
+        "output/model.tar.gz",
+        "output/output.tar.gz",
+        "evidence/algo-1.intoto.json",
+        "evidence/algo-2.intoto.json",
+        "evidence/job.intoto.json",
+    ];
+    // Instances have records of their own.
+    let instances = ["instances/algo-1", "instances/algo-2"];
+    let theirs = instances.iter().flat_map(|i| records.iter().map(move |r| format!("{i}/{r}")));
+    let theirs: Vec<String> = theirs.chain(instances.map(str::to_owned)).collect();
+    let all: Vec<&str> = records.into_iter().chain(theirs.iter().map(String::as_str)).collect();
+    let mut found = strangers(&scene.state().join("jobs").join(job), &all);
     found.extend(strangers(&scene.output().join(job), &artifacts));
     let half = |path: &PathBuf| path.to_string_lossy().contains("/.tmp-");
     let images = below(&scene.state().join("images")).into_iter().filter(half);

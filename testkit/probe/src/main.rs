@@ -6,6 +6,7 @@ mod files;
 mod kernel;
 mod meet;
 mod network;
+mod peers;
 mod report;
 mod sys;
 mod world;
@@ -13,7 +14,8 @@ mod world;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 /// The hyperparameters of a job whose image is this program.
 const HYPERPARAMETERS: &str = "/opt/ml/input/config/hyperparameters.json";
@@ -35,6 +37,10 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
     let done = Ok(ExitCode::SUCCESS);
     match command {
         "train" => return train(),
+        "each" => return run(&words(peers::own(rest)?)),
+        "answer" => return peers::answer(number(text(0)?)?, number(text(1)?)?, text(2)?),
+        "proxy" => return peers::proxy(number(text(0)?)?, rest.get(1..).unwrap_or_default()),
+        "ask" => return Ok(peers::ask(rest)),
         "attempts" => {
             let (flag, targets) = match rest.split_first() {
                 Some((flag, targets)) if flag.starts_with("--") => (flag.as_str(), targets),
@@ -80,7 +86,11 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
         "fill" => return act::fill(text(0)?, number(text(1)?)?),
         "cat" => return act::cat(rest),
         "tree" => return act::tree(text(0)?),
-        "write-failure" => return act::write_failure(text(0)?, number(text(1)?)?),
+        "write-failure" => {
+            let seconds = rest.get(2).map_or(Ok(0.0), |text| number(text))?;
+            thread::sleep(Duration::from_secs_f64(seconds));
+            return act::write_failure(text(0)?, number(text(1)?)?);
+        }
         "symlink-model" => {
             let dir = rest.first().map_or("/opt/ml/model", String::as_str);
             return act::hostile_model(Path::new(dir));

@@ -6,6 +6,7 @@ mod data;
 mod encrypted;
 mod endings;
 mod hostile;
+mod instances;
 mod invocation;
 mod limits;
 mod opt_ml;

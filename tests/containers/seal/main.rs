@@ -7,6 +7,7 @@ mod attempts;
 mod facts;
 mod inside;
 mod neighbours;
+mod peers;
 mod secrets;
 mod table;
 mod targets;

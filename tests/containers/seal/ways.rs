@@ -7,7 +7,10 @@ use belljar_testkit::As;
 use std::collections::BTreeSet;
 
 /// Every line that differs from the table, in words.
-fn differences(lines: &Lines, accepted: impl Fn(&table::Way) -> &[&'static str]) -> Vec<String> {
+pub(crate) fn differences(
+    lines: &Lines,
+    accepted: impl Fn(&table::Way) -> &[&'static str],
+) -> Vec<String> {
     let ways = table::ways();
     let known: BTreeSet<&str> = ways.iter().map(|w| w.name).collect();
     let mut found: Vec<String> = lines
