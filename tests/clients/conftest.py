@@ -202,6 +202,13 @@ def sklearn_image(belljar) -> str:
 
 
 @pytest.fixture(scope="session")
+def torch_image(belljar) -> str:
+    if belljar.other_user:
+        pytest.skip("as root alone: the image is large, and other tests do the same as a user")
+    return belljar.import_image(rootfs("torch"), "torch")
+
+
+@pytest.fixture(scope="session")
 def toolkit_image(belljar) -> str:
     return belljar.import_image(rootfs("toolkit"), "toolkit")
 

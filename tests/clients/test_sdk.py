@@ -33,6 +33,29 @@ TRAIN = """
 """
 
 
+GROUPS = """
+    import json, os, pathlib, socket, time
+
+    config = json.loads(pathlib.Path("/opt/ml/input/config/resourceconfig.json").read_text())
+    own, hosts = config["current_host"], config["hosts"]
+    channel = pathlib.Path("/opt/ml/input/data/train")
+    files = sorted(f.name for f in channel.iterdir() if f.suffix == ".txt") if channel.exists() else []
+    print(f"{own} is {config['current_group_name']} ({config['current_instance_type']}) with {files}", flush=True)
+    if own == hosts[0]:
+        with socket.create_server(("", 7000)) as server:
+            for _ in hosts[1:]:
+                peer, _ = server.accept()
+                print(f"met {peer.recv(64).decode()} by {config['network_interface_name']}", flush=True)
+    else:
+        for _ in range(500):
+            try:
+                socket.create_connection((hosts[0], 7000)).sendall(own.encode())
+                break
+            except OSError:
+                time.sleep(0.02)
+"""
+
+
 def run(service, sdk: Path, script: str, extra: dict[str, str] | None = None, **given):
     """Runs a script of an SDK in `belljar exec`; answers what it said last, and all that it said."""
     python, packages = interpreter(service, sdk)
@@ -114,6 +137,57 @@ def test_script_mode_with_an_endpoint_url_alone(service, toolkit_image, bucket, 
     assert "sealed: " in said
     assert told["described"]["EnableNetworkIsolation"] is True
     assert "epochs=3 lines=3" in logged(service, told["job"])
+
+
+def test_groups_of_instances(service, toolkit_image, bucket, folder):
+    """A head without data and two workers that share it: each has what is its own, and all a log."""
+    source = folder / "source"
+    source.mkdir()
+    (source / "train.py").write_text(textwrap.dedent(GROUPS))
+    service.client("s3").put_object(Bucket=bucket, Key="train/more.txt", Body=b"d\n")
+    told, said = run(
+        service,
+        SDK2,
+        "script_mode.py",
+        extra={"AWS_ENDPOINT_URL": service.endpoint},
+        image=toolkit_image,
+        role=f"arn:aws:iam::123456789012:role/{ROLE}",
+        bucket=bucket,
+        source=str(source),
+        train=f"s3://{bucket}/train/",
+        train_groups=["workers"],
+        groups=[["head", "ml.m5.large", 1], ["workers", "ml.m5.xlarge", 2]],
+        hyperparameters={},
+    )
+    assert told["described"]["TrainingJobStatus"] == "Completed", said[-3000:]
+    for line in [
+        "algo-1 is head (ml.m5.large) with []",
+        "algo-2 is workers (ml.m5.xlarge) with ['data.txt']",
+        "algo-3 is workers (ml.m5.xlarge) with ['more.txt']",
+    ]:
+        assert line in said, said[-3000:]
+    assert all(f"met algo-{n} by eth0" in said for n in (2, 3)), said[-3000:]
+
+
+def test_model_trainer_with_two_instances(service, toolkit_image, bucket, folder):
+    source = folder / "source"
+    source.mkdir()
+    (source / "train.py").write_text(textwrap.dedent(GROUPS))
+    told, said = run(
+        service,
+        SDK3,
+        "model_trainer.py",
+        image=toolkit_image,
+        role=ROLE,
+        source=str(source),
+        train=f"s3://{bucket}/train/",
+        hyperparameters={},
+        instances=2,
+    )
+    assert told["status"] == "Completed", said[-3000:]
+    lines = logged(service, told["job"])
+    for host in ("algo-1", "algo-2"):
+        assert any(f"{host} is homogeneousCluster" in line for line in lines), lines
 
 
 def test_model_trainer_with_source_code(service, toolkit_image, bucket, source):

@@ -40,7 +40,7 @@ def toolkit_with_a_program(belljar, folder) -> str:
     return belljar.import_image(root, "toolkit-program", "--env", "SAGEMAKER_PROGRAM=train.py")
 
 
-def run(belljar, image, folder, **hyperparameters):
+def run(belljar, image, folder, *extra, **hyperparameters):
     """As the SageMaker SDK starts a script: values are JSON in strings."""
     code, train = folder / "code", folder / "train"
     code.mkdir()
@@ -57,7 +57,20 @@ def run(belljar, image, folder, **hyperparameters):
             **hyperparameters,
         },
         metrics={"epochs": "epochs=([0-9]+)"},
+        extra=extra,
     )
+
+
+def test_two_instances_start_at_once(belljar, image, folder):
+    """The toolkit waits until every host's name resolves, and says what it waits for."""
+    job = run(belljar, image, folder, "--instances", "2", epochs=3).completed()
+    for host in ("algo-1", "algo-2"):
+        told = [event["told"] for event in job.of("instance") if event["host"] == host]
+        lines = [event["line"] for event in told if event["event"] == "log"]
+        assert f"host {host} ['algo-1', 'algo-2']" in lines, lines
+        assert "resolved 100.127.7.1" in lines and "interface eth0" in lines, lines
+        assert not any("resolve" in line.lower() and "resolved" not in line for line in lines), lines
+    assert "model.txt" in job.members("model.tar.gz")
 
 
 def test_a_script_is_trained(belljar, image, folder):

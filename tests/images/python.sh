@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Usage: tests/images/python.sh
 #
-# Assembles two root file systems, with no daemon, no root and no namespace:
+# Assembles root file systems, with no daemon, no root and no namespace:
 #
-#   target/images/sklearn-rootfs   this machine's own distribution's Python, scikit-learn's wheels
-#                                  and a `train` program
+#   target/images/sklearn-rootfs   this machine's own distribution's Python, scikit-learn's and
+#                                  XGBoost's wheels, and a `train` program
+#   target/images/torch-rootfs     the distribution's own torch, for the CPU
 #   target/images/toolkit-rootfs   the same with SageMaker's training toolkit as `train`, and pip
 #
-# Both are links to folders named by a digest of all that goes into them: the second run does
+# They are links to folders named by a digest of all that goes into them: the second run does
 # nothing, and one that is killed leaves no half image. Debian and Ubuntu only.
 set -euo pipefail
 export LC_ALL=C
@@ -102,13 +103,14 @@ unpack() { # root, deb...
     done
 }
 
-debian_root() { # root
+debian_root() { # root, further packages...
     local root=$1 archives=$work/apt/cache/archives name
+    shift
     mkdir -p "$root"/{usr/{bin,sbin,lib,lib64,local/bin},dev,etc,proc,sys,tmp,root,run,var/tmp,opt/ml}
     chmod 1777 "$root/tmp" "$root/var/tmp"
     for name in bin sbin lib lib64; do ln -s "usr/$name" "$root/$name"; done
     rm -f "$archives"/*.deb
-    apt-get -qq install --download-only -y base-files bash coreutils dash libgomp1 libstdc++6 python3 \
+    apt-get -qq install --download-only -y base-files bash coreutils dash libgomp1 libstdc++6 python3 "$@" \
         >"$work/apt/install.log" 2>&1 || {
         cat "$work/apt/install.log" >&2
         fail "packages cannot be downloaded"
@@ -140,7 +142,7 @@ image_python() { # root, arguments...
     loader=$(echo "$root"/lib*/ld-linux-*.so.*)
     env -i PATH=/usr/bin:/bin LC_ALL=C PYTHONHOME="$root/usr" PYTHONPATH="$(site "$root")" \
         PYTHONDONTWRITEBYTECODE=1 \
-        "${loader%% *}" --library-path "$root/lib/$triple:$root/usr/lib/$triple" \
+        "${loader%% *}" --library-path "$root/lib/$triple:$root/usr/lib/$triple:$root/usr/lib" \
         "$root/usr/bin/python3" "$@"
 }
 
@@ -183,6 +185,25 @@ sklearn_image() {
     publish "$root" sklearn
 }
 
+# The distribution's torch asks for a picture and map library too, of which it needs the libraries
+# alone.
+torch_image() {
+    say "assembling torch-rootfs ($release, $arch)"
+    local root=$work/torch
+    rm -rf "$root"
+    mkdir -p "$root"
+    debian_root "$root" python3-torch
+    rm -rf "$root"/usr/share/{fonts,icons,mime,proj,gdal,X11,themes} "$root"/usr/include "$root"/usr/lib/*/{dri,mfx,libmfxhw64*} "$root"/usr/lib/libtorch-test
+    # Made by the packages' own scripts: which BLAS is the system's.
+    for name in blas lapack; do
+        ln -sf "$name/lib$name.so.3" "$root/usr/lib/$triple/lib$name.so.3"
+    done
+    compile "$root" "$root/usr/lib/python3/dist-packages/torch"
+    image_python "$root" -c 'import sys; sys.path.append(sys.prefix + "/lib/python3/dist-packages"); import torch.distributed' ||
+        fail "torch does not start in the image"
+    publish "$root" torch
+}
+
 # The toolkit is published as source with a small C extension. It is compiled here; the headers are
 # the image's, in case this machine has none.
 toolkit_wheels() { # root; makes $work/wheel/*.whl
@@ -222,8 +243,8 @@ toolkit_image() {
     publish "$root" toolkit
 }
 
-if has sklearn && has toolkit; then
-    say "sklearn-rootfs and toolkit-rootfs are there ($key)"
+if has sklearn && has toolkit && has torch; then
+    say "sklearn-rootfs, toolkit-rootfs and torch-rootfs are there ($key)"
     exit 0
 fi
 apt_setup
@@ -232,6 +253,7 @@ if [ ! -x "$work/venv/bin/pip" ]; then
     python3 -m venv "$work/venv" || fail "needs python3-venv: apt-get install python3-venv"
 fi
 has sklearn || sklearn_image
-toolkit_image
+has torch || torch_image
+has toolkit || toolkit_image
 rm -rf "$work/apt/cache/archives" "$work/headers" "$work/wheel"
 du -shD "$images"/*-rootfs

@@ -10,8 +10,11 @@ trainer = ModelTrainer(
     role=given["role"],
     base_job_name="trainer",
     source_code=SourceCode(source_dir=given["source"], entry_script="train.py"),
-    compute=Compute(instance_type="ml.m5.large", instance_count=1),
-    networking=Networking(enable_network_isolation=True),
+    compute=Compute(instance_type="ml.m5.large", instance_count=given.get("instances", 1)),
+    networking=Networking(
+        enable_network_isolation=True,
+        enable_inter_container_traffic_encryption=given.get("encrypted", False),
+    ),
     hyperparameters=given["hyperparameters"],
 )
 trainer.train(
