@@ -16,6 +16,7 @@ use nlink::netlink::nftables::{
 };
 use nlink::netlink::route::{Ipv4Route, Ipv6Route};
 use nlink::netlink::{Connection, Nftables, Route};
+use std::fs;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -58,6 +59,7 @@ pub async fn seal(ns: &NetNs, rules: &Ruleset) -> Result<SealedNet> {
     // The rules come first: at no moment is there a route and no rule.
     load(&nft, rules).await?;
     let route = Connection::<Route>::new_in(ns.as_fd()).during("open a route socket")?;
+    open_low_ports(ns)?;
     route.set_link_up("lo").await.during("bring lo up")?;
     let v4 = Ipv4Address::new("lo", ADDRESS_V4, 32);
     route.add_address(v4).await.during("give lo its IPv4 address")?;
@@ -72,6 +74,13 @@ pub async fn seal(ns: &NetNs, rules: &Ruleset) -> Result<SealedNet> {
         route.add_route(v6).await.during("point the IPv6 default route into lo")?;
     }
     Ok(SealedNet { route, nft })
+}
+
+/// Lets a program without privileges listen at ports below 1024, as it may in Docker: in this
+/// namespace there is no service of the machine's that it could pose as.
+fn open_low_ports(ns: &NetNs) -> Result<()> {
+    let first = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    ns.run(|| fs::write(first, "0").during("let containers listen at ports below 1024"))
 }
 
 /// Waits until the kernel takes packets for the new IPv6 address as its own, which it does a
