@@ -2,9 +2,11 @@
 //! are run as root or as an ordinary user. Panics are this crate's way to fail a test.
 
 mod run;
+mod started;
 mod tools;
 
 pub use run::{Run, Training};
+pub use started::{Started, start, start_all};
 pub use tools::Tools;
 
 use std::fs;

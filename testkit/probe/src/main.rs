@@ -14,8 +14,7 @@ mod world;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
-use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// The hyperparameters of a job whose image is this program.
 const HYPERPARAMETERS: &str = "/opt/ml/input/config/hyperparameters.json";
@@ -38,6 +37,7 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
     match command {
         "train" => return train(),
         "each" => return run(&words(peers::own(rest)?)),
+        "in-turn" => return in_turn(rest),
         "answer" => return peers::answer(number(text(0)?)?, number(text(1)?)?, text(2)?),
         "proxy" => return peers::proxy(number(text(0)?)?, rest.get(1..).unwrap_or_default()),
         "ask" => return Ok(peers::ask(rest)),
@@ -58,7 +58,10 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
         "connect" => rest.iter().for_each(|target| network::connect(target)),
         "connect-many" => network::many(number(text(0)?)?, number(text(1)?)?),
         "scan-ports" => network::scan(number(text(0)?)?, number(text(1)?)?),
-        "meet" => return meet::meet(number(text(0)?)?),
+        "meet" => {
+            let ports = rest.iter().map(|port| number(port)).collect::<io::Result<Vec<_>>>()?;
+            return meet::meet(&ports);
+        }
         "child" => kernel::child(rest),
         "ids" => files::ids(),
         "clock" => {
@@ -86,11 +89,7 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
         "fill" => return act::fill(text(0)?, number(text(1)?)?),
         "cat" => return act::cat(rest),
         "tree" => return act::tree(text(0)?),
-        "write-failure" => {
-            let seconds = rest.get(2).map_or(Ok(0.0), |text| number(text))?;
-            thread::sleep(Duration::from_secs_f64(seconds));
-            return act::write_failure(text(0)?, number(text(1)?)?);
-        }
+        "write-failure" => return act::write_failure(text(0)?, number(text(1)?)?),
         "symlink-model" => {
             let dir = rest.first().map_or("/opt/ml/model", String::as_str);
             return act::hostile_model(Path::new(dir));
@@ -111,6 +110,17 @@ fn train() -> io::Result<ExitCode> {
         return Err(usage("train"));
     }
     run(&args)
+}
+
+/// Runs command lines one after the other, up to the first that fails.
+fn in_turn(lines: &[String]) -> io::Result<ExitCode> {
+    for line in lines {
+        let code = run(&words(line))?;
+        if code != ExitCode::SUCCESS {
+            return Ok(code);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn words(line: &str) -> Vec<String> {

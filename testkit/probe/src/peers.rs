@@ -4,12 +4,10 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::process::ExitCode;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// For one answer of one that is asked.
 const ANSWER: Duration = Duration::from_secs(1);
-/// How long one is asked that does not listen yet.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Which of these commands is this instance's: the n-th for `algo-n`, the last for all others.
 pub(crate) fn own(commands: &[String]) -> io::Result<&str> {
@@ -70,23 +68,16 @@ fn carry(mut near: TcpStream, target: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks each `HOST:PORT`, or `udp:HOST:PORT`, and prints `TARGET TEXT`, or `TARGET -` if nothing
-/// comes. One that is not there yet is asked again for a while.
+/// Asks each `HOST:PORT`, or `udp:HOST:PORT`, once, and prints `TARGET TEXT`, or `TARGET -` if
+/// nothing comes. [`crate::meet`] is how to know that a peer is there to be asked.
 pub(crate) fn ask(targets: &[String]) -> ExitCode {
     for target in targets {
-        let began = Instant::now();
-        let text = loop {
-            let asked = match target.strip_prefix("udp:") {
-                Some(target) => ask_udp(target),
-                None => ask_tcp(target),
-            };
-            match asked {
-                Ok(text) if !text.is_empty() => break text,
-                _ if began.elapsed() > PATIENCE => break "-".to_owned(),
-                _ => thread::sleep(Duration::from_millis(50)),
-            }
+        let asked = match target.strip_prefix("udp:") {
+            Some(target) => ask_udp(target),
+            None => ask_tcp(target),
         };
-        println!("{target} {text}");
+        let text = asked.ok().filter(|text| !text.is_empty());
+        println!("{target} {}", text.as_deref().unwrap_or("-"));
     }
     ExitCode::SUCCESS
 }

@@ -1,8 +1,8 @@
 //! Pipe mode, checkpoints and artifacts that are not compressed, in whole containers.
 
-use crate::support::{artifact, complete, failure, printed, scene, start};
+use crate::support::{artifact, complete, failure, printed, scene};
 use belljar_domain::Outcome;
-use belljar_testkit::{As, Training};
+use belljar_testkit::{As, Training, start};
 use rustix::process::Signal;
 use std::fs;
 

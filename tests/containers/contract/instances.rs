@@ -1,29 +1,29 @@
-//! Several instances: what each is told, and what becomes of the job.
+//! Several instances: what each is told, whom it reaches, and what of all they leave is kept.
 
-use crate::own_warden::OwnWarden;
-use crate::support::{artifact, complete, entries, failure, scene, start};
-use belljar_domain::{Outcome, SecondaryStatus};
-use belljar_testkit::{As, Run, Training};
-use rustix::process::Signal;
+use crate::support::{artifact, complete, entries, scene};
+use belljar_testkit::{As, Training};
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::fs;
+use tar::EntryType::{Directory, Regular, Symlink};
 
-fn several(job: &str, count: u8, arguments: &[&str]) -> Training {
+pub(crate) fn several(job: &str, count: usize, arguments: &[&str]) -> Training {
     Training::probe(job, arguments).option("--instances", &count.to_string())
 }
 
 /// A job whose instances run a command each.
-fn each(job: &str, commands: &[&str]) -> Training {
-    let count = u8::try_from(commands.len()).unwrap();
-    several(job, count, &[&["each"], commands].concat())
+pub(crate) fn each(job: &str, commands: &[&str]) -> Training {
+    several(job, commands.len(), &[&["each"], commands].concat())
 }
 
 #[test]
 fn all_know_each_other_before_they_run() {
     const CONFIG: &str = "/opt/ml/input/config/resourceconfig.json";
+    // Variables end with NUL, the last of them also; what follows is the other file.
+    const ENVIRON: &str = "/proc/self/environ";
     for who in As::all() {
         let scene = scene(who);
-        let run = complete(&scene, &several("known", 12, &["cat", "/etc/hosts", CONFIG]));
+        let run = complete(&scene, &several("known", 12, &["cat", "/etc/hosts", ENVIRON, CONFIG]));
         let mut hosts: Vec<String> = (1..=12).map(|n| format!("algo-{n}")).collect();
         let addresses: Vec<String> = (1..=12).map(|n| format!("100.127.7.{n}\talgo-{n}")).collect();
         hosts.sort();
@@ -32,7 +32,10 @@ fn all_know_each_other_before_they_run() {
             for address in &addresses {
                 assert!(lines.contains(&address.as_str()), "{who:?} {host}: {lines:?}");
             }
-            let config: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+            let (environ, config) = lines.last().unwrap().rsplit_once('\0').unwrap();
+            let hostname = format!("HOSTNAME={host}");
+            assert!(environ.split('\0').any(|v| v == hostname), "{who:?} {host}: {environ}");
+            let config: Value = serde_json::from_str(config).unwrap();
             assert_eq!(config["current_host"], host.as_str());
             assert_eq!(config["hosts"], serde_json::json!(hosts), "algo-1, algo-10, algo-11, ...");
             assert_eq!(config["network_interface_name"], "eth0");
@@ -41,35 +44,27 @@ fn all_know_each_other_before_they_run() {
     }
 }
 
+/// Between all, both ways, by TCP and UDP, by name. Ports below 1024 are like any other.
 #[test]
 fn every_port_of_every_peer_is_open() {
+    const PORTS: [&str; 5] = ["22", "1024", "5353", "29500", "65535"];
     for who in As::all() {
         let scene = scene(who);
         for count in [2, 3] {
-            let run =
-                complete(&scene, &several(&format!("meet-{count}"), count, &["meet", "7777"]));
-            for n in 1..=count {
-                let met = run.lines_of(&format!("algo-{n}"));
-                assert_eq!(met.len(), usize::from(count) - 1, "{who:?}: {met:?}");
+            let job = format!("meet-{count}");
+            let run = complete(&scene, &several(&job, count, &[&["meet"], &PORTS[..]].concat()));
+            for own in 1..=count {
+                let others = (1..=count).filter(|n| *n != own);
+                let ways = others.flat_map(|n| ["tcp", "udp"].map(|by| (n, by)));
+                let met = |(n, by), port| format!("met algo-{n} at 100.127.7.{n} by {by} {port}");
+                let expected: BTreeSet<String> =
+                    ways.flat_map(|way| PORTS.map(|port| met(way, port))).collect();
+                let found = run.lines_of(&format!("algo-{own}"));
+                let found: BTreeSet<String> = found.into_iter().map(str::to_owned).collect();
+                assert_eq!(found, expected, "{who:?} algo-{own}");
             }
+            assert_eq!(run.report().attempts.total(), 0, "{who:?}");
         }
-        let asked = ["1024", "5353", "29500", "65535"];
-        let answers: Vec<String> =
-            asked.iter().map(|port| format!("answer 4 {port} from-{port}")).collect();
-        // One port for each of the peers.
-        let all = asked.iter().enumerate().map(|(i, port)| format!("algo-{}:{port}", i + 2));
-        let both: Vec<String> = all.flat_map(|t| [format!("udp:{t}"), t]).collect();
-        let ask = format!("ask {}", both.join(" "));
-        let mut commands = vec![ask.as_str()];
-        commands.extend(answers.iter().map(String::as_str));
-        let run = complete(&scene, &each("ports", &commands));
-        let said = run.lines_of("algo-1");
-        assert_eq!(said.len(), 8, "{said:?}");
-        for line in said {
-            let (target, text) = line.split_once(' ').unwrap();
-            assert!(target.ends_with(text.trim_start_matches("from-")), "{who:?}: {line}");
-        }
-        assert_eq!(run.report().attempts.total(), 0, "{who:?}");
     }
 }
 
@@ -77,97 +72,48 @@ fn every_port_of_every_peer_is_open() {
 fn what_they_leave_is_put_together_and_clashes_are_told() {
     for who in As::all() {
         let scene = scene(who);
-        let run = complete(
-            &scene,
-            &each(
-                "left",
-                &[
-                    "fill /opt/ml/model/same 10",
-                    "fill /opt/ml/model/same 20",
-                    "fill /opt/ml/output/data/other 5",
-                ],
-            ),
-        );
-        let names = |archive: &str| -> Vec<String> {
-            entries(&artifact(&scene, "left", archive)).into_iter().map(|(n, _)| n).collect()
+        let commands = [
+            "in-turn 'fill /opt/ml/model/same 10' 'fill /opt/ml/model/equal 7'",
+            "in-turn 'fill /opt/ml/model/same 20' 'fill /opt/ml/model/equal 7'",
+            "in-turn 'fill /opt/ml/output/data/other 5' 'fill /opt/ml/model/own 1'",
+        ];
+        let run = complete(&scene, &each("left", &commands));
+        let files = |name: &str| {
+            let archive = fs::File::open(artifact(&scene, "left", name)).unwrap();
+            let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive));
+            let sizes = archive.entries().unwrap().map(|entry| {
+                let entry = entry.unwrap();
+                (entry.path().unwrap().display().to_string(), entry.size())
+            });
+            sizes.collect::<BTreeSet<_>>()
         };
-        assert_eq!(names("model.tar.gz"), ["same", "same.algo-2"], "{who:?}");
-        assert_eq!(names("output.tar.gz"), ["other"], "{who:?}");
+        let named = |all: &[(&str, u64)]| all.iter().map(|(n, s)| (n.to_string(), *s)).collect();
+        let model: BTreeSet<_> =
+            named(&[("equal", 7), ("own", 1), ("same", 10), ("same.algo-2", 20)]);
+        assert_eq!(files("model.tar.gz"), model, "{who:?}");
+        assert_eq!(files("output.tar.gz"), named(&[("other", 5)]), "{who:?}");
         let [told] = run.report().warnings.as_slice() else {
             panic!("{:?}", run.report().warnings)
         };
         assert!(told.contains("same.algo-2"), "{told}");
-        let equal = complete(&scene, &several("equal", 2, &["fill", "/opt/ml/model/same", "10"]));
-        assert_eq!(equal.report().warnings, [""; 0], "{who:?}");
-        assert_eq!(entries(&artifact(&scene, "equal", "model.tar.gz")).len(), 1);
     }
 }
 
-/// How long it takes, and how it ends.
-fn timed(run: impl FnOnce() -> Run) -> (Run, Duration) {
-    let began = Instant::now();
-    let run = run();
-    (run, began.elapsed())
-}
-
+/// One instance's link to a folder of the host's, where another has a folder of that name.
 #[test]
-fn the_first_failure_stops_the_others_and_is_the_reason() {
+fn links_are_moved_and_not_followed() {
     for who in As::all() {
         let scene = scene(who);
-        let commands = ["sleep 600", "write-failure 'no such data' 3 1", "sleep 600 --ignore-term"];
-        let (run, took) = timed(|| each("failed", &commands).run(&scene));
-        assert_eq!(run.code, Some(1), "{run:?}");
-        let (reason, _) = failure(&run);
-        assert_eq!(reason, "AlgorithmError: no such data, exit code: 3 (algo-2)", "{who:?}");
-        let codes: Vec<_> = run.report().instances.iter().map(|r| r.exit.unwrap().code).collect();
-        assert_eq!(codes, [143, 3, 137], "{who:?}: TERM was heeded, and ignored");
-        // 10 s are those that the deaf one had between TERM and KILL.
-        assert!(took < Duration::from_secs(60), "{who:?}: {took:?}");
-        assert!(!artifact(&scene, "failed", "model.tar.gz").exists());
-    }
-}
-
-#[test]
-fn a_stop_reaches_all() {
-    for who in As::all() {
-        let scene = scene(who);
-        let training = several("stopped", 2, &["trap-term", "9", "/opt/ml/model/last"]);
-        let mut job = start(&scene, &training, "waiting for TERM");
-        job.until(r#""host":"algo-1""#);
-        job.until(r#""host":"algo-2""#);
-        std::thread::sleep(Duration::from_millis(200));
-        job.signal(Signal::INT);
-        let run = job.end();
-        assert_eq!(run.report().outcome, Outcome::Stopped, "{run:?}");
-        let statuses: Vec<_> =
-            run.report().transitions.as_slice().iter().map(|t| t.status).collect();
-        assert!(statuses.contains(&SecondaryStatus::Stopping), "{statuses:?}");
-        let saved = vec![("last".to_owned(), tar::EntryType::Regular)];
-        assert_eq!(entries(&artifact(&scene, "stopped", "model.tar.gz")), saved, "{who:?}");
-    }
-}
-
-#[test]
-fn the_maximum_runtime_is_that_of_each() {
-    for who in As::all() {
-        let scene = scene(who);
-        let mut warden = OwnWarden::new(&scene, "late", &["trap-term", "0"], |assignment| {
-            let instance = |n: u8| {
-                serde_json::json!({
-                    "host": format!("algo-{n}"),
-                    "group": "homogeneousCluster",
-                    "instanceType": assignment["instanceType"],
-                    "resources": assignment["resources"],
-                    "address": format!("100.127.7.{n}"),
-                })
-            };
-            let instances = [instance(1), instance(2)];
-            assignment["cluster"] =
-                serde_json::json!({ "instances": instances, "encrypted": false });
-            assignment["stop"]["maxRuntimeSeconds"] = 1.into();
-        });
-        warden.until("waiting for TERM");
-        let run = warden.end();
-        assert_eq!(run.report().outcome, Outcome::MaxRuntimeExceeded, "{who:?} {run:?}");
+        let host = scene.dir("host");
+        let link = format!("replace /opt/ml/model/deeper {}", host.display());
+        let commands = [link.as_str(), "deep /opt/ml/model 1", link.as_str()];
+        let run = complete(&scene, &each("links", &commands));
+        let found = entries(&artifact(&scene, "links", "model.tar.gz"));
+        let expected =
+            [("deeper", Symlink), ("deeper.algo-2", Directory), ("deeper.algo-2/bottom", Regular)];
+        let found: Vec<_> = found.iter().map(|(n, t)| (n.trim_end_matches('/'), *t)).collect();
+        assert_eq!(found, expected, "{who:?}");
+        assert_eq!(run.report().warnings.len(), 1, "{who:?}: {:?}", run.report().warnings);
+        assert_eq!(fs::read_dir(host).unwrap().count(), 0, "{who:?}");
     }
 }

@@ -49,7 +49,7 @@ fn a_cpu_limit_is_the_kernels() {
             assert_eq!(run.code, Some(4));
             continue;
         }
-        let job = crate::support::start(&scene, &training, "waiting for TERM");
+        let job = belljar_testkit::start(&scene, &training, "waiting for TERM");
         let quotas = quotas();
         assert!(quotas.contains(&0.5), "{quotas:?}");
         job.signal(rustix::process::Signal::INT);

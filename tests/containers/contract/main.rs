@@ -7,6 +7,7 @@ mod encrypted;
 mod endings;
 mod hostile;
 mod instances;
+mod instances_end;
 mod invocation;
 mod limits;
 mod opt_ml;

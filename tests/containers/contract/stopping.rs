@@ -1,12 +1,12 @@
 //! TERM, the grace, KILL.
 
 use crate::own_warden::OwnWarden;
-use crate::support::{artifact, entries, scene, start};
+use crate::support::{artifact, entries, scene};
 use belljar_domain::{Outcome, SecondaryStatus};
-use belljar_testkit::{As, Run, Training};
+use belljar_testkit::{As, Run, Training, start};
 use rustix::process::Signal;
 
-fn is_stopped(run: &Run, code: i32, signal: Option<i32>) {
+pub(crate) fn is_stopped(run: &Run, code: i32, signal: Option<i32>) {
     assert_eq!(run.report().outcome, Outcome::Stopped, "{run:?}");
     let exit = run.report().exit.unwrap();
     assert_eq!((exit.code, exit.signal), (code, signal), "{run:?}");
@@ -70,7 +70,7 @@ fn asked_twice_it_ends_at_once() {
 }
 
 /// How many containers sleep for that time.
-fn processes(seconds: &str) -> usize {
+pub(crate) fn processes(seconds: &str) -> usize {
     let wanted = format!("/probe\0sleep\0{seconds}\0");
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = all.filter_map(|p| std::fs::read_to_string(p.path().join("cmdline")).ok());

@@ -3,10 +3,8 @@
 use belljar_domain::{Outcome, Stream};
 use belljar_testkit::{As, Run, Scene, Training};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Stdio};
 
 /// A scene with the probe's image.
 pub(crate) fn scene(who: As) -> Scene {
@@ -63,44 +61,4 @@ pub(crate) fn entries(archive: &Path) -> Vec<(String, tar::EntryType)> {
 /// A job's artifact, where it belongs.
 pub(crate) fn artifact(scene: &Scene, job: &str, name: &str) -> PathBuf {
     scene.output().join(job).join("output").join(name)
-}
-
-/// Starts a job and waits until its container has said a line.
-pub(crate) fn start(scene: &Scene, training: &Training, wanted: &str) -> Started {
-    let mut command = training.command(scene);
-    let mut belljar = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let events = BufReader::new(belljar.stdout.take().unwrap());
-    let mut started = Started { belljar, events, said: String::new() };
-    started.until(wanted);
-    started
-}
-
-/// A job that runs.
-pub(crate) struct Started {
-    belljar: Child,
-    events: BufReader<ChildStdout>,
-    said: String,
-}
-
-impl Started {
-    /// Waits for something among the events.
-    pub(crate) fn until(&mut self, wanted: &str) {
-        while !self.said.contains(wanted) {
-            let read = self.events.read_line(&mut self.said).unwrap();
-            assert!(read > 0, "it never said {wanted}: {}", self.said);
-        }
-    }
-
-    /// Sends `belljar` a signal.
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
-        let pid = rustix::process::Pid::from_child(&self.belljar);
-        rustix::process::kill_process(pid, signal).unwrap();
-    }
-
-    /// Waits for its end.
-    pub(crate) fn end(mut self) -> Run {
-        self.events.read_to_string(&mut self.said).unwrap();
-        let output = self.belljar.wait_with_output().unwrap();
-        Run::of(self.said.as_bytes(), &output.stderr, output.status.code())
-    }
 }

@@ -8,15 +8,37 @@ use serde_json::json;
 use std::net::IpAddr;
 
 /// Protocol, address, port, name and count of a target.
-type Target<'a> = (Protocol, Option<IpAddr>, Option<u16>, Option<&'a str>, u64);
+pub(crate) type Target<'a> = (Protocol, Option<IpAddr>, Option<u16>, Option<&'a str>, u64);
 
 /// Every target, in order.
-fn list(attempts: &Attempts) -> Vec<Target<'_>> {
+pub(crate) fn list(attempts: &Attempts) -> Vec<Target<'_>> {
     let targets = attempts.targets.iter();
     let mut all: Vec<_> =
         targets.map(|t| (t.protocol, t.address, t.port, t.name.as_deref(), t.count)).collect();
     all.sort_unstable();
     all
+}
+
+/// What `probe attempts` tries, in the order of [`list`].
+pub(crate) fn of_attempts() -> Vec<Target<'static>> {
+    let ip = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+    let tcp = |address, port| (Protocol::Tcp, ip(address), Some(port), None, 1);
+    let mut expected = vec![
+        tcp("192.0.2.1", 443),
+        tcp("10.0.0.1", 80),
+        tcp("169.254.169.254", 80),
+        tcp("169.254.170.2", 80),
+        tcp("172.17.0.1", 22),
+        tcp("2001:db8::1", 443),
+        tcp("fd00:ec2::254", 80),
+        (Protocol::Udp, ip("192.0.2.1"), Some(123), None, 1),
+        (Protocol::Udp, ip("192.0.2.53"), Some(53), Some("example.com"), 1),
+        (Protocol::Udp, ip("2001:db8::53"), Some(53), Some("example.com"), 1),
+        // One question for each family of addresses.
+        (Protocol::Dns, None, None, Some("example.com"), 2),
+    ];
+    expected.sort_unstable();
+    expected
 }
 
 fn live(run: &Run) -> usize {
@@ -39,23 +61,7 @@ fn every_kind_of_attempt_is_named() {
     for who in As::all() {
         let (run, _) = inside::attempts(&inside::scene(who), "named", &[]);
         let attempts = &run.report().attempts;
-        let ip = |text: &str| Some(text.parse::<IpAddr>().unwrap());
-        let tcp = |address, port| (Protocol::Tcp, ip(address), Some(port), None, 1);
-        let mut expected = vec![
-            tcp("192.0.2.1", 443),
-            tcp("10.0.0.1", 80),
-            tcp("169.254.169.254", 80),
-            tcp("169.254.170.2", 80),
-            tcp("172.17.0.1", 22),
-            tcp("2001:db8::1", 443),
-            tcp("fd00:ec2::254", 80),
-            (Protocol::Udp, ip("192.0.2.1"), Some(123), None, 1),
-            (Protocol::Udp, ip("192.0.2.53"), Some(53), Some("example.com"), 1),
-            (Protocol::Udp, ip("2001:db8::53"), Some(53), Some("example.com"), 1),
-            // One question for each family of addresses.
-            (Protocol::Dns, None, None, Some("example.com"), 2),
-        ];
-        expected.sort_unstable();
+        let expected = of_attempts();
         assert_eq!(list(attempts), expected, "{who:?}");
         assert_eq!((attempts.beyond, attempts.lost), (0, 0), "{who:?}");
         assert_eq!(live(&run), expected.len(), "each target is told once, when it is new");

@@ -92,6 +92,17 @@ fn it_sees_one_interface_and_no_route_out() {
     }
 }
 
+/// As in Docker, below 1024 too: it is alone there.
+#[test]
+fn it_may_listen_at_every_port_of_its_own() {
+    for who in As::all() {
+        let commands = ["in-turn", "answer 0 22 itself", "ask algo-1:22 udp:algo-1:22"];
+        let run = inside::probe(&inside::scene(who), "listens", &commands);
+        let said = ["answering", "algo-1:22 itself", "udp:algo-1:22 itself"];
+        assert_eq!(run.lines(Stream::Stdout), said, "{who:?}");
+    }
+}
+
 /// Files that are masked are empty inside, and not outside.
 #[test]
 fn masked_files_say_nothing() {
