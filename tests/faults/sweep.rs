@@ -54,3 +54,22 @@ fn what_a_running_container_leaves_is_undone_twice() {
         assert_clean(&scene, training.job(), &before);
     }
 }
+
+#[test]
+fn what_several_instances_leave_is_undone_twice() {
+    for who in As::all() {
+        let scene = scene(who);
+        let training = waiting(&scene, "several").option("--instances", "2");
+        let mut live = Live::start(&scene, &training, &[]);
+        live.until_waiting();
+        let warden = live.warden();
+        let before = Footprint::of(warden);
+        live.kill_with(warden);
+        live.end();
+        let folder = scene.state().join("jobs").join(training.job());
+        for _ in 0..2 {
+            sweep(&scene, "--job", &folder);
+        }
+        crate::leftovers::assert_none(&scene, training.job(), &before);
+    }
+}
