@@ -3,6 +3,7 @@
 
 mod act;
 mod files;
+mod flow;
 mod kernel;
 mod meet;
 mod network;
@@ -36,6 +37,7 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
     let done = Ok(ExitCode::SUCCESS);
     match command {
         "train" => return train(),
+        "flow" => return flow::run(rest).unwrap_or_else(|| Err(usage(command))),
         "each" => return run(&words(peers::own(rest)?)),
         "in-turn" => return in_turn(rest),
         "answer" => return peers::answer(number(text(0)?)?, number(text(1)?)?, text(2)?),

@@ -9,6 +9,7 @@ mod launch;
 mod loopback;
 mod memory;
 mod objects;
+mod peers;
 mod requests;
 mod sample;
 mod server;
@@ -17,12 +18,14 @@ mod start;
 mod table;
 mod tools;
 mod unpack;
+mod wireguard;
 
 use std::path::{Path, PathBuf};
 use table::Row;
 
 /// The names of measurements.
-pub(crate) const NAMES: &str = "job|unpack|staging|memory|requests|objects|download|launch|start";
+pub(crate) const NAMES: &str =
+    "job|unpack|staging|memory|requests|objects|download|launch|start|peers";
 
 /// What a measurement answers: its rows, or why it was not made.
 type Measured = Result<Vec<Row>, String>;
@@ -42,7 +45,7 @@ pub(crate) fn run(names: &[&str]) -> Result<Vec<String>, String> {
     println!("{}\n", tools::host_facts());
     println!("{}", table::HEAD);
     type Measurement = fn(&Bench) -> Measured;
-    let all: [(&str, Measurement); 9] = [
+    let all: [(&str, Measurement); 10] = [
         ("job", job::measure),
         ("unpack", unpack::measure),
         ("staging", staging::measure),
@@ -52,6 +55,7 @@ pub(crate) fn run(names: &[&str]) -> Result<Vec<String>, String> {
         ("download", download::measure),
         ("launch", launch::measure),
         ("start", start::measure),
+        ("peers", peers::measure),
     ];
     if let Some(unknown) = names.iter().find(|n| !all.iter().any(|(name, _)| name == *n)) {
         return Err(format!("there is no measurement '{unknown}'"));
