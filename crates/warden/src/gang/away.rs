@@ -7,6 +7,8 @@ use super::state::{End, Happening};
 use crate::job::JobDir;
 use belljar_domain::node::{IN, LEFT, LOST, OUT, segment_first, segment_name};
 use belljar_domain::{Event, Outcome};
+use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, openat2, symlinkat};
+use rustix::io::Errno;
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -114,11 +116,55 @@ fn unpack(dir: &JobDir) -> io::Result<()> {
         file => file?,
     };
     DirBuilder::new().recursive(true).mode(0o700).create(dir.opt_ml())?;
-    let mut archive = tar::Archive::new(file);
-    archive.set_preserve_ownerships(false);
-    // Refuses what would lie outside, also by way of links.
-    archive.unpack(dir.opt_ml())?;
+    let root = File::open(dir.opt_ml())?;
+    for entry in tar::Archive::new(file).entries()? {
+        put(&root, &mut entry?)?;
+    }
     fs::remove_file(tar)
+}
+
+/// Puts one entry below `root`, where nothing is yet. The kernel refuses a path that leads outside
+/// or through a link, whatever else is in the archive.
+fn put(root: &File, entry: &mut tar::Entry<'_, File>) -> io::Result<()> {
+    let path = entry.path()?.into_owned();
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let open = |path: &Path, flags: OFlags, mode| {
+        openat2(root, path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, mode, beneath)
+    };
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().ok_or(io::ErrorKind::InvalidData)?;
+    let kind = entry.header().entry_type();
+    let mode = Mode::from_raw_mode(entry.header().mode()? & 0o777);
+    if kind.is_dir() {
+        make_output(root, parent)?;
+        let parent = open(parent, OFlags::DIRECTORY, Mode::empty())?;
+        return match mkdirat(&parent, name, mode | Mode::RWXU) {
+            Err(Errno::EXIST) => Ok(()),
+            made => Ok(made?),
+        };
+    }
+    if kind.is_symlink() {
+        let target = entry.link_name()?.ok_or(io::ErrorKind::InvalidData)?;
+        let parent = open(parent, OFlags::DIRECTORY, Mode::empty())?;
+        return Ok(symlinkat(target.as_ref(), &parent, name)?);
+    }
+    if !kind.is_file() {
+        return Err(io::Error::other(format!("{} is no file, folder or link", path.display())));
+    }
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
+    let mut file = File::from(open(&path, flags, mode | Mode::RUSR)?);
+    io::copy(entry, &mut file).map(drop)
+}
+
+/// `output/data` comes without an entry for `output`.
+fn make_output(root: &File, parent: &Path) -> io::Result<()> {
+    if parent != Path::new("output") {
+        return Ok(());
+    }
+    match mkdirat(root, parent, Mode::RWXU) {
+        Err(Errno::EXIST) => Ok(()),
+        made => Ok(made?),
+    }
 }
 
 #[cfg(test)]
@@ -170,8 +216,29 @@ mod tests {
         inside.set_mode(0o644);
         tar.append_data(&mut inside, "model/through", &b"x"[..]).unwrap();
         tar.finish().unwrap();
-        let _ = unpack(&job);
+        assert!(unpack(&job).is_err());
         assert!(!dir.path().join("escaped").exists() && !folder.join("escaped").exists());
         assert!(!dir.path().join("through").exists());
+    }
+
+    #[test]
+    fn what_was_packed_is_there_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("inst");
+        fs::create_dir(&folder).unwrap();
+        let job = JobDir::of_instance(&folder, dir.path()).unwrap();
+        let ml = dir.path().join("ml");
+        fs::create_dir_all(ml.join("model/a/b")).unwrap();
+        fs::create_dir_all(ml.join("output/data")).unwrap();
+        fs::write(ml.join("model/a/b/x"), "1").unwrap();
+        fs::write(ml.join("output/data/y"), "2").unwrap();
+        std::os::unix::fs::symlink("/etc", ml.join("model/l")).unwrap();
+        crate::node::pack(&ml, &folder.join(LEFT)).unwrap();
+        unpack(&job).unwrap();
+        let read = |name: &str| fs::read_to_string(job.opt_ml().join(name)).unwrap();
+        assert_eq!((read("model/a/b/x"), read("output/data/y")), ("1".into(), "2".into()));
+        let link = fs::read_link(job.opt_ml().join("model/l")).unwrap();
+        assert_eq!(link, Path::new("/etc"));
+        assert!(!folder.join(LEFT).exists());
     }
 }

@@ -12,7 +12,7 @@ use tar::Builder;
 const MAX_DEPTH: usize = 128;
 
 /// Packs the parts of `/opt/ml` that the job's warden puts together.
-pub(super) fn pack(opt_ml: &Path, into: &Path) -> io::Result<()> {
+pub(crate) fn pack(opt_ml: &Path, into: &Path) -> io::Result<()> {
     let mut tar = Builder::new(File::create(into)?);
     for part in PARTS {
         let folder = opt_ml.join(part);

@@ -9,6 +9,9 @@ mod instance;
 mod left;
 mod tunnel;
 
+#[cfg(test)]
+pub(crate) use left::pack;
+
 use crate::failure::chain;
 use crate::{program, sweep};
 use belljar_domain::node::{BEAT_MILLIS, Beat, Orders, Place, Ticket, Work};
