@@ -99,6 +99,16 @@ class Service:
             assert time.monotonic() < end, f"{json.dumps(seen, default=str)}\n{self.said}"
             time.sleep(0.05)
 
+    def lines(self, job: str, host: str) -> list[str]:
+        """What an instance printed, in all attempts."""
+        logs, found = self.client("logs"), []
+        group = "/aws/sagemaker/TrainingJobs"
+        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{job}/{host}-")
+        for stream in streams["logStreams"]:
+            where = {"logGroupName": group, "logStreamName": stream["logStreamName"], "startFromHead": True}
+            found += [event["message"] for event in logs.get_log_events(**where)["events"]]
+        return found
+
     def wardens(self) -> list[int]:
         """Processes that work for jobs of this state."""
         found = []

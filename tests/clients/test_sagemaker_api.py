@@ -4,6 +4,7 @@ their end. Every answer is also held against botocore's model, by the service it
 import datetime
 import itertools
 import tarfile
+import time
 
 import pytest
 from botocore.exceptions import ClientError, WaiterError
@@ -141,8 +142,11 @@ def test_a_job_is_stopped_and_keeps_what_it_made(service, sagemaker, data, sklea
     )
     name = wanted["TrainingJobName"]
     sagemaker.create_training_job(**wanted)
-    while sagemaker.describe_training_job(TrainingJobName=name)["SecondaryStatus"] != "Training":
-        pass
+    # Before its program listens to TERM the container would sit out the time until KILL.
+    end = time.monotonic() + 60
+    while "ready" not in service.lines(name, "algo-1"):
+        assert time.monotonic() < end, service.said
+        time.sleep(0.02)
     code, text = refusal(sagemaker.delete_training_job, TrainingJobName=name)
     assert code == "ResourceInUse" and f"training-job/{name}" in text
     assert sagemaker.stop_training_job(TrainingJobName=name)["ResponseMetadata"]["HTTPStatusCode"] == 200
@@ -242,21 +246,12 @@ def test_tags(service, sagemaker):
 
 REFUSED = {
     "FastFile": {"AlgorithmSpecification": {"TrainingImage": "digits", "TrainingInputMode": "FastFile"}},
-    "InstanceCount": {"ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 2, "VolumeSizeInGB": 1}},
     "KeepAlivePeriodInSeconds": {
         "ResourceConfig": {
             "InstanceType": "ml.m5.large",
             "InstanceCount": 1,
             "VolumeSizeInGB": 1,
             "KeepAlivePeriodInSeconds": 60,
-        }
-    },
-    "InstanceGroups": {
-        "ResourceConfig": {
-            "VolumeSizeInGB": 1,
-            "InstanceGroups": [
-                {"InstanceType": "ml.m5.large", "InstanceCount": 1, "InstanceGroupName": "g"}
-            ],
         }
     },
     "VpcConfig": {"VpcConfig": {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}},
