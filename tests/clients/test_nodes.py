@@ -2,9 +2,11 @@
 them. The hosts are network namespaces, which takes root."""
 
 import contextlib
+import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -29,8 +31,7 @@ class Node:
         self.belljar, self.hosts, self.number = belljar, hosts, number
         self.state = belljar.new_folder(f"node{number}")
         self.ticket = self.state / "ticket"
-        self.ticket.touch(mode=0o600)
-        self.ticket.write_text(belljar.must("node", "add", f"host-{number}"))
+        belljar.must("node", "add", f"host-{number}", "--ticket", self.ticket)
         self.log = self.state / "log"
         self.key = self.state / "keys/evidence.pub.pem"
         self.process: subprocess.Popen | None = None
@@ -270,12 +271,57 @@ def test_the_loss_of_a_node_ends_the_job_and_leaves_nothing(world):
 def test_a_node_without_its_ticket_is_refused(world):
     belljar, hosts, _, nodes = world
     ticket = belljar.folder / "forged"
+    ticket.touch(mode=0o600)
     ticket.write_text(nodes[0].ticket.read_text().replace('"token":"', '"token":"x'))
     with hosts.inside("host2"):
         done = belljar.run(
             "node", "join", ticket, "--address", hosts.address(2), state=belljar.new_folder("forged"), timeout=20
         )
     assert done.returncode != 0 and "not valid" in done.stderr, done.stderr
+
+
+def test_a_ticket_that_others_can_read_is_refused(world):
+    belljar, hosts, _, nodes = world
+    assert nodes[0].ticket.stat().st_mode & 0o077 == 0
+    ticket = belljar.folder / "shown"
+    ticket.touch(mode=0o644)
+    ticket.write_text(nodes[0].ticket.read_text())
+    done = belljar.run("node", "join", ticket, "--address", hosts.address(2), state=belljar.new_folder("shown"), timeout=20)
+    assert done.returncode != 0 and "chmod 600" in done.stderr, done.stderr
+
+
+def test_what_no_node_would_ask_is_refused(world):
+    """Whatever is wrong, the answer says nothing of what is there."""
+    _, _, service, nodes = world
+    ticket = json.loads(nodes[0].ticket.read_text())
+    trust = ssl.create_default_context(cadata=ticket["certificate"])
+    host, number = service.endpoint.removeprefix("http://").split(":")
+    own = f"Bearer {ticket['token']}"
+    for method, path, token, status in [
+        ("POST", "/nodes/host-2", None, 401),
+        ("POST", "/nodes/host-2", "Bearer ", 401),
+        ("POST", "/nodes/host-3", own, 401),
+        ("POST", "/nodes/HOST", own, 401),
+        ("POST", "/nodes/..%2f..", own, 401),
+        ("GET", "/nodes/host-2", own, 404),
+        ("POST", "/nodes/host-2", own, 400),
+        ("GET", "/instances/meet-2/1/algo-2/in/0", own, 401),
+        ("GET", "/instances/meet-2/1/algo-2/in/0", "Bearer AKIA:x", 401),
+        ("GET", "/instances/../1/algo-2/in/0", own, 404),
+        ("PUT", "/instances/meet-2/1/algo-2/left", own, 401),
+        ("PUT", "/instances/nobody/99999999999999999999/algo-1/report", own, 404),
+        ("POST", "/", own, 404),
+    ]:
+        plain = socket.create_connection((host, int(number)), timeout=10)
+        with trust.wrap_socket(plain, server_hostname="localhost") as stream:
+            head = f"Authorization: {token}\r\n" if token is not None else ""
+            request = f"{method} /_belljar/v1{path} HTTP/1.1\r\nHost: x\r\n{head}Content-Length: 2\r\nConnection: close\r\n\r\n{{]"
+            stream.sendall(request.encode())
+            answer = b""
+            while part := stream.recv(4096):
+                answer += part
+        assert answer.split(b" ")[1] == str(status).encode(), (method, path, token, answer)
+        assert service.state.name.encode() not in answer
 
 
 def test_tokens_go_over_tls_only(world):

@@ -182,14 +182,17 @@ pub(crate) enum KeysCommand {
 /// `belljar node`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum NodeCommand {
-    /// Let another machine join the running service, and print its ticket, a secret, this once
+    /// Let another machine join the running service, and make its ticket, a secret
     Add {
         /// What to call it
         name: NodeName,
+        /// The ticket's file, which must not be there yet [default: NAME.ticket]
+        #[arg(long, value_name = "FILE")]
+        ticket: Option<PathBuf>,
     },
     /// Join the service that gave the ticket, and run instances for it until Ctrl-C
     Join {
-        /// The file of what `belljar node add` printed
+        /// The file that `belljar node add` made
         ticket: PathBuf,
         /// This machine's address, at which the other ones reach it
         #[arg(long, value_name = "IP")]

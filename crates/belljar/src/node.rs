@@ -4,17 +4,21 @@ use crate::args::NodeCommand;
 use crate::deps::Deps;
 use crate::exit::Exit;
 use crate::run::{state_path, warden_path};
-use crate::terminal::{Console, printable};
+use crate::terminal::{Console, printable, quoted};
 use crate::trouble::Trouble;
 use belljar_control::local::environment;
 use belljar_control::service::{add_node, list_nodes, remove_node};
 use belljar_control::state::State;
+use belljar_domain::{NodeName, Timestamp};
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::Write;
 use std::net::IpAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use tokio::runtime::Runtime;
 
 pub(crate) fn run(
     mut deps: Deps,
@@ -32,12 +36,13 @@ pub(crate) fn run(
         NodeCommand::Join { ticket, address } => {
             return Err(join(&deps, &deps.directory.join(ticket), address, state));
         }
-        NodeCommand::Add { name } => {
-            let ticket = runtime.block_on(add_node(state, name, (deps.now)()))?;
-            console.say("keep the ticket secret: who has it gets data of jobs. It is not shown again. There:\n\n    belljar node join TICKET --address ADDRESS\n");
-            serde_json::to_string(&ticket)
-                .map(|text| text + "\n")
-                .map_err(|e| Trouble::of(Exit::Bug, &e, None))?
+        NodeCommand::Add { name, ticket } => {
+            let path = ticket.unwrap_or_else(|| PathBuf::from(format!("{name}.ticket")));
+            let path = deps.directory.join(path);
+            add(&runtime, state, name, &path, (deps.now)())?;
+            let shown = quoted(&printable(&path.display().to_string()));
+            console.say(&format!("{shown} is a secret: who has it gets data of jobs. Bring it to the other machine, and there:\n\n    belljar node join TICKET --address ADDRESS\n"));
+            String::new()
         }
         NodeCommand::List => {
             let mut text = format!("{:24}  CREATED\n", "NODE");
@@ -58,6 +63,25 @@ pub(crate) fn run(
         .and_then(|()| deps.stdout.flush())
         .map_err(|e| Trouble::stdout(&e))?;
     Ok(Exit::Completed)
+}
+
+/// Makes the ticket's file first: a node whose ticket cannot be kept is of no use.
+fn add(
+    runtime: &Runtime,
+    state: &Path,
+    node: NodeName,
+    path: &Path,
+    now: Timestamp,
+) -> Result<(), Trouble> {
+    let wrong = |e: &std::io::Error| Trouble::file("write", path, e);
+    let file = File::options().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = file.map_err(|e| wrong(&e))?;
+    let added = runtime.block_on(add_node(state, node, now)).inspect_err(|_| {
+        // It is this command's own, and empty.
+        let _ = std::fs::remove_file(path);
+    });
+    let text = serde_json::to_vec(&added?).map_err(|e| Trouble::of(Exit::Bug, &e, None))?;
+    file.write_all(&text).and_then(|()| file.sync_all()).map_err(|e| wrong(&e))
 }
 
 /// Becomes the node: the warden's program is what runs instances. It returns only if it failed.

@@ -4,8 +4,9 @@ use crate::own_warden::OwnWarden;
 use crate::support::{failure, scene};
 use belljar_domain::cluster::Driver;
 use belljar_domain::{Event, Outcome, PeerLink, SealReading};
-use belljar_testkit::{As, Run, Scene};
+use belljar_testkit::{As, Run, Scene, Training};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::fs::File;
 
 fn run(scene: &Scene, count: u8) -> Run {
@@ -59,6 +60,25 @@ fn instances_meet_over_encrypted_links() {
             assert_eq!((link.driver, link.public_keys.len()), (Driver::WireguardUser, 2));
         }
     }
+}
+
+/// Keys are made for an attempt, and never used again.
+#[test]
+fn every_attempt_has_keys_of_its_own() {
+    if As::all() == [As::User] && !others_may_open_tun() {
+        return;
+    }
+    let scene = scene(As::all()[0]);
+    let mut keys = BTreeSet::new();
+    for name in ["first", "second"] {
+        let job = Training::probe(name, &["meet", "7777"])
+            .option("--instances", "2")
+            .flag("--encrypt-inter-container-traffic");
+        let run = crate::support::complete(&scene, &job);
+        let seals = seals(&run);
+        keys.extend(seals.iter().flat_map(|(_, link)| link.public_keys.values().cloned()));
+    }
+    assert_eq!(keys.len(), 4, "{keys:?}");
 }
 
 /// Whether an ordinary user may have TUN devices on this host, as udev lets them.

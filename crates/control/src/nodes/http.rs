@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 /// How long an answer is held back while there is nothing to tell, and how often it is looked.
 const LONG_POLL: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long the next part of a long body may take.
 const SILENCE: Duration = Duration::from_secs(60);
 

@@ -12,6 +12,7 @@ mod relay;
 mod work;
 
 pub(crate) use http::answer;
+pub(crate) use relay::remove;
 pub(crate) use work::give_up;
 
 use belljar_domain::node::{Beat, LOST_AFTER_SECONDS, Place};

@@ -1,12 +1,14 @@
 //! Bytes between a node and the folder of an instance. Everything can be sent again: what is there
 //! already is not written twice.
 
-use belljar_domain::node::{IN, LEFT, MAX_WAITING, OUT, segment_first, segment_name};
-use belljar_domain::spool::SEGMENT_BYTES;
+use belljar_domain::node::{IN, LEFT, LOST, MAX_WAITING, OUT, segment_first, segment_name};
+use belljar_domain::spool::{self, SEGMENT_BYTES};
+use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// Bytes of [`IN`] that are handed out at once.
 const MAX_IN: u64 = 1 << 20;
@@ -16,6 +18,9 @@ const MAX_IN: u64 = 1 << 20;
 pub(super) fn append_out(folder: &Path, from: u64, bytes: &[u8]) -> io::Result<u64> {
     let out = folder.join(OUT);
     DirBuilder::new().recursive(true).mode(0o700).create(&out)?;
+    // What was sent and is sent again may come at the same time.
+    let held = File::open(&out)?;
+    flock(&held, FlockOperation::LockExclusive)?;
     let segments = segments(&out)?;
     let (first, size) = segments.last().copied().unwrap_or((0, 0));
     let end = first + size;
@@ -75,18 +80,13 @@ pub(super) fn read_in(folder: &Path, from: u64) -> io::Result<Vec<u8>> {
 
 /// A file that is put in its place once it is whole. Dropped before that, it is gone.
 pub(super) struct Whole {
-    file: File,
-    part: PathBuf,
+    file: NamedTempFile,
     path: PathBuf,
 }
 
 impl Whole {
     pub(super) fn begin(folder: &Path, name: &str) -> io::Result<Self> {
-        let path = folder.join(name);
-        let part = folder.join(format!("{name}.part"));
-        let file =
-            File::options().create(true).write(true).truncate(true).mode(0o600).open(&part)?;
-        Ok(Self { file, part, path })
+        Ok(Self { file: NamedTempFile::new_in(folder)?, path: folder.join(name) })
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -94,15 +94,21 @@ impl Whole {
     }
 
     pub(super) fn finish(self) -> io::Result<()> {
-        self.file.sync_all()?;
-        fs::rename(&self.part, &self.path)
+        self.file.as_file().sync_all()?;
+        self.file.persist(&self.path)?;
+        Ok(())
     }
 }
 
-impl Drop for Whole {
-    fn drop(&mut self) {
-        // Renamed, it is not there.
-        let _ = fs::remove_file(&self.part);
+/// Removes what was carried, once nobody reads it any more.
+pub(crate) fn remove(attempt: &Path) {
+    let instances = fs::read_dir(attempt.join(spool::INSTANCES));
+    for folder in instances.into_iter().flatten().flatten().map(|e| e.path()) {
+        // What is not there need not be removed; what stays is in the way of nothing.
+        let _ = fs::remove_dir_all(folder.join(OUT));
+        for file in [IN, LEFT, LOST] {
+            let _ = fs::remove_file(folder.join(file));
+        }
     }
 }
 
@@ -153,6 +159,20 @@ mod tests {
         fs::write(dir.path().join(IN), "stop\nki").unwrap();
         assert_eq!(read_in(dir.path(), 0).unwrap(), b"stop\n");
         assert_eq!(read_in(dir.path(), 5).unwrap(), b"");
+    }
+
+    #[test]
+    fn what_was_carried_goes_with_the_attempt() {
+        let dir = tempfile::tempdir().unwrap();
+        let instance = dir.path().join(spool::INSTANCES).join("algo-2");
+        fs::create_dir_all(&instance).unwrap();
+        append_out(&instance, 0, b"a\n").unwrap();
+        fs::write(instance.join(IN), "stop\n").unwrap();
+        fs::write(instance.join("report.json"), "{}").unwrap();
+        remove(dir.path());
+        let left: Vec<_> =
+            fs::read_dir(instance).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["report.json"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::pause::{self, Point};
 use super::start::{self, StartError};
 use super::{Reconciler, folder};
 use crate::local::Warden;
+use crate::nodes;
 use crate::state;
 use belljar_domain::failure::Blame;
 use belljar_domain::plan::{Planned, Step};
@@ -295,6 +296,7 @@ fn tidy(folder: &Path) {
         }
         _ => {}
     };
+    nodes::remove(folder);
     // The spool last: where it is, a later service tidies again.
     gone(std::fs::remove_file(folder.join(spool::ORDERS)));
     gone(std::fs::remove_dir_all(folder.join(spool::FOLDER)));

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,9 +63,13 @@ pub(crate) fn main(ticket: &Path, address: &str, state: PathBuf) -> Result<(), S
 
 fn read(path: &Path) -> Result<Ticket, String> {
     let wrong = |e: &dyn std::error::Error| format!("the ticket {}: {}", path.display(), chain(e));
-    let size = fs::metadata(path).map_err(|e| wrong(&e))?.len();
-    if size > MAX_TICKET {
+    let found = fs::metadata(path).map_err(|e| wrong(&e))?;
+    if found.len() > MAX_TICKET {
         return Err(format!("the ticket {} is too large", path.display()));
+    }
+    if found.permissions().mode() & 0o077 != 0 {
+        let path = path.display();
+        return Err(format!("others can read the ticket {path}, a secret: chmod 600 {path}"));
     }
     let text = fs::read(path).map_err(|e| wrong(&e))?;
     serde_json::from_slice(&text).map_err(|e| wrong(&e))
