@@ -3,22 +3,16 @@ of them it is the same to the bit, over links in clear and encrypted ones."""
 
 import csv
 import json
-import os
 import tarfile
 from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, rootfs
+from conftest import ROOT, may_encrypt, rootfs
 
 PROGRAMS = ROOT / "tests/clients/several"
 FILES = 7
 """Of a sharded channel: not a multiple of any number of instances here."""
-
-
-def may_encrypt(belljar) -> bool:
-    """Whether this user may have TUN devices; `contract/encrypted.rs` holds what comes otherwise."""
-    return (os.geteuid() == 0 and not belljar.other_user) or os.stat("/dev/net/tun").st_mode & 0o006 == 0o006
 
 
 def cases(most: int = 3) -> list:

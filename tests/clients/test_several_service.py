@@ -7,6 +7,7 @@ import time
 
 import pytest
 from botocore.exceptions import ClientError
+from conftest import may_encrypt
 from service import ROLE
 
 GROUP = "/aws/sagemaker/TrainingJobs"
@@ -19,8 +20,11 @@ config = json.loads((ml / "input/config/resourceconfig.json").read_text())
 chosen = json.loads((ml / "input/config/hyperparameters.json").read_text())
 own = config["current_host"]
 channels = {c.name: sorted(f.name for f in c.iterdir()) for c in (ml / "input/data").iterdir() if c.name != "code"}
-print(json.dumps({"group": config["current_group_name"], "channels": channels}), flush=True)
+print(json.dumps({"group": config["current_group_name"], "channels": channels, "config": config}), flush=True)
 (ml / f"model/{own}").write_text(own)
+if "leaves" in chosen:
+    (ml / "model/notes").write_text(f"of {own}")
+    (ml / "output/data/same").write_text("same")
 if chosen.get("fails") == own:
     (ml / "output/failure").write_text("it was told to")
     sys.exit(7)
@@ -79,10 +83,15 @@ def printed(service, job: str) -> dict[str, dict]:
     return {host: json.loads(lines[-1]) for host, lines in streams(service, job).items()}
 
 
-def model(service, job: str) -> list[str]:
-    body = service.client("s3").get_object(Bucket="several", Key=f"out/{job}/output/model.tar.gz")["Body"].read()
+def archive(service, job: str, name: str) -> dict[str, str]:
+    """The files in an archive, with what is in them."""
+    body = service.client("s3").get_object(Bucket="several", Key=f"out/{job}/output/{name}.tar.gz")["Body"].read()
     with tarfile.open(fileobj=io.BytesIO(body)) as tar:
-        return sorted(m.name.removeprefix("./") for m in tar if m.isfile())
+        return {m.name.removeprefix("./"): tar.extractfile(m).read().decode() for m in tar if m.isfile()}
+
+
+def model(service, job: str) -> list[str]:
+    return sorted(archive(service, job, "model"))
 
 
 def test_each_instance_has_its_own(service, sklearn_image, bucket):
@@ -101,6 +110,35 @@ def test_each_instance_has_its_own(service, sklearn_image, bucket):
     assert model(service, "own") == ["algo-1", "algo-2", "algo-3"]
 
 
+def test_what_instances_leave_is_in_one_place(service, sklearn_image, bucket):
+    """Equal files are one; of different ones under one name both are kept."""
+    count = {"InstanceType": TYPE, "InstanceCount": 2}
+    wanted = request("left", sklearn_image, count, [], HyperParameters={"leaves": "1"})
+    service.client("sagemaker").create_training_job(**wanted)
+    assert service.wait("left")["TrainingJobStatus"] == "Completed"
+    made = {"algo-1": "algo-1", "algo-2": "algo-2", "notes": "of algo-1", "notes.algo-2": "of algo-2"}
+    assert archive(service, "left", "model") == made
+    assert archive(service, "left", "output") == {"same": "same"}
+    listed = service.client("s3").list_objects_v2(Bucket="several", Prefix="out/left/evidence/")["Contents"]
+    evidence = [f"out/left/evidence/{name}.intoto.json" for name in ("algo-1", "algo-2", "job")]
+    assert sorted(o["Key"] for o in listed) == evidence
+
+
+def test_traffic_is_encrypted_or_there_is_no_job(service, sklearn_image, bucket):
+    count = {"InstanceType": TYPE, "InstanceCount": 2}
+    wanted = request("secret", sklearn_image, count, [], EnableInterContainerTrafficEncryption=True)
+    service.client("sagemaker").create_training_job(**wanted)
+    seen = service.wait("secret")
+    assert seen["EnableInterContainerTrafficEncryption"] is True
+    if may_encrypt(service.belljar):
+        assert seen["TrainingJobStatus"] == "Completed", seen
+        assert {t["config"]["network_interface_name"] for t in printed(service, "secret").values()} == {"eth0"}
+    else:
+        assert seen["TrainingJobStatus"] == "Failed"
+        assert "cannot be encrypted here" in seen["FailureReason"], seen
+        assert not streams_if_any(service, "secret"), "nothing has run in clear"
+
+
 def test_groups(service, sklearn_image, bucket):
     groups = [("head", TYPE, 1), ("rest", "ml.c5.xlarge", 2)]
     names = ("InstanceGroupName", "InstanceType", "InstanceCount")
@@ -110,6 +148,10 @@ def test_groups(service, sklearn_image, bucket):
     assert service.wait("groups")["TrainingJobStatus"] == "Completed"
     told = printed(service, "groups")
     assert [told[f"algo-{n}"]["group"] for n in (1, 2, 3)] == ["head", "rest", "rest"]
+    configs = [told[f"algo-{n}"]["config"] for n in (1, 2, 3)]
+    assert [c["current_instance_type"] for c in configs] == [TYPE, "ml.c5.xlarge", "ml.c5.xlarge"]
+    hosts = {"head": ["algo-1"], "rest": ["algo-2", "algo-3"]}
+    assert all({g["instance_group_name"]: g["hosts"] for g in c["instance_groups"]} == hosts for c in configs)
     assert [told[f"algo-{n}"]["channels"] for n in (1, 2, 3)] == [{}, {"rest": ["0", "2", "4", "6"]}, {"rest": ["1", "3", "5"]}]
 
 
