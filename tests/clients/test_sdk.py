@@ -169,6 +169,26 @@ def test_groups_of_instances(service, toolkit_image, bucket, folder):
     assert all(f"met algo-{n} by eth0" in said for n in (2, 3)), said[-3000:]
 
 
+def test_an_estimator_with_two_instances(service, toolkit_image, bucket, source):
+    (source / "train.py").write_text(textwrap.dedent(GROUPS))
+    told, said = run(
+        service,
+        SDK2,
+        "script_mode.py",
+        image=toolkit_image,
+        role=ROLE,
+        bucket=bucket,
+        source=str(source),
+        train=f"s3://{bucket}/train/",
+        hyperparameters={},
+        instances=2,
+    )
+    assert told["described"]["ResourceConfig"]["InstanceCount"] == 2
+    for host in ("algo-1", "algo-2"):
+        assert f"{host} is homogeneousCluster (ml.m5.large) with " in said, said[-3000:]
+    assert "met algo-2 by eth0" in said, said[-3000:]
+
+
 def test_model_trainer_with_two_instances(service, toolkit_image, bucket, folder):
     source = folder / "source"
     source.mkdir()
@@ -188,6 +208,7 @@ def test_model_trainer_with_two_instances(service, toolkit_image, bucket, folder
     lines = logged(service, told["job"])
     for host in ("algo-1", "algo-2"):
         assert any(f"{host} is homogeneousCluster" in line for line in lines), lines
+        assert f"{told['job']}/{host}-" in said and f"{host} is homogeneousCluster" in said, said[-3000:]
 
 
 def test_model_trainer_with_source_code(service, toolkit_image, bucket, source):

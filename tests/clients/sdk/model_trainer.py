@@ -1,9 +1,13 @@
 """SageMaker SDK 3: a ModelTrainer with source code."""
 
+import logging
+
 from common import answer, arguments
 from sagemaker.train import ModelTrainer
 from sagemaker.train.configs import Compute, InputData, Networking, SourceCode
 
+# The SDK logs what the instances say, and leaves it to its users what becomes of that.
+logging.basicConfig(level=logging.INFO, format="%(message)s")
 given = arguments()
 trainer = ModelTrainer(
     training_image=given["image"],

@@ -14,7 +14,9 @@ session = sagemaker.Session(
 )
 # Instances of one type, or of several (name, type and number of each group).
 groups = [InstanceGroup(*group) for group in given.get("groups", [])]
-machines = {"instance_groups": groups} if groups else {"instance_count": 1, "instance_type": "ml.m5.large"}
+machines = {"instance_count": given.get("instances", 1), "instance_type": "ml.m5.large"}
+if groups:
+    machines = {"instance_groups": groups}
 train = TrainingInput(given["train"], instance_groups=given.get("train_groups"), distribution="ShardedByS3Key")
 estimator = Estimator(
     image_uri=given["image"],
