@@ -189,11 +189,12 @@ sklearn_image() {
 # alone.
 torch_image() {
     say "assembling torch-rootfs ($release, $arch)"
-    local root=$work/torch
+    local root=$work/torch name
     rm -rf "$root"
     mkdir -p "$root"
     debian_root "$root" python3-torch
-    rm -rf "$root"/usr/share/{fonts,icons,mime,proj,gdal,X11,themes} "$root"/usr/include "$root"/usr/lib/*/{dri,mfx,libmfxhw64*} "$root"/usr/lib/libtorch-test
+    rm -rf "$root"/usr/share/{fonts,icons,mime,proj,gdal,X11,themes} "$root"/usr/include \
+        "$root"/usr/lib/*/{dri,gconv,mfx,libmfxhw64*,libLLVM-*,libz3.so*} "$root"/usr/lib/libtorch-test
     # Made by the packages' own scripts: which BLAS is the system's.
     for name in blas lapack; do
         ln -sf "$name/lib$name.so.3" "$root/usr/lib/$triple/lib$name.so.3"
