@@ -28,9 +28,19 @@ fn connect(target: &str) -> io::Result<TcpStream> {
     loop {
         match TcpStream::connect(target) {
             Err(_) if began.elapsed() < PATIENCE => thread::sleep(Duration::from_millis(10)),
-            stream => return stream,
+            stream => {
+                let stream = stream?;
+                bound(&stream)?;
+                return Ok(stream);
+            }
         }
     }
+}
+
+/// What hangs is an error and no measurement.
+fn bound(stream: &TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))
 }
 
 /// The far end: echoes datagrams until one flow has come and gone, and says how long it took.
@@ -44,6 +54,7 @@ fn end(port: u16) -> io::Result<ExitCode> {
     });
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
     let (mut stream, _) = listener.accept()?;
+    bound(&stream)?;
     let (mut piece, mut total, began) = (vec![0; PIECE], 0_u64, Instant::now());
     loop {
         match stream.read(&mut piece)? {
@@ -83,6 +94,7 @@ fn reduce(rank: usize, peer: &str, port: u16, megabytes: usize) -> io::Result<Ex
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
     let mut out = connect(&format!("{peer}:{port}"))?;
     let (mut into, _) = listener.accept()?;
+    bound(&into)?;
     let half = megabytes * 1_000_000 / 8;
     let mut halves = [vec![1.0_f32; half], vec![1.0_f32; half]];
     let began = Instant::now();

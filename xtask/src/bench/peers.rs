@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const RUNS: usize = 5;
+const RUNS: usize = 9;
 /// Of each flow.
 const SECONDS: &str = "2";
 /// Of an all-reduce.

@@ -57,7 +57,7 @@ impl fmt::Display for Row {
             Against::Rate { peer, samples, at_least } => {
                 let ratio = self.ours.median() / samples.median();
                 let target = at_least.map_or_else(String::new, |limit| {
-                    format!(">= {limit:.1}: {}", verdict(ratio >= limit))
+                    format!(">= {limit}: {}", verdict(ratio >= limit))
                 });
                 (format!("{peer} {}", self.numbers(samples)), format!("{ratio:.2}"), target)
             }
