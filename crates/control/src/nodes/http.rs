@@ -127,8 +127,7 @@ async fn beat(service: &Service, node: &str, request: Request<Incoming>) -> Answ
     if !service.nodes.note(&node, &beat) {
         return Err(Refusal(StatusCode::CONFLICT, "a later beat was heard before".to_owned()));
     }
-    let orders =
-        work::orders(service, &node, &beat.begun).await.map_err(|e| Refusal::internal(&e))?;
+    let orders = work::orders(service, &node, &beat.begun).map_err(|e| Refusal::internal(&e))?;
     tell(&orders)
 }
 

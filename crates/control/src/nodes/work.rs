@@ -2,12 +2,13 @@
 //! their attempts.
 
 use super::folder_of;
-use crate::reconcile::{folder, key};
+use crate::reconcile::folder;
 use crate::service::Service;
 use crate::state::ASSIGNMENT_FILE;
 use belljar_domain::node::{LOST, OUT, Orders, Place, Work};
 use belljar_domain::{Assignment, NodeName};
 use belljar_store::StoreError;
+use belljar_store::identity::{self, AccessKey, Owner};
 use belljar_store::jobs::{self, JobError};
 use std::fs;
 use std::io;
@@ -34,7 +35,7 @@ struct Away {
 
 /// All that `node` is to run, which has begun these. What it has told of and does not know any
 /// more is lost: it was begun by this node's earlier life.
-pub(super) async fn orders(
+pub(super) fn orders(
     service: &Service,
     node: &NodeName,
     begun: &[Place],
@@ -55,7 +56,8 @@ pub(super) async fn orders(
             Err(e) => return Err(e.into()),
         };
         let Ok(assignment) = serde_json::from_slice::<Assignment>(&text) else { continue };
-        let key = key(service, &away.attempt).await?;
+        // It ends with the attempt: none is made here, where that may have ended just now.
+        let Some(key) = key_of(service, &away.attempt)? else { continue };
         work.push(Work {
             assignment,
             access_key_id: key.id,
@@ -64,6 +66,11 @@ pub(super) async fn orders(
         });
     }
     Ok(Orders { work })
+}
+
+fn key_of(service: &Service, attempt: &Assignment) -> Result<Option<AccessKey>, StoreError> {
+    let owner = Owner::Job { name: attempt.job.to_string(), generation: attempt.generation };
+    Ok(service.db().read(identity::list_keys)?.into_iter().find(|key| key.owner == owner))
 }
 
 /// Whether nothing more is wanted of an instance, or can come of it.

@@ -18,8 +18,6 @@ mod pause;
 mod start;
 mod steps;
 
-pub(crate) use start::key;
-
 use crate::nodes;
 use crate::service::Service;
 use belljar_domain::JobName;

@@ -77,7 +77,7 @@ fn is_ours(folder: &Path, assignment: &Assignment) -> bool {
 
 /// The key of an attempt: the one that it has, so that a warden which an earlier service started
 /// keeps its own.
-pub(crate) async fn key(
+pub(super) async fn key(
     service: &Service,
     assignment: &Assignment,
 ) -> Result<AccessKey, StoreError> {
