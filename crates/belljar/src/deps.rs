@@ -1,5 +1,6 @@
 //! Everything outside that the command line uses, in one place.
 
+use crate::trouble::Trouble;
 use anstream::ColorChoice;
 use belljar_control::machine::Machine;
 use belljar_domain::Timestamp;
@@ -52,6 +53,12 @@ pub struct Deps {
 }
 
 impl Deps {
+    /// Prints what was asked for.
+    pub(crate) fn print(&mut self, text: &str) -> Result<(), Trouble> {
+        let printed = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush());
+        printed.map_err(|e| Trouble::stdout(&e))
+    }
+
     /// This process and this machine.
     #[must_use]
     pub fn real() -> Self {

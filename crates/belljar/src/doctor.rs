@@ -12,7 +12,7 @@ use belljar_domain::size::human_bytes;
 use owo_colors::OwoColorize;
 use serde::Deserialize;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -87,10 +87,7 @@ pub(crate) fn run(
     });
     let plain = anstream::adapter::strip_str(&text).to_string();
     let text = if console.colours_stdout() { text } else { plain };
-    deps.stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| deps.stdout.flush())
-        .map_err(|e| Trouble::stdout(&e))?;
+    deps.print(&text)?;
     Ok(if can { Exit::Completed } else { Exit::Machine })
 }
 

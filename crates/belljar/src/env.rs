@@ -6,7 +6,6 @@ use crate::run::state_path;
 use crate::terminal::quoted;
 use crate::trouble::Trouble;
 use belljar_control::service::{address, root_key};
-use std::io::Write;
 use std::path::Path;
 
 pub(crate) fn run(mut deps: Deps, given: Option<&Path>) -> Result<Exit, Trouble> {
@@ -28,9 +27,6 @@ pub(crate) fn run(mut deps: Deps, given: Option<&Path>) -> Result<Exit, Trouble>
     }
     // One of another account would be sent along with this key.
     text.push_str("unset AWS_SESSION_TOKEN\n");
-    deps.stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| deps.stdout.flush())
-        .map_err(|e| Trouble::stdout(&e))?;
+    deps.print(&text)?;
     Ok(Exit::Completed)
 }

@@ -6,7 +6,6 @@ use crate::evidence_files;
 use crate::exit::Exit;
 use crate::run::state_path;
 use crate::trouble::Trouble;
-use std::io::Write;
 use std::path::Path;
 
 pub(crate) fn run(
@@ -24,9 +23,6 @@ pub(crate) fn run(
             evidence_files::verify(&deps.directory.join(file), &keys, &state)?
         }
     };
-    deps.stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| deps.stdout.flush())
-        .map_err(|e| Trouble::stdout(&e))?;
+    deps.print(&text)?;
     Ok(exit)
 }

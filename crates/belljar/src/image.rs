@@ -15,7 +15,6 @@ use belljar_warden::progress::{Progress, Silent};
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -66,10 +65,7 @@ pub(crate) fn run(
             format!("{digest}\n")
         }
     };
-    deps.stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| deps.stdout.flush())
-        .map_err(|e| Trouble::stdout(&e))?;
+    deps.print(&text)?;
     Ok(Exit::Completed)
 }
 

@@ -1,6 +1,7 @@
 //! The image store as the commands use it: the warden's own, in words of this crate.
 
 use crate::exit::Exit;
+use crate::run::runtime;
 use crate::trouble::Trouble;
 use belljar_warden::failure::Failure;
 use belljar_warden::image::{
@@ -135,11 +136,4 @@ fn rows(image: ImageSummary) -> Vec<Row> {
 /// As people write it: `mine:latest`, not `docker.io/library/mine:latest`.
 fn familiar(name: &str) -> String {
     RegistryName::parse(name).map_or_else(|_| name.to_owned(), |n| n.familiar())
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Trouble::runtime(&e))
 }

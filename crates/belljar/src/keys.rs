@@ -3,13 +3,12 @@
 use crate::args::KeysCommand;
 use crate::deps::Deps;
 use crate::exit::Exit;
-use crate::run::state_path;
+use crate::run::{runtime, state_path};
 use crate::terminal::{Console, printable};
 use crate::trouble::Trouble;
 use belljar_control::service::{Key, create_key, keys, revoke_key};
 use belljar_control::state::State;
 use std::fmt::Write as _;
-use std::io::Write;
 use std::path::Path;
 
 pub(crate) fn run(
@@ -20,10 +19,7 @@ pub(crate) fn run(
 ) -> Result<Exit, Trouble> {
     let state = State::open(&state_path(&deps, given)?)?;
     let state = state.path();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Trouble::runtime(&e))?;
+    let runtime = runtime()?;
     let text = match command {
         KeysCommand::Create => {
             let key = runtime.block_on(create_key(state, (deps.now)()))?;
@@ -37,10 +33,7 @@ pub(crate) fn run(
             String::new()
         }
     };
-    deps.stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| deps.stdout.flush())
-        .map_err(|e| Trouble::stdout(&e))?;
+    deps.print(&text)?;
     Ok(Exit::Completed)
 }
 

@@ -3,7 +3,7 @@
 use crate::args::NodeCommand;
 use crate::deps::Deps;
 use crate::exit::Exit;
-use crate::run::{state_path, warden_path};
+use crate::run::{runtime, state_path, warden_path};
 use crate::terminal::{Console, printable, quoted};
 use crate::trouble::Trouble;
 use belljar_control::local::environment;
@@ -28,10 +28,7 @@ pub(crate) fn run(
 ) -> Result<Exit, Trouble> {
     let state = State::open(&state_path(&deps, given)?)?;
     let state = state.path();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Trouble::runtime(&e))?;
+    let runtime = runtime()?;
     let text = match command {
         NodeCommand::Join { ticket, address } => {
             return Err(join(&deps, &deps.directory.join(ticket), address, state));
@@ -58,10 +55,7 @@ pub(crate) fn run(
             String::new()
         }
     };
-    deps.stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| deps.stdout.flush())
-        .map_err(|e| Trouble::stdout(&e))?;
+    deps.print(&text)?;
     Ok(Exit::Completed)
 }
 

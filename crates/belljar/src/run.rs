@@ -60,6 +60,14 @@ fn usage(deps: &mut Deps, error: &clap::Error) -> Exit {
     }
 }
 
+/// The event loop of a command.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Trouble> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Trouble::runtime(&e))
+}
+
 /// The state folder's place.
 pub(crate) fn state_path(deps: &Deps, given: Option<&Path>) -> Result<PathBuf, Trouble> {
     let found = state::find(given, |n| deps.variable(n).map(OsString::from), deps.root)?;

@@ -4,7 +4,7 @@ use crate::args::TrainArgs;
 use crate::deps::Deps;
 use crate::exit::Exit;
 use crate::image_store;
-use crate::run::{state_path, warden_path};
+use crate::run::{runtime, state_path, warden_path};
 use crate::screen::{Look, Screen, Shown, begins};
 use crate::signals::listen;
 use crate::summary;
@@ -77,11 +77,7 @@ pub(crate) fn job(
     };
     let state = State::open(&state_path(&deps, state)?)?;
     accepted.warnings.iter().for_each(|w| console.warn(w));
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Trouble::runtime(&e))?
-        .block_on(run_one(deps, console, &state, &warden, &accepted.assignment, look))
+    runtime()?.block_on(run_one(deps, console, &state, &warden, &accepted.assignment, look))
 }
 
 async fn run_one(

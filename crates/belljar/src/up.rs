@@ -3,7 +3,7 @@
 use crate::args::UpArgs;
 use crate::deps::Deps;
 use crate::exit::Exit;
-use crate::run::{state_path, warden_path};
+use crate::run::{runtime, state_path, warden_path};
 use crate::signals::listen;
 use crate::terminal::{Console, printable, quoted};
 use crate::trouble::Trouble;
@@ -39,19 +39,15 @@ pub(crate) fn run(
         check_answers,
         now: deps.now,
     };
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| Trouble::runtime(&e))?
-        .block_on(async {
-            let mut interrupts = listen(deps.interrupts).map_err(|e| Trouble::runtime(&e))?;
-            let stop = async move {
-                interrupts.recv().await;
-                console.say(&format!("{} jobs that run go on", "ending:".yellow().bold()));
-            };
-            service::run(config, stop, |ready| console.say(&greeting(ready, given))).await?;
-            Ok(Exit::Completed)
-        })
+    runtime()?.block_on(async {
+        let mut interrupts = listen(deps.interrupts).map_err(|e| Trouble::runtime(&e))?;
+        let stop = async move {
+            interrupts.recv().await;
+            console.say(&format!("{} jobs that run go on", "ending:".yellow().bold()));
+        };
+        service::run(config, stop, |ready| console.say(&greeting(ready, given))).await?;
+        Ok(Exit::Completed)
+    })
 }
 
 /// The S3 elsewhere, with the credentials that the environment has for it.
