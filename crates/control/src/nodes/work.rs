@@ -8,7 +8,7 @@ use crate::state::ASSIGNMENT_FILE;
 use belljar_domain::node::{LOST, OUT, Orders, Place, Work};
 use belljar_domain::{Assignment, NodeName};
 use belljar_store::StoreError;
-use belljar_store::identity::{self, AccessKey, Owner};
+use belljar_store::identity;
 use belljar_store::jobs::{self, JobError};
 use std::fs;
 use std::io;
@@ -27,7 +27,6 @@ pub(super) enum WorkError {
 
 /// An instance of a running attempt that a node has.
 struct Away {
-    attempt: Assignment,
     place: Place,
     node: NodeName,
     folder: PathBuf,
@@ -57,7 +56,9 @@ pub(super) fn orders(
         };
         let Ok(assignment) = serde_json::from_slice::<Assignment>(&text) else { continue };
         // It ends with the attempt: none is made here, where that may have ended just now.
-        let Some(key) = key_of(service, &away.attempt)? else { continue };
+        let Place { job, generation, .. } = &away.place;
+        let key = service.db().read(|c| identity::job_key(c, job.as_str(), *generation))?;
+        let Some(key) = key else { continue };
         work.push(Work {
             assignment,
             access_key_id: key.id,
@@ -66,11 +67,6 @@ pub(super) fn orders(
         });
     }
     Ok(Orders { work })
-}
-
-fn key_of(service: &Service, attempt: &Assignment) -> Result<Option<AccessKey>, StoreError> {
-    let owner = Owner::Job { name: attempt.job.to_string(), generation: attempt.generation };
-    Ok(service.db().read(identity::list_keys)?.into_iter().find(|key| key.owner == owner))
 }
 
 /// Whether nothing more is wanted of an instance, or can come of it.
@@ -120,7 +116,7 @@ fn away(service: &Service) -> Result<Vec<Away>, JobError> {
                 host: instance.host.clone(),
             };
             let folder = folder_of(&base, &place);
-            all.push(Away { attempt: attempt.clone(), place, node, folder });
+            all.push(Away { place, node, folder });
         }
     }
     Ok(all)

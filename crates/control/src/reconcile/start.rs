@@ -81,14 +81,11 @@ pub(super) async fn key(
     service: &Service,
     assignment: &Assignment,
 ) -> Result<AccessKey, StoreError> {
-    let owner = Owner::Job { name: assignment.job.to_string(), generation: assignment.generation };
-    let now = service.now();
-    let make = move |c: &Connection| {
-        let known = identity::list_keys(c)?.into_iter().find(|k| k.owner == owner);
-        match known {
-            Some(key) => Ok(key),
-            None => identity::create_key(c, owner, now, None),
-        }
+    let (name, generation, now) =
+        (assignment.job.to_string(), assignment.generation, service.now());
+    let make = move |c: &Connection| match identity::job_key(c, &name, generation)? {
+        Some(key) => Ok(key),
+        None => identity::create_key(c, Owner::Job { name, generation }, now, None),
     };
     service.db().write(make).await
 }

@@ -149,6 +149,19 @@ pub fn revoke_key(c: &Connection, id: &str) -> Result<bool, StoreError> {
     Ok(c.prepare_cached("DELETE FROM access_key WHERE id = ?1")?.execute([id])? > 0)
 }
 
+/// The key of a job's attempt, if it has one.
+///
+/// # Errors
+/// If the state fails.
+pub fn job_key(
+    c: &Connection,
+    name: &str,
+    generation: u64,
+) -> Result<Option<AccessKey>, StoreError> {
+    let sql = "SELECT * FROM access_key WHERE kind = 'job' AND name = ?1 AND generation = ?2";
+    Ok(c.prepare_cached(sql)?.query_row(params![name, to_i64(generation)], read).optional()?)
+}
+
 /// Removes the keys of a job's attempt; how many there were.
 ///
 /// # Errors
