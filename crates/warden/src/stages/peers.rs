@@ -81,7 +81,7 @@ pub(crate) fn no_encryption(e: &belljar_linux::Error) -> Failure {
         blame: Blame::Capacity,
         text: format!("the traffic between instances cannot be encrypted here: {}", chain(e)),
         hint: Some(
-            "let this user open /dev/net/tun (mode 0666, as udev makes it; 'modprobe tun' if it is not there), or leave EnableInterContainerTrafficEncryption out: on one host the instances' traffic leaves it in no case"
+            "let this user open /dev/net/tun (mode 0666, as udev makes it; 'modprobe tun' if it is not there), or, where all instances run on this machine, leave EnableInterContainerTrafficEncryption out: their traffic leaves it in no case"
                 .to_owned(),
         ),
         machine: true,
