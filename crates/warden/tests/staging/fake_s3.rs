@@ -1,6 +1,7 @@
 //! A server that knows as much of S3 as staging needs: one bucket, `bucket`, in memory.
 //! `denied` is a bucket that nobody may use; any other does not exist.
 
+use belljar_warden::staging::S3Settings;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -54,6 +55,16 @@ impl FakeS3 {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// How it is reached.
+    pub(crate) fn settings(&self) -> S3Settings {
+        S3Settings {
+            access_key_id: Some("AKIDEXAMPLE".into()),
+            secret_access_key: Some("s3cr3t".into()),
+            endpoint: Some(self.url()),
+            ..S3Settings::default()
+        }
     }
 
     pub(crate) fn object(&self, key: &str) -> Option<Vec<u8>> {

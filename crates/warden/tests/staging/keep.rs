@@ -14,15 +14,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-fn settings(server: &FakeS3) -> S3Settings {
-    S3Settings {
-        access_key_id: Some("AKIDEXAMPLE".into()),
-        secret_access_key: Some("s3cr3t".into()),
-        endpoint: Some(server.url()),
-        ..S3Settings::default()
-    }
-}
-
 fn put(path: PathBuf, bytes: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
@@ -45,7 +36,7 @@ struct Scene {
 impl Scene {
     async fn start(server: FakeS3) -> (Self, Keeper) {
         let scene = Self { dir: tempfile::tempdir().unwrap(), server };
-        let (s, local) = (settings(&scene.server), scene.local());
+        let (s, local) = (scene.server.settings(), scene.local());
         fs::create_dir_all(&local).unwrap();
         restore(&s, "s3://bucket/ckpt", &local, None, &Silent).await.unwrap();
         let keeping = Keeping {
@@ -146,11 +137,11 @@ async fn a_place_that_cannot_be_had_is_named_before_anything_starts() {
         ("s3://bucket/c", "relative", "no plain absolute path"),
     ] {
         let c = Checkpoints { uri: uri.into(), local_path: local_path.into() };
-        let error = check_checkpoints(&settings(&server), &c).await.unwrap_err();
+        let error = check_checkpoints(&server.settings(), &c).await.unwrap_err();
         assert!(chain(&error).contains(reason), "{}", chain(&error));
     }
     let c = Checkpoints { uri: "s3://bucket/new".into(), local_path: "/checkpoints".into() };
-    check_checkpoints(&settings(&server), &c).await.unwrap();
+    check_checkpoints(&server.settings(), &c).await.unwrap();
 }
 
 struct Output {
@@ -191,7 +182,7 @@ fn job() -> JobName {
 #[tokio::test]
 async fn every_file_by_itself_in_s3() {
     let (server, output) = (FakeS3::start(&[]), Output::new());
-    let (artifacts, warnings) = output.run(&settings(&server), "s3://bucket/out/").await.unwrap();
+    let (artifacts, warnings) = output.run(&server.settings(), "s3://bucket/out/").await.unwrap();
     let below = "out/job-1/output";
     let keys = ["data/log", "model/config", "model/weights/w"].map(|n| format!("{below}/{n}"));
     assert_eq!(server.keys(), keys);
@@ -206,7 +197,7 @@ async fn every_file_by_itself_in_s3() {
 async fn what_fails_halfway_takes_back_what_it_put() {
     let (server, output) = (FakeS3::start(&[]), Output::new());
     server.fail_parts_from(1);
-    output.run(&settings(&server), "s3://bucket/out").await.unwrap_err();
+    output.run(&server.settings(), "s3://bucket/out").await.unwrap_err();
     assert_eq!(server.keys(), [""; 0]);
     assert_eq!(server.open_uploads(), 0);
 }

@@ -15,15 +15,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-fn settings(endpoint: &str) -> S3Settings {
-    S3Settings {
-        access_key_id: Some("AKIDEXAMPLE".into()),
-        secret_access_key: Some("s3cr3t".into()),
-        endpoint: Some(endpoint.to_owned()),
-        ..S3Settings::default()
-    }
-}
-
 fn channel(uri: impl Into<String>) -> Channel {
     let files = Channel::files("train".parse().unwrap(), uri);
     Channel { input_mode: InputMode::Pipe, ..files }
@@ -115,7 +106,7 @@ fn record(bytes: &[u8]) -> Vec<u8> {
 async fn epochs_follow_each_other_as_their_reader_comes_to_them() {
     let big: Vec<u8> = (0..3_000_000u32).flat_map(u32::to_le_bytes).collect();
     let server = FakeS3::start(&[("p/", b""), ("p/a", b"first,"), ("p/b", &big), ("p/c", b"!")]);
-    let scene = start(&settings(&server.url()), &[channel("s3://bucket/p")]).await.unwrap();
+    let scene = start(&server.settings(), &[channel("s3://bucket/p")]).await.unwrap();
     let whole = [b"first,", &big[..], b"!"].concat();
     assert!(fs::metadata(scene.path("train_0")).unwrap().file_type().is_fifo());
     assert!(!scene.path("train_1").exists(), "the next one comes when this one is done");
@@ -143,7 +134,7 @@ async fn channels_are_independent_and_one_that_nobody_opens_costs_nothing() {
     let server = FakeS3::start(&[("a", b"1"), ("b", b"2")]);
     let mut channels = [channel("s3://bucket/a"), channel("s3://bucket/b")];
     channels[1].name = "test".parse().unwrap();
-    let scene = start(&settings(&server.url()), &channels).await.unwrap();
+    let scene = start(&server.settings(), &channels).await.unwrap();
     let asked = server.requests();
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(server.requests(), asked, "nothing is fetched for a FIFO that nobody opens");
@@ -166,7 +157,7 @@ async fn framing_and_decompression() {
             record_wrapper: wrapper,
             ..channel("s3://bucket/p/")
         };
-        let scene = start(&settings(&server.url()), &[c]).await.unwrap();
+        let scene = start(&server.settings(), &[c]).await.unwrap();
         let wanted = match wrapper {
             RecordWrapper::None => [&text[..], b"members"].concat(),
             RecordWrapper::RecordIO => [record(&text), record(b"members"), record(b"")].concat(),
@@ -174,7 +165,7 @@ async fn framing_and_decompression() {
         assert_eq!(scene.read("train_0").await, wanted, "{wrapper:?}");
     }
     let plain = Channel { record_wrapper: RecordWrapper::RecordIO, ..channel("s3://bucket/p/2") };
-    let scene = start(&settings(&server.url()), &[plain]).await.unwrap();
+    let scene = start(&server.settings(), &[plain]).await.unwrap();
     assert_eq!(scene.read("train_0").await, record(&twice));
 }
 
@@ -209,7 +200,7 @@ async fn manifests_plain_and_augmented() {
         ("i/1", b"one"),
         ("i/2", b"two"),
     ]);
-    let s = settings(&server.url());
+    let s = server.settings();
     let plain = Channel { data_type: DataType::ManifestFile, ..channel("s3://bucket/m") };
     let scene = start(&s, &[plain]).await.unwrap();
     assert_eq!(scene.read("train_0").await, b"twoonetwo");
@@ -231,7 +222,7 @@ async fn data_that_breaks_off_is_a_failure_and_never_an_end() {
     let server =
         FakeS3::start(&[("m", br#"[{"prefix": "s3://bucket/"}, "a", "gone"]"#), ("a", b"1")]);
     let c = Channel { data_type: DataType::ManifestFile, ..channel("s3://bucket/m") };
-    let mut scene = start(&settings(&server.url()), &[c]).await.unwrap();
+    let mut scene = start(&server.settings(), &[c]).await.unwrap();
     let path = scene.path("train_0");
     let (seen, ended) = std::sync::mpsc::channel();
     let reader = std::thread::spawn(move || {
@@ -255,7 +246,7 @@ async fn data_that_breaks_off_is_a_failure_and_never_an_end() {
 async fn what_is_not_compressed_is_named() {
     let server = FakeS3::start(&[("a", b"plain text")]);
     let c = Channel { compression: Compression::Gzip, ..channel("s3://bucket/a") };
-    let mut scene = start(&settings(&server.url()), &[c]).await.unwrap();
+    let mut scene = start(&server.settings(), &[c]).await.unwrap();
     let path = scene.path("train_0");
     let reader = std::thread::spawn(move || open(&path).read_to_end(&mut Vec::new()).unwrap());
     let error = tokio::time::timeout(Duration::from_secs(10), scene.pipes.failed()).await.unwrap();
@@ -269,6 +260,6 @@ async fn a_connection_that_breaks_is_taken_up_again() {
     let big: Vec<u8> = (0..2_000_000u32).flat_map(u32::to_le_bytes).collect();
     let server = FakeS3::start(&[("big", &big)]);
     server.cut_bodies_at(1_500_000);
-    let scene = start(&settings(&server.url()), &[channel("s3://bucket/big")]).await.unwrap();
+    let scene = start(&server.settings(), &[channel("s3://bucket/big")]).await.unwrap();
     assert_eq!(scene.read("train_0").await, big);
 }

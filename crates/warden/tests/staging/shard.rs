@@ -13,15 +13,6 @@ use tempfile::TempDir;
 /// Instances of the jobs that are tried.
 const COUNTS: std::ops::RangeInclusive<usize> = 1..=4;
 
-fn settings(server: &FakeS3) -> S3Settings {
-    S3Settings {
-        access_key_id: Some("AKIDEXAMPLE".into()),
-        secret_access_key: Some("s3cr3t".into()),
-        endpoint: Some(server.url()),
-        ..S3Settings::default()
-    }
-}
-
 fn channel(uri: impl Into<String>, data_type: DataType) -> Channel {
     let files = Channel::files("train".parse().unwrap(), uri);
     Channel { data_type, sharded: true, ..files }
@@ -125,7 +116,7 @@ async fn objects_below_a_prefix() {
     let order = ["a", "sub-x", "sub/b", "sub/empty", "z", "é"];
     for uri in ["s3://bucket/p", "s3://bucket/p/"] {
         let whole = channel(uri, DataType::S3Prefix);
-        files_are_dealt_out(&settings(&server), whole, &order).await;
+        files_are_dealt_out(&server.settings(), whole, &order).await;
     }
 }
 
@@ -134,7 +125,7 @@ async fn objects_of_a_manifest_in_its_order() {
     let manifest = br#"[{"prefix": "s3://bucket/p/"}, "d/c", "a", "b"]"#;
     let server = FakeS3::start(&[("m", manifest), ("p/a", b"1"), ("p/b", b"2"), ("p/d/c", b"3")]);
     let whole = channel("s3://bucket/m", DataType::ManifestFile);
-    files_are_dealt_out(&settings(&server), whole, &["d/c", "a", "b"]).await;
+    files_are_dealt_out(&server.settings(), whole, &["d/c", "a", "b"]).await;
 }
 
 #[tokio::test]
@@ -181,7 +172,7 @@ async fn a_folder_comes_with_its_files_and_an_empty_part_is_empty() {
 async fn a_channel_without_objects_is_an_error_in_parts_too() {
     let server = FakeS3::start(&[("other", b"1")]);
     for whole in [channel, piped].map(|c| c("s3://bucket/p", DataType::S3Prefix)) {
-        let staged = stage(&settings(&server), part(&whole, 1, 2), &Silent).await;
+        let staged = stage(&server.settings(), part(&whole, 1, 2), &Silent).await;
         assert!(matches!(staged.err(), Some(InputError::Nothing(_))));
     }
 }
@@ -206,7 +197,7 @@ async fn progress_is_that_of_the_part() {
     for uri in ["s3://bucket/p", source.path().to_str().unwrap()] {
         let total = Total::default();
         let half = part(&channel(uri, DataType::S3Prefix), 0, 2);
-        stage(&settings(&server), half, &total).await.unwrap();
+        stage(&server.settings(), half, &total).await.unwrap();
         assert_eq!(*total.0.lock().unwrap(), Some(4), "{uri}");
     }
 }
@@ -273,20 +264,20 @@ fn server() -> FakeS3 {
 async fn streams_of_a_prefix() {
     // Without the slash its marker is listed too.
     let whole = piped("s3://bucket/p", DataType::S3Prefix);
-    streams_are_dealt_out(&settings(&server()), whole, 1).await;
+    streams_are_dealt_out(&server().settings(), whole, 1).await;
 }
 
 #[tokio::test]
 async fn streams_of_a_manifest() {
     let whole = piped("s3://bucket/m", DataType::ManifestFile);
-    streams_are_dealt_out(&settings(&server()), whole, 1).await;
+    streams_are_dealt_out(&server().settings(), whole, 1).await;
 }
 
 #[tokio::test]
 async fn streams_of_an_augmented_manifest_line_by_line() {
     let whole = piped("s3://bucket/am", DataType::AugmentedManifestFile);
     let whole = Channel { attribute_names: vec!["x".into()], ..whole };
-    streams_are_dealt_out(&settings(&server()), whole, 2).await;
+    streams_are_dealt_out(&server().settings(), whole, 2).await;
 }
 
 #[tokio::test]
