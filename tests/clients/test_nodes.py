@@ -297,6 +297,9 @@ def test_what_no_node_would_ask_is_refused(world):
     trust = ssl.create_default_context(cadata=ticket["certificate"])
     host, number = service.endpoint.removeprefix("http://").split(":")
     own = f"Bearer {ticket['token']}"
+    # A key that is valid, and not that of the attempt.
+    root = "Bearer {AWS_ACCESS_KEY_ID}:{AWS_SECRET_ACCESS_KEY}".format_map(service.environment)
+    assert (service.state / "jobs/meet-2/instances/algo-2").is_dir()
     for method, path, token, status in [
         ("POST", "/nodes/host-2", None, 401),
         ("POST", "/nodes/host-2", "Bearer ", 401),
@@ -307,6 +310,8 @@ def test_what_no_node_would_ask_is_refused(world):
         ("POST", "/nodes/host-2", own, 400),
         ("GET", "/instances/meet-2/1/algo-2/in/0", own, 401),
         ("GET", "/instances/meet-2/1/algo-2/in/0", "Bearer AKIA:x", 401),
+        ("GET", "/instances/meet-2/1/algo-2/in/0", root, 401),
+        ("PUT", "/instances/meet-2/1/algo-2/lost", root, 401),
         ("GET", "/instances/../1/algo-2/in/0", own, 404),
         ("PUT", "/instances/meet-2/1/algo-2/left", own, 401),
         ("PUT", "/instances/nobody/99999999999999999999/algo-1/report", own, 404),

@@ -55,7 +55,10 @@ fn keys_end_by_hand_by_time_and_with_their_attempt() {
     for generation in [1, 1, 2] {
         create_key(&c, job(generation), at(0), None).unwrap();
     }
+    let of = |generation| job_key(&c, "j", generation).unwrap().map(|key| key.owner);
+    assert_eq!((of(1), of(2), of(3)), (Some(job(1)), Some(job(2)), None));
     assert_eq!(revoke_job_keys(&c, "j", 1).unwrap(), 2);
+    assert_eq!(of(1), None);
     assert_eq!(revoke_job_keys(&c, "j", 1).unwrap(), 0);
     let short = create_key(&c, Owner::Root, at(0), Some(at(10))).unwrap();
     assert!(!short.expired(at(9)) && short.expired(at(10)));
