@@ -126,6 +126,11 @@ impl Screen {
                 self.console.detail(&summary::seal_line(host, &seal, peers.as_deref()));
                 self.shown.seals.insert(host.cloned(), (seal, peers));
             }
+            Event::Health { healthy, why, .. } => {
+                let state =
+                    if healthy { "healthy".to_owned() } else { format!("unhealthy: {why}") };
+                self.console.detail(&printable(&state));
+            }
             Event::Warning { message } => {
                 let message = of_host(host, &message);
                 self.console.warn(&message);

@@ -11,6 +11,12 @@ pub const LOCAL_ACCOUNT: &str = "123456789012";
 /// service prints it.
 #[must_use]
 pub fn training_job(region: &str, account: &str, name: &JobName) -> String {
-    let name = name.as_str().to_ascii_lowercase();
-    format!("arn:aws:sagemaker:{region}:{account}:training-job/{name}")
+    of("training-job", region, account, name.as_str())
+}
+
+/// The ARN of a resource of that kind (`model`, `endpoint-config`, `endpoint`), its name
+/// lower-cased as the real service prints it.
+#[must_use]
+pub fn of(kind: &str, region: &str, account: &str, name: &str) -> String {
+    format!("arn:aws:sagemaker:{region}:{account}:{kind}/{}", name.to_ascii_lowercase())
 }

@@ -2,7 +2,7 @@
 //! second try with the same Assignment does the same.
 
 use crate::{
-    Channel, Checkpoints, Cluster, HostName, JobName, OutputCompression, Timestamp, limits,
+    Channel, Checkpoints, Cluster, HostName, JobName, OutputCompression, Serving, Timestamp, limits,
 };
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,9 @@ pub struct Assignment {
     /// `MetricDefinitions`.
     #[serde(default)]
     pub metrics: Vec<MetricDefinition>,
+    /// What makes it a container that serves a model, as against one of a training job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<Box<Serving>>,
     /// When the service began this attempt; names its log stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<Timestamp>,

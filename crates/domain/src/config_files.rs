@@ -117,6 +117,7 @@ pub(crate) mod tests {
             resources: Resources { cpu_millis: None, memory_bytes: None, processes: 1 },
             stop: StopPolicy::default(),
             metrics: vec![],
+            serving: None,
             begun: None,
         }
     }

@@ -80,6 +80,15 @@ pub enum Event {
     },
     /// An instance is sealed and waits for the word to start.
     Ready,
+    /// A container that serves began to answer `/ping` as it must, or ceased to.
+    Health {
+        /// Whether it may be given requests.
+        healthy: bool,
+        /// Why not, a sentence; empty if it may.
+        why: String,
+        /// When.
+        at: Timestamp,
+    },
     /// Something a person should know.
     Warning {
         /// A sentence.

@@ -14,6 +14,7 @@ pub mod aws_names;
 pub mod cluster;
 pub mod config_files;
 pub mod data;
+pub mod endpoint;
 pub mod event;
 pub mod evidence;
 pub mod failure;
@@ -25,6 +26,7 @@ pub mod node;
 pub mod plan;
 pub mod report;
 pub mod seal;
+pub mod serving;
 pub mod size;
 pub mod spool;
 pub mod status;
@@ -45,6 +47,7 @@ pub use report::{
     SyncedCheckpoints,
 };
 pub use seal::SealReading;
+pub use serving::Serving;
 pub use status::{SecondaryStatus, TrainingJobStatus, Transition};
 pub use timestamp::Timestamp;
 pub use training_job::TrainingJob;

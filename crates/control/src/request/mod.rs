@@ -152,6 +152,7 @@ impl TrainRequest {
             resources: instances.first.resources,
             stop: stop_policy(self.max_runtime.as_deref())?,
             metrics: metrics(&self.metrics)?,
+            serving: None,
             begun: None,
         };
         Ok(Accepted { assignment, warnings: instances.warnings })

@@ -99,6 +99,7 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
     let assignment = Assignment {
         generation: 0,
         // Both are those of an attempt, or of the real service.
+        serving: None,
         begun: None,
         replace_output: true,
         best_effort_limits: place.best_effort_limits,
