@@ -7,8 +7,10 @@
 //! **Invariant**: what was answered survives a power failure, and what is half done is never seen.
 
 pub mod db;
+pub mod endpoints;
 pub mod identity;
 pub mod jobs;
+pub mod list;
 pub mod logs;
 pub mod nodes;
 pub mod objects;
