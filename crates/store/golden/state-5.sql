@@ -123,6 +123,7 @@ CREATE TABLE server_container (
     assignment TEXT NOT NULL,
     segment INTEGER NOT NULL,
     position INTEGER NOT NULL,
+    health TEXT,
     PRIMARY KEY (server, number)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE tag (
@@ -162,9 +163,9 @@ INSERT INTO sqlite_sequence VALUES ('model', 1);
 INSERT INTO sqlite_sequence VALUES ('endpoint_config', 1);
 INSERT INTO sqlite_sequence VALUES ('endpoint', 1);
 INSERT INTO sqlite_sequence VALUES ('async_request', 1);
-INSERT INTO access_key VALUES ('AKIAFXD5ENSPNKMICXIT', 'Hx87Rf4Xi0iBfs7t5MFnH7R+7r5M7Qc8Szzh3lif', NULL, 'job', 'digits', NULL, 2, 1795439700123, NULL);
-INSERT INTO access_key VALUES ('AKIAR6RMDLLCFCR3EAIN', 'AGKr/IpYr81L67o8P6zcA/73w9KqsziaRXWSGNiQ', NULL, 'root', NULL, NULL, NULL, 1795439700123, NULL);
-INSERT INTO access_key VALUES ('ASIACC2DVHC7EXFFPINO', 'oClRQXi8dI5f/1CmLzSRcBfuAX0ui4/BVAXHdQdS', 'Lr1NnMrcjtQOjprKPdc1dMrE7uadoBK5rfZxJsIM8/lCGrWvnN5uS7eQXEs5qCEPnmWdOXRzthv1+wgkBjqspyL2NbjYI+/YYLgyUAHy5vWh3ukqUA5+zi4RdtGcEOkJ', 'role', 'arn:aws:iam::123456789012:role/BelljarExecutionRole', 'golden', NULL, 1795439700123, 1795443300123);
+INSERT INTO access_key VALUES ('AKIAKUOF6ZD6J2GNLKEM', 'Xh5FyHIakcp+N6b2JPKXwq3F0o+/pGVYN3pdTlMl', NULL, 'job', 'digits', NULL, 2, 1795439700123, NULL);
+INSERT INTO access_key VALUES ('AKIAUMOOSGR6II3RJRKN', '9cZtzkxmpIjy9Ixi7zy3meaFoNZ8w1o/ni9eDuiB', NULL, 'root', NULL, NULL, NULL, 1795439700123, NULL);
+INSERT INTO access_key VALUES ('ASIAGV627276365DK5YI', 'zmiAiwWnTCioRzd+5CjpARNrejReZCWZx9qGpbBL', 'ce0sHvuzxR7ei9WZ/NCPvigGOQqD/XHBbSg/Os+GiqPWbwm1mfDYKe6ie9hKQF9XXLJS5kqVBPrzKA6XyK/gllf1LUJyGeF05YqokjuuGUd+cBM3HhciX1+QCs3/Zs5c', 'role', 'arn:aws:iam::123456789012:role/BelljarExecutionRole', 'golden', NULL, 1795439700123, 1795443300123);
 INSERT INTO async_request VALUES (1, '00ff', 'Digits', 'queued', 1795439700123, 1795439700123, 0, '{"id":"00ff","endpoint":"Digits","input":"s3://bucket/in","output":"s3://bucket/out/00ff.out","failure":null,"headers":{"contentType":"text/csv","accept":null,"customAttributes":null},"inferenceId":"x","created":"2026-11-23T13:15:00.123Z","expires":"2026-11-23T13:15:00.123Z","timeoutSeconds":900}');
 INSERT INTO endpoint VALUES (1, 'Digits', 'arn:aws:sagemaker:us-east-1:123456789012:endpoint/digits', 1795439700123, 1795439700123, 'InService', '{"status":"InService","current":{"number":3,"deployment":{"config":"digits","variants":[{"name":"AllTraffic","model":"digits","containers":[{"name":"primary","image":"digits","specifiedImage":"digits","environment":{"A":"b"},"model":{"uri":"s3://bucket/model.tar.gz","form":"archive"},"models":null,"cached":true}],"direct":false,"instanceType":"ml.m5.large","resources":{"cpuMillis":2000,"memoryBytes":8589934592,"processes":4096},"count":1,"weight":0.5,"routing":"LEAST_OUTSTANDING_REQUESTS","downloadSeconds":900,"startupSeconds":480,"notices":[]}],"asynchronous":{"output":"s3://bucket/out","failure":null,"concurrent":4}},"shares":{"AllTraffic":{"count":2,"weight":0.5}},"since":"2026-11-23T13:15:00.123Z","terminationWaitSeconds":0},"next":null,"tookOver":null}');
 INSERT INTO endpoint_config VALUES (1, 'digits', 'arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/digits', 1795439700123, '{"Tested":"endpoint-config"}');
@@ -173,11 +174,11 @@ INSERT INTO log_dead VALUES (2);
 INSERT INTO log_group VALUES (1, '/aws/sagemaker/TrainingJobs', 1795443300123, 30, '[]');
 INSERT INTO log_stream VALUES (1, 1, 'digits/algo-1-1795439700', 1795443300123, 3, 1795439700123, 1795439700123, 1795443300123, 106);
 INSERT INTO model VALUES (1, 'digits', 'arn:aws:sagemaker:us-east-1:123456789012:model/digits', 1795439700123, '{"Tested":"model"}');
-INSERT INTO role VALUES ('BelljarExecutionRole', 'AROAB5363MBUASV3752TT', 'arn:aws:iam::123456789012:role/BelljarExecutionRole', '/', '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"sagemaker.amazonaws.com"},"Action":"sts:AssumeRole"}]}', 'Made by Belljar''s first start, for training jobs', 3600, '[]', 1795439700123);
+INSERT INTO role VALUES ('BelljarExecutionRole', 'AROABFJ3T5WQEE26UUTW6', 'arn:aws:iam::123456789012:role/BelljarExecutionRole', '/', '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"sagemaker.amazonaws.com"},"Action":"sts:AssumeRole"}]}', 'Made by Belljar''s first start, for training jobs', 3600, '[]', 1795439700123);
 INSERT INTO role_attachment VALUES ('BelljarExecutionRole', 'arn:aws:iam::aws:policy/AmazonSageMakerFullAccess');
 INSERT INTO role_policy VALUES ('BelljarExecutionRole', 'inline', '{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}');
 INSERT INTO server VALUES ('i-0123456789abcdef0', 'Digits', 1795439700123, '{"id":"i-0123456789abcdef0","endpoint":"Digits","fleet":3,"variant":"AllTraffic","zone":"us-east-1a","containers":1,"tries":0,"begun":"2026-11-23T13:15:00.123Z"}');
-INSERT INTO server_container VALUES ('i-0123456789abcdef0', 1, '{"generation":1,"job":"i-0123456789abcdef0-1","jobArn":"arn","region":"us-east-1","host":"algo-1","instanceType":"ml.m5.large","group":"homogeneousCluster","image":"digits","entrypoint":[],"arguments":[],"environment":{},"hyperparameters":{},"channels":[],"output":"/evidence","outputCompression":"GZIP","checkpoints":null,"notices":[],"replaceOutput":false,"resources":{"cpuMillis":2000,"memoryBytes":8589934592,"processes":4096},"bestEffortLimits":false,"stop":{"maxRuntimeSeconds":60,"graceSeconds":30},"metrics":[],"serving":{"endpoint":"Digits","variant":"AllTraffic","container":"primary","bindToPort":null,"model":{"uri":"s3://bucket/model.tar.gz","form":"archive"},"models":null,"downloadSeconds":900,"startupSeconds":480}}', 1, 0);
+INSERT INTO server_container VALUES ('i-0123456789abcdef0', 1, '{"generation":1,"job":"i-0123456789abcdef0-1","jobArn":"arn","region":"us-east-1","host":"algo-1","instanceType":"ml.m5.large","group":"homogeneousCluster","image":"digits","entrypoint":[],"arguments":[],"environment":{},"hyperparameters":{},"channels":[],"output":"/evidence","outputCompression":"GZIP","checkpoints":null,"notices":[],"replaceOutput":false,"resources":{"cpuMillis":2000,"memoryBytes":8589934592,"processes":4096},"bestEffortLimits":false,"stop":{"maxRuntimeSeconds":60,"graceSeconds":30},"metrics":[],"serving":{"endpoint":"Digits","variant":"AllTraffic","container":"primary","bindToPort":null,"model":{"uri":"s3://bucket/model.tar.gz","form":"archive"},"models":null,"downloadSeconds":900,"startupSeconds":480}}', 1, 0, '{"healthy":true,"why":"","at":"2026-11-23T13:15:00.123Z"}');
 INSERT INTO tag VALUES ('arn:aws:sagemaker:us-east-1:123456789012:endpoint-config/digits', 'k', 'v');
 INSERT INTO tag VALUES ('arn:aws:sagemaker:us-east-1:123456789012:endpoint/digits', 'k', 'v');
 INSERT INTO tag VALUES ('arn:aws:sagemaker:us-east-1:123456789012:model/digits', 'k', 'v');

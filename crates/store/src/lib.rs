@@ -17,5 +17,6 @@ pub mod objects;
 pub mod schema;
 
 pub use db::{Db, StoreError};
+pub use endpoints::{async_requests, records, servers};
 pub use rusqlite::Connection;
 pub use schema::{OpenError, State, service_is_alive};

@@ -2,12 +2,12 @@
 //!
 //! Models and endpoint configurations are [`records`] of what was asked for. An endpoint keeps how
 //! far it is, as JSON of [`EndpointProgress`]; its [`servers`] are the instances that were begun for
-//! it, and [`requests`] the asynchronous invocations that wait for them. Plain functions over a
+//! it, and [`async_requests`] the asynchronous invocations that wait for them. Plain functions over a
 //! connection, as in [`crate::jobs`].
 
+pub mod async_requests;
 mod error;
 pub mod records;
-pub mod requests;
 pub mod servers;
 
 pub use error::RecordError;
@@ -63,6 +63,7 @@ CREATE TABLE server_container (
     assignment TEXT NOT NULL,
     segment INTEGER NOT NULL,
     position INTEGER NOT NULL,
+    health TEXT,
     PRIMARY KEY (server, number)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE async_request (
@@ -157,17 +158,17 @@ pub fn list(c: &Connection, filter: &Filter) -> Result<Page<Endpoint>, StoreErro
 }
 
 /// Changes how far an endpoint is: `change` answers whether there is something to keep. Answers the
-/// endpoint as it is then.
+/// endpoint as it is then; `None` if it is gone.
 ///
 /// # Errors
-/// [`RecordError::NotFound`], or if the state fails.
+/// If the state fails.
 pub fn update(
     c: &Connection,
     name: &str,
     now: Timestamp,
     change: impl FnOnce(&mut EndpointProgress) -> bool,
-) -> Result<Endpoint, RecordError> {
-    let mut endpoint = get(c, name)?.ok_or(RecordError::NotFound)?;
+) -> Result<Option<Endpoint>, StoreError> {
+    let Some(mut endpoint) = get(c, name)? else { return Ok(None) };
     if change(&mut endpoint.progress) {
         endpoint.modified = now;
         let put = "UPDATE endpoint SET modified = ?2, status = ?3, progress = ?4 WHERE name = ?1";
@@ -178,7 +179,7 @@ pub fn update(
             serde_json::to_string(&endpoint.progress)?,
         ])?;
     }
-    Ok(endpoint)
+    Ok(Some(endpoint))
 }
 
 /// Forgets an endpoint, its tags and the requests that wait for it; whether it was there.

@@ -4,9 +4,22 @@
 use super::to_i64;
 use crate::StoreError;
 use crate::jobs::Position;
-use belljar_domain::endpoint::Server;
+use belljar_domain::endpoint::{Health, Server};
 use belljar_domain::{Assignment, Timestamp};
-use rusqlite::{Connection, OptionalExtension, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+
+/// A container of an instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Container {
+    /// From 1.
+    pub number: u32,
+    /// What its warden was told.
+    pub assignment: Assignment,
+    /// How far its events are taken in.
+    pub position: Position,
+    /// What it last said of its health.
+    pub health: Option<Health>,
+}
 
 /// Keeps an instance before its wardens are started; `containers` are what they are told, in the
 /// order of their numbers, from 1. One that is there already is refused: nothing is started twice.
@@ -85,23 +98,52 @@ pub fn remove(c: &Connection, id: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+const CONTAINER: &str =
+    "SELECT number, assignment, segment, position, health FROM server_container WHERE server = ?1";
+
 /// An instance's containers, in the order of their numbers.
 ///
 /// # Errors
 /// If the state fails.
-pub fn containers(c: &Connection, id: &str) -> Result<Vec<(Assignment, Position)>, StoreError> {
-    let find = "SELECT assignment, segment, position FROM server_container
-        WHERE server = ?1 ORDER BY number";
-    let mut find = c.prepare_cached(find)?;
-    let rows = find.query_map([id], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
-    })?;
-    rows.map(|row| {
-        let (assignment, segment, offset) = row?;
-        let position = Position { segment: segment.unsigned_abs(), offset: offset.unsigned_abs() };
-        Ok((serde_json::from_str(&assignment)?, position))
+pub fn containers(c: &Connection, id: &str) -> Result<Vec<Container>, StoreError> {
+    let mut find = c.prepare_cached(&format!("{CONTAINER} ORDER BY number"))?;
+    find.query_map([id], |row| Ok(read(row)))?.map(|row| row?).collect()
+}
+
+/// One container of an instance.
+///
+/// # Errors
+/// If the state fails.
+pub fn container(c: &Connection, id: &str, number: u32) -> Result<Option<Container>, StoreError> {
+    let mut find = c.prepare_cached(&format!("{CONTAINER} AND number = ?2"))?;
+    find.query_row(params![id, number], |row| Ok(read(row))).optional()?.transpose()
+}
+
+fn read(row: &Row<'_>) -> Result<Container, StoreError> {
+    let (segment, offset): (i64, i64) = (row.get("segment")?, row.get("position")?);
+    let health: Option<String> = row.get("health")?;
+    Ok(Container {
+        number: row.get("number")?,
+        assignment: serde_json::from_str(&row.get::<_, String>("assignment")?)?,
+        position: Position { segment: segment.unsigned_abs(), offset: offset.unsigned_abs() },
+        health: health.as_deref().map(serde_json::from_str).transpose()?,
     })
-    .collect()
+}
+
+/// Notes what a container said of its health.
+///
+/// # Errors
+/// If the state fails.
+pub fn set_health(
+    c: &Connection,
+    id: &str,
+    number: u32,
+    health: &Health,
+) -> Result<(), StoreError> {
+    let update = "UPDATE server_container SET health = ?3 WHERE server = ?1 AND number = ?2";
+    let text = serde_json::to_string(health)?;
+    c.prepare_cached(update)?.execute(params![id, number, text])?;
+    Ok(())
 }
 
 /// Notes how far the events of an instance's container are taken in; in one transaction with what

@@ -1,9 +1,9 @@
+use super::async_requests::{AsyncRequest, Count, Headers};
 use super::records::{Kind, Record};
-use super::requests::{AsyncRequest, Count, Headers};
 use super::*;
 use crate::jobs::{Position, tags};
 use crate::list::{Order, SortBy};
-use belljar_domain::endpoint::{Deployment, EndpointStatus, Server};
+use belljar_domain::endpoint::{Deployment, EndpointStatus, Health, Server};
 use belljar_domain::{Assignment, HostName, Resources, StopPolicy};
 use std::num::NonZeroU32;
 
@@ -47,9 +47,9 @@ fn an_endpoint_is_found_until_it_is_removed() {
         p.status = EndpointStatus::InService;
         true
     };
-    assert_eq!(update(&c, "Ab", at(5), settle).unwrap().modified, at(5));
-    assert_eq!(update(&c, "Ab", at(6), |_| false).unwrap().modified, at(5));
-    assert!(matches!(update(&c, "ab", at(6), settle), Err(RecordError::NotFound)));
+    assert_eq!(update(&c, "Ab", at(5), settle).unwrap().unwrap().modified, at(5));
+    assert_eq!(update(&c, "Ab", at(6), |_| false).unwrap().unwrap().modified, at(5));
+    assert!(update(&c, "ab", at(6), settle).unwrap().is_none());
     assert!(unsettled(&c).unwrap().is_empty());
     assert_eq!(all(&c).unwrap().len(), 1);
     assert!(delete(&c, "Ab").unwrap() && !delete(&c, "Ab").unwrap());
@@ -144,9 +144,15 @@ fn servers_and_their_containers_come_and_go() {
     servers::record(&c, &server("i-2"), &[]).unwrap();
     let to = Position { segment: 2, offset: 9 };
     servers::advance(&c, "i-1", 2, to).unwrap();
+    let health = Health { healthy: false, why: "it is late".into(), at: at(6) };
+    servers::set_health(&c, "i-1", 1, &health).unwrap();
     let found = servers::containers(&c, "i-1").unwrap();
-    assert_eq!(found[0], (containers[0].clone(), Position { segment: 1, offset: 0 }));
-    assert_eq!(found[1], (containers[1].clone(), to));
+    assert_eq!(found[0].assignment, containers[0]);
+    assert_eq!((found[0].number, found[0].health.as_ref()), (1, Some(&health)));
+    assert_eq!(found[0].position, Position { segment: 1, offset: 0 });
+    assert_eq!((found[1].position, &found[1].health), (to, &None));
+    assert_eq!(servers::container(&c, "i-1", 2).unwrap().as_ref(), Some(&found[1]));
+    assert!(servers::container(&c, "i-1", 3).unwrap().is_none());
     servers::set_stopping(&c, "i-2", at(7)).unwrap();
     servers::set_stopping(&c, "i-2", at(8)).unwrap();
     servers::set_stopping(&c, "i-3", at(8)).unwrap();
@@ -179,22 +185,22 @@ fn requests_are_carried_out_once_and_in_order() {
         timeout_seconds: 900,
     };
     for (id, expires) in [("b", 100), ("a", 100), ("late", 5), ("c", 100)] {
-        requests::enqueue(&c, &request(id, expires)).unwrap();
+        async_requests::enqueue(&c, &request(id, expires)).unwrap();
     }
     let take = |now, limit| {
-        let taken = requests::take(&c, "e", at(now), limit).unwrap();
+        let taken = async_requests::take(&c, "e", at(now), limit).unwrap();
         taken.into_iter().map(|t| (t.request.id, t.tries)).collect::<Vec<_>>()
     };
     assert_eq!(take(9, 2), [("b".to_owned(), 1), ("a".to_owned(), 1)]);
-    assert_eq!(requests::count(&c, "e").unwrap(), Count { queued: 2, running: 2 });
-    let expired = requests::take_expired(&c, at(9)).unwrap();
+    assert_eq!(async_requests::count(&c, "e").unwrap(), Count { queued: 2, running: 2 });
+    let expired = async_requests::take_expired(&c, at(9)).unwrap();
     assert_eq!(expired[0].request, request("late", 5));
-    requests::finish(&c, "late").unwrap();
-    requests::put_back(&c, "b", at(20)).unwrap();
+    async_requests::finish(&c, "late").unwrap();
+    async_requests::put_back(&c, "b", at(20)).unwrap();
     assert_eq!(take(19, 9), [("c".to_owned(), 1)]);
     assert_eq!(take(20, 9), [("b".to_owned(), 2)]);
-    assert_eq!(requests::put_all_back(&c).unwrap(), 3);
-    assert_eq!(requests::count(&c, "e").unwrap(), Count { queued: 3, running: 0 });
+    assert_eq!(async_requests::put_all_back(&c).unwrap(), 3);
+    assert_eq!(async_requests::count(&c, "e").unwrap(), Count { queued: 3, running: 0 });
     delete(&c, "e").unwrap();
-    assert_eq!(requests::count(&c, "e").unwrap(), Count::default());
+    assert_eq!(async_requests::count(&c, "e").unwrap(), Count::default());
 }

@@ -1,10 +1,10 @@
 //! What golden copies hold of endpoints.
 
-use crate::endpoints::records::{Kind, Record};
-use crate::endpoints::requests::AsyncRequest;
-use crate::endpoints::{self, records, requests, servers};
+use crate::async_requests::{self, AsyncRequest};
+use crate::records::{self, Kind, Record};
+use crate::{endpoints, servers};
 use belljar_domain::Timestamp;
-use belljar_domain::endpoint::{Endpoint, EndpointProgress};
+use belljar_domain::endpoint::{Endpoint, EndpointProgress, Health};
 use rusqlite::Connection;
 use serde_json::{Value, from_value, json};
 use std::collections::BTreeMap;
@@ -76,13 +76,15 @@ pub(super) fn fill(c: &Connection, now: Timestamp) {
     });
     let container = from_value(assignment()).unwrap();
     servers::record(c, &from_value(server).unwrap(), &[container]).unwrap();
+    let health = Health { healthy: true, why: String::new(), at: now };
+    servers::set_health(c, SERVER, 1, &health).unwrap();
     let request = json!({
         "id": "00ff", "endpoint": ENDPOINT, "input": "s3://bucket/in",
         "output": "s3://bucket/out/00ff.out", "failure": null,
         "headers": {"contentType": "text/csv", "accept": null, "customAttributes": null},
         "inferenceId": "x", "created": now, "expires": now, "timeoutSeconds": 900,
     });
-    requests::enqueue(c, &from_value(request).unwrap()).unwrap();
+    async_requests::enqueue(c, &from_value(request).unwrap()).unwrap();
 }
 
 /// Reads what [`fill`] wrote.
@@ -94,8 +96,9 @@ pub(super) fn check(c: &Connection) {
     assert_eq!(endpoints::get(c, ENDPOINT).unwrap().unwrap().progress, progress());
     let servers = servers::of_endpoint(c, ENDPOINT).unwrap();
     let containers = servers::containers(c, &servers[0].id).unwrap();
-    assert_eq!(containers[0].0, from_value(assignment()).unwrap());
-    assert_eq!(requests::count(c, ENDPOINT).unwrap().queued, 1);
+    assert_eq!(containers[0].assignment, from_value(assignment()).unwrap());
+    assert!(containers[0].health.as_ref().unwrap().healthy);
+    assert_eq!(async_requests::count(c, ENDPOINT).unwrap().queued, 1);
     let text = "SELECT request FROM async_request";
     let text: String = c.query_row(text, [], |row| row.get(0)).unwrap();
     assert_eq!(serde_json::from_str::<AsyncRequest>(&text).unwrap().timeout_seconds, 900);
