@@ -255,3 +255,15 @@ pub struct Server {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<Timestamp>,
 }
+
+/// What a container last said of its health.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Health {
+    /// Whether it may be given requests.
+    pub healthy: bool,
+    /// Why not; empty if it may.
+    pub why: String,
+    /// Since when.
+    pub at: Timestamp,
+}

@@ -5,6 +5,7 @@ mod describe;
 mod jobs;
 mod list;
 mod tags;
+mod time;
 mod update;
 
 use super::failed;
@@ -16,7 +17,7 @@ use belljar_store::jobs::{JobError, TagError};
 pub(crate) const OPERATIONS: &[Entry] = &[
     operation!("CreateTrainingJob", create::create),
     operation!("DescribeTrainingJob", describe::describe),
-    operation!("ListTrainingJobs", list::list),
+    operation!("ListTrainingJobs", jobs::list),
     operation!("StopTrainingJob", jobs::stop),
     operation!("DeleteTrainingJob", jobs::delete),
     operation!("UpdateTrainingJob", update::update),
