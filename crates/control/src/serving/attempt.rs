@@ -7,7 +7,7 @@ use super::limits::{Limits, MAX_BODY, MAX_MESSAGE};
 use super::multi::{self, Hold, LoadError};
 use super::pool::{self, Outgoing, Reply, SendError};
 use super::read::{self, ReadError};
-use super::table::{Container, Outstanding, VariantRoutes};
+use super::table::{Container, Outstanding, Table, VariantRoutes};
 use belljar_domain::serving::PORT;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST};
@@ -90,12 +90,13 @@ pub(super) fn containers(
 
 /// Sends a request through an instance's containers: each gets what the one before it answered.
 pub(super) async fn run(
+    table: &Table,
     variant: &VariantRoutes,
     outstanding: Outstanding,
     request: &Request,
-    limits: &Limits,
     deadline: Instant,
 ) -> Result<Head, Miss> {
+    let limits = &table.limits;
     let all = &outstanding.instance().containers;
     let chosen = containers(variant, all, request).map_err(Miss::Failed)?;
     let (mut body, mut content_type) = (request.body.clone(), None);
@@ -111,7 +112,7 @@ pub(super) async fn run(
             return Ok(Head { variant: variant.name.clone(), container, reply, held });
         }
         content_type = reply.response.headers().get(CONTENT_TYPE).cloned();
-        body = whole(&container, reply, MAX_BODY, limits, deadline).await.map_err(Miss::Failed)?;
+        body = whole(table, &container, reply, deadline).await.map_err(Miss::Failed)?;
     }
     // An instance without containers.
     Err(Miss::Unsent)
@@ -216,13 +217,13 @@ async fn exchange(
 /// # Errors
 /// If it does not come, or is too long.
 pub(super) async fn whole(
+    table: &Table,
     container: &Container,
     reply: Reply,
-    max: usize,
-    limits: &Limits,
     deadline: Instant,
 ) -> Result<Bytes, Failure> {
-    let fault = match timeout_at(deadline, read::whole(container, reply, max, limits)).await {
+    let reading = read::whole(container, reply, MAX_BODY, &table.limits, &table.answers);
+    let fault = match timeout_at(deadline, reading).await {
         Ok(Ok(body)) => return Ok(body),
         Ok(Err(ReadError::TooLong)) => Fault::TooLong,
         Ok(Err(ReadError::Broken(e))) if e.is_parse() => Fault::Garbage,

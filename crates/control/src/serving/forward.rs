@@ -4,7 +4,6 @@
 use super::attempt::{self, Head, Held, Miss};
 use super::choose;
 use super::failure::Failure;
-use super::limits::MAX_BODY;
 use super::multi::model_name;
 use super::pool::Connection;
 use super::table::{Container, Routes, Table, VariantRoutes};
@@ -59,16 +58,12 @@ pub struct Answer {
 ///
 /// # Errors
 /// See [`Failure`]. A request that a container may have seen is never sent again.
-pub async fn forward(
-    table: &Table,
-    endpoint: &str,
-    request: &Request,
-) -> Result<Answer, Failure> {
+pub async fn forward(table: &Table, endpoint: &str, request: &Request) -> Result<Answer, Failure> {
     let deadline = Instant::now() + request.time.unwrap_or(table.limits.answer);
     let head = find(table, endpoint, request, deadline).await?;
     let Head { variant, container, reply, held } = head;
     let (content_type, custom_attributes) = told(reply.response.headers());
-    let body = attempt::whole(&container, reply, MAX_BODY, &table.limits, deadline).await?;
+    let body = attempt::whole(table, &container, reply, deadline).await?;
     drop(held);
     Ok(Answer { variant, content_type, custom_attributes, body })
 }
@@ -120,7 +115,7 @@ async fn find(
         match choose::instance(variant, model.as_deref(), &tried) {
             Some(instance) => {
                 let begun = instance.begin();
-                match attempt::run(variant, begun, request, limits, deadline).await {
+                match attempt::run(table, variant, begun, request, deadline).await {
                     Ok(head) => return Ok(head),
                     Err(Miss::Failed(failure)) => return Err(failure),
                     Err(Miss::Unsent) => {
@@ -190,10 +185,7 @@ pub enum StreamError {
 
 impl Stream {
     /// The next bytes; `None` at the end.
-    pub fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, StreamError>>> {
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StreamError>>> {
         if self.rest.is_none() {
             return Poll::Ready(None);
         }

@@ -9,9 +9,9 @@ pub const MAX_BODY: usize = 25 << 20;
 /// Bytes of all requests' bodies together, and of all answers'; who comes later waits.
 pub const MAX_BODIES: usize = 512 << 20;
 /// Bytes that are kept of what a container says of its own failure.
-pub const MAX_MESSAGE: usize = 16 << 10;
+pub(super) const MAX_MESSAGE: usize = 16 << 10;
 /// Bytes of an answer to one of the questions about models.
-pub const MAX_MODELS: usize = 1 << 20;
+pub(super) const MAX_MODELS: usize = 1 << 20;
 
 /// Times. Tests have shorter ones.
 #[derive(Debug, Clone, Copy)]

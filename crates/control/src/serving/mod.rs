@@ -8,6 +8,7 @@
 //! **Invariant**: what a container may have seen is never sent again; what none has seen is sent
 //! again as long as there is hope.
 
+pub(crate) mod asynchronous;
 mod attempt;
 mod choose;
 mod door;
@@ -25,3 +26,8 @@ pub use forward::{Answer, CUSTOM_ATTRIBUTES, Request, Stream, StreamError, forwa
 pub use limits::{Limits, MAX_BODIES, MAX_BODY};
 pub use multi::model_name;
 pub use table::{Container, Instance, Routes, Table, VariantRoutes};
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 /// How long a load waits for another model's last request, where the container has no room.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -32,7 +32,7 @@ const MAX_PAGES: usize = 1000;
 
 /// Why a model is not loaded.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum LoadError {
+pub(super) enum LoadError {
     /// It cannot be brought: there is none of this key, say.
     #[error("{0}")]
     Missing(String),
@@ -102,7 +102,8 @@ impl Models {
     /// Loaded models that nobody uses, the longest unused first.
     fn unused(&self) -> Vec<(String, Arc<Model>)> {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let free = |m: &Model| m.loaded.load(Ordering::SeqCst) && m.users.load(Ordering::SeqCst) == 0;
+        let free =
+            |m: &Model| m.loaded.load(Ordering::SeqCst) && m.users.load(Ordering::SeqCst) == 0;
         let mut found: Vec<_> =
             all.iter().filter(|(_, m)| free(m)).map(|(n, m)| (n.clone(), m.clone())).collect();
         found.sort_by_key(|(_, m)| *m.used.lock().unwrap_or_else(PoisonError::into_inner));
@@ -142,7 +143,9 @@ impl Drop for Hold {
     fn drop(&mut self) {
         *self.model.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         let last = self.model.users.fetch_sub(1, Ordering::SeqCst) == 1;
-        if last && !self.container.cached && self.is_loaded()
+        if last
+            && !self.container.cached
+            && self.is_loaded()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             let (container, name) = (self.container.clone(), std::mem::take(&mut self.name));
@@ -320,6 +323,7 @@ async fn request(
         SendError::Lost(e) => broken(&e),
     })?;
     let status = reply.response.status();
-    let body = read::whole(container, reply, MAX_MODELS, limits).await;
+    let budget = Arc::new(Semaphore::new(2 * MAX_MODELS));
+    let body = read::whole(container, reply, MAX_MODELS, limits, &budget).await;
     Ok((status, body.map_err(|e| broken(&e))?))
 }
