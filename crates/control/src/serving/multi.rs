@@ -327,3 +327,7 @@ async fn request(
     let body = read::whole(container, reply, MAX_MODELS, limits, &budget).await;
     Ok((status, body.map_err(|e| broken(&e))?))
 }
+
+#[cfg(test)]
+#[path = "multi_tests.rs"]
+mod tests;

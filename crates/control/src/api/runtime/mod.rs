@@ -37,3 +37,6 @@ fn invalid(text: impl Into<String>) -> AwsError {
 }
 
 const VARIANT: HeaderName = HeaderName::from_static("x-amzn-invoked-production-variant");
+
+#[cfg(test)]
+mod tests;
