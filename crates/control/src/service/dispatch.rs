@@ -6,6 +6,7 @@ use crate::nodes;
 use belljar_aws::sigv4::{self, Expected, Secret};
 use belljar_aws::{AwsError, Call, ErrorForm, Service as Aws};
 use belljar_domain::{Timestamp, node};
+use belljar_store::StoreError;
 use belljar_store::identity::{self, Owner};
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -177,37 +178,40 @@ fn completed(operation: &str, output: &Value) -> Value {
     output
 }
 
-/// Who signed the request.
+/// Who signed the request. The key is read each time, so one that is revoked ends at once, whichever
+/// process revokes it; one read serves for its owner too.
 fn verify(service: &Service, aws: Aws, parts: &Parts, body: &Bytes) -> Result<Caller, AwsError> {
     let now = service.now();
+    let account = service.config.account.clone();
     let expected = Expected { service: aws, region: &service.config.region, now: datetime(now) };
     let mut found = None;
     let signed = sigv4::verify(expected, parts, body, |id| {
-        let key = service.db().read(|c| identity::find_key(c, id));
-        let key =
-            key.inspect_err(|e| tracing::error!(error = %e, "keys cannot be read")).ok()??;
+        let read = service.db().read(|c| {
+            let Some(key) = identity::find_key(c, id)? else { return Ok(None) };
+            let principal = match key.owner {
+                Owner::Job { .. } => None,
+                _ => identity::principal(c, &key, &account)?,
+            };
+            Ok::<_, StoreError>(Some((key, principal)))
+        });
+        let read = read.inspect_err(|e| tracing::error!(error = %e, "keys cannot be read"));
+        let (key, principal) = read.ok()??;
         let secret = Secret {
             key: key.secret.expose().to_owned(),
             session_token: key.session_token.as_ref().map(|t| t.expose().to_owned()),
             expires: key.expires.map(datetime),
         };
-        found = Some(key);
+        found = Some((key, principal));
         Some(secret)
     })?;
-    let key = found.ok_or_else(AwsError::internal)?;
+    let (key, principal) = found.ok_or_else(AwsError::internal)?;
     if let Owner::Job { name, .. } = &key.owner {
         // It stages what the job was given, and nothing else.
         let text = format!("The key of the training job {name} is for S3 only.");
         return Err(AwsError::access_denied(text));
     }
-    let account = service.config.account.clone();
-    let principal = service.db().read(|c| identity::principal(c, &key, &account));
-    let principal = principal
-        .map_err(|e| {
-            tracing::error!(error = %e, "keys cannot be read");
-            AwsError::internal()
-        })?
-        .ok_or_else(|| AwsError::access_denied("The role of this session was deleted."))?;
+    let deleted = || AwsError::access_denied("The role of this session was deleted.");
+    let principal = principal.ok_or_else(deleted)?;
     Ok(Caller {
         account,
         region: signed.region,
@@ -247,3 +251,7 @@ fn whole(response: Response<Bytes>) -> Response<Body> {
         http_body_util::Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
     })
 }
+
+#[cfg(test)]
+#[path = "dispatch_tests.rs"]
+mod tests;

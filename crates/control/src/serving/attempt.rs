@@ -225,6 +225,7 @@ pub(super) async fn whole(
     let reading = read::whole(container, reply, MAX_BODY, &table.limits, &table.answers);
     let fault = match timeout_at(deadline, reading).await {
         Ok(Ok(body)) => return Ok(body),
+        Ok(Err(ReadError::NoRoom)) => return Err(Failure::NoRoom),
         Ok(Err(ReadError::TooLong)) => Fault::TooLong,
         Ok(Err(ReadError::Broken(e))) if e.is_parse() => Fault::Garbage,
         Ok(Err(ReadError::Broken(_))) => Fault::Exited,

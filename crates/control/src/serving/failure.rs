@@ -17,6 +17,9 @@ pub enum Failure {
     /// No instance can be reached. The request was not sent.
     #[error("no instance can be reached")]
     Unavailable,
+    /// Answers that are being passed on take all the room there is.
+    #[error("there is no room for the answer")]
+    NoRoom,
     /// The model is still being loaded.
     #[error("the model {0} is still being loaded")]
     NotReady(String),

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes of an answer that the budget for all is not asked for: there are only so many connections.
@@ -18,6 +19,9 @@ pub(super) enum ReadError {
     /// It is too long.
     #[error("the answer is too long")]
     TooLong,
+    /// There is no room for it.
+    #[error("there is no room for the answer")]
+    NoRoom,
     /// It broke off.
     #[error("the answer broke off")]
     Broken(#[from] hyper::Error),
@@ -37,8 +41,8 @@ pub(super) async fn whole(
     if announced > max {
         return Err(ReadError::TooLong);
     }
-    let mut share = Share { budget, permit: None, granted: SMALL };
-    share.grow(announced).await;
+    let mut share = Share { budget, wait: limits.wait, permit: None, granted: SMALL };
+    share.grow(announced).await?;
     let first = next(&mut body).await?.unwrap_or_default();
     let mut bytes = first;
     if !body.is_end_stream() {
@@ -49,7 +53,7 @@ pub(super) async fn whole(
             if length > max {
                 return Err(ReadError::TooLong);
             }
-            share.grow(length).await;
+            share.grow(length).await?;
             all.extend_from_slice(&more);
         }
         bytes = all.freeze();
@@ -67,25 +71,28 @@ pub(super) async fn whole(
 /// What an answer has of the budget.
 struct Share<'a> {
     budget: &'a Arc<Semaphore>,
+    wait: Duration,
     permit: Option<OwnedSemaphorePermit>,
     granted: usize,
 }
 
 impl Share<'_> {
     /// Waits until there is room for so many bytes, twice as many each time.
-    async fn grow(&mut self, length: usize) {
+    async fn grow(&mut self, length: usize) -> Result<(), ReadError> {
         if length <= self.granted {
-            return;
+            return Ok(());
         }
         let wanted = length.max(self.granted * 2) - self.granted;
         let permits = u32::try_from(wanted).unwrap_or(u32::MAX);
-        // It is never closed.
-        let Ok(more) = self.budget.clone().acquire_many_owned(permits).await else { return };
+        let more = self.budget.clone().acquire_many_owned(permits);
+        let more = tokio::time::timeout(self.wait, more).await;
+        let more = more.ok().and_then(Result::ok).ok_or(ReadError::NoRoom)?;
         self.granted += wanted;
         match &mut self.permit {
             Some(permit) => permit.merge(more),
             none => *none = Some(more),
         }
+        Ok(())
     }
 }
 

@@ -31,6 +31,8 @@ pub(super) fn of(
             "ServiceUnavailable",
             format!("No instance of endpoint {endpoint} can be reached at the moment."),
         ),
+        Failure::NoRoom => Aws::SageMakerRuntime
+            .error("ServiceUnavailable", "Too many large answers are being passed on; try again."),
         Failure::NotReady(model) => Aws::SageMakerRuntime.error(
             "ModelNotReadyException",
             format!("Model {model} of endpoint {endpoint} is still being loaded; try again."),
