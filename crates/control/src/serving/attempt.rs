@@ -102,11 +102,9 @@ pub(super) async fn run(
     let (mut body, mut content_type) = (request.body.clone(), None);
     let last = chosen.len().saturating_sub(1);
     for (at, container) in chosen.into_iter().enumerate() {
-        let hold = loaded(&container, request, limits, deadline).await;
-        let hold = hold.map_err(|miss| once_sent(miss, at, &container))?;
-        let outgoing = outgoing(request, body, content_type.take(), hold.as_ref(), at == last);
-        let sent = exchange(&container, outgoing, limits, deadline).await;
-        let reply = sent.map_err(|miss| once_sent(miss, at, &container))?;
+        let step = Step { request, body, content_type, last: at == last };
+        let passed = pass(&container, &step, limits, deadline).await;
+        let (reply, hold) = passed.map_err(|miss| once_sent(miss, at, &container))?;
         if at == last {
             let held = Held { _outstanding: outstanding, _model: hold };
             return Ok(Head { variant: variant.name.clone(), container, reply, held });
@@ -116,6 +114,45 @@ pub(super) async fn run(
     }
     // An instance without containers.
     Err(Miss::Unsent)
+}
+
+/// What a container is to be sent.
+struct Step<'a> {
+    request: &'a Request,
+    body: Bytes,
+    /// In place of the client's.
+    content_type: Option<HeaderValue>,
+    last: bool,
+}
+
+/// One container's part, its model loaded first.
+async fn pass(
+    container: &Arc<Container>,
+    step: &Step<'_>,
+    limits: &Limits,
+    deadline: Instant,
+) -> Result<(Reply, Option<Hold>), Miss> {
+    let mut again = true;
+    loop {
+        let hold = loaded(container, step.request, limits, deadline).await?;
+        let sent = exchange(container, outgoing(step, hold.as_ref()), limits, deadline).await;
+        match (sent, hold) {
+            (Ok(reply), hold) => return Ok((reply, hold)),
+            // A container that lacks the model has not carried the request out.
+            (Err(miss), Some(hold)) if again && is_not_found(&miss) => {
+                again = false;
+                if !timeout_at(deadline, multi::is_gone(&hold)).await.unwrap_or(false) {
+                    return Err(miss);
+                }
+            }
+            (Err(miss), _) => return Err(miss),
+        }
+    }
+}
+
+fn is_not_found(miss: &Miss) -> bool {
+    let Miss::Failed(Failure::Container { fault, .. }) = miss else { return false };
+    matches!(fault, Fault::Answered { status: 404, .. })
 }
 
 /// Where an earlier container has seen the request, another instance's must not see it again.
@@ -155,20 +192,15 @@ async fn loaded(
 }
 
 /// What a container is sent: of the client's head only what the caller let through.
-fn outgoing(
-    request: &Request,
-    body: Bytes,
-    content_type: Option<HeaderValue>,
-    hold: Option<&Hold>,
-    last: bool,
-) -> Outgoing {
-    let mut headers: HeaderMap = request.headers.clone();
+fn outgoing(step: &Step<'_>, hold: Option<&Hold>) -> Outgoing {
+    let body = step.body.clone();
+    let mut headers: HeaderMap = step.request.headers.clone();
     headers.insert(HOST, HOST_NAME);
     headers.insert(CONTENT_LENGTH, body.len().into());
-    if let Some(value) = content_type {
-        headers.insert(CONTENT_TYPE, value);
+    if let Some(value) = &step.content_type {
+        headers.insert(CONTENT_TYPE, value.clone());
     }
-    if !last {
+    if !step.last {
         // What the client accepts is the last one's to give.
         headers.remove(ACCEPT);
     }

@@ -178,6 +178,18 @@ pub(super) async fn hold(
     loading.await.unwrap_or_else(|e| Err(LoadError::Broken(e.to_string())))
 }
 
+/// Whether a container does not know a model any more that it had loaded: its server began anew,
+/// say. It is loaded again then.
+pub(super) async fn is_gone(hold: &Hold) -> bool {
+    let path = format!("/models/{}", hold.name);
+    let asked = request(&hold.container, Method::GET, &path, Bytes::new(), &hold.limits).await;
+    let gone = asked.is_ok_and(|(status, _)| status == StatusCode::NOT_FOUND);
+    if gone {
+        hold.model.loaded.store(false, Ordering::SeqCst);
+    }
+    gone
+}
+
 async fn load(hold: &Hold, key: &str) -> Result<(), LoadError> {
     let (container, limits) = (&hold.container, &hold.limits);
     let _gate = hold.model.gate.lock().await;

@@ -19,6 +19,10 @@ impl Server {
         let act = move |got: &Got, stream: &mut TcpStream| {
             let path = got.path().to_owned();
             let name = path.split('/').nth(2).unwrap_or_default();
+            if got.line.starts_with("GET /models/") {
+                let status = if all.lock().unwrap().contains(name) { 200 } else { 404 };
+                return say(stream, status, "", b"{}");
+            }
             if got.line.starts_with("GET /models") {
                 return list(&all.lock().unwrap(), &path, stream);
             }
@@ -206,6 +210,16 @@ async fn what_an_earlier_service_had_loaded_is_known() {
     forward(&table, "e", &of("c")).await.unwrap();
     assert_eq!(server.loaded.lock().unwrap().len(), 2);
     assert!(server.loaded.lock().unwrap().contains(&model_name("c")));
+}
+
+#[tokio::test]
+async fn a_model_that_the_container_lost_is_loaded_again() {
+    let server = Server::new(2);
+    let table = server.table(true);
+    forward(&table, "e", &of("a")).await.unwrap();
+    server.loaded.lock().unwrap().clear();
+    forward(&table, "e", &of("a")).await.unwrap();
+    assert_eq!(server.loads.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

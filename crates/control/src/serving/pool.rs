@@ -18,6 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Handle, Id};
 
+/// For a connection to be free after its answer.
+const SETTLE: Duration = Duration::from_millis(5);
+
 /// What containers are sent.
 pub(super) type Outgoing = Request<Full<Bytes>>;
 
@@ -101,13 +104,22 @@ async fn connect(container: &Container, limits: &Limits) -> Result<Connection, D
     Ok(Connection { sender, socket, since: Instant::now() })
 }
 
+impl Connection {
+    /// Whether it takes another request. After an answer's end it does as soon as its driver runs;
+    /// not so one whose container answered before it had read the request.
+    async fn settles(&mut self) -> bool {
+        self.sender.is_ready()
+            || tokio::time::timeout(SETTLE, self.sender.ready()).await.is_ok_and(|r| r.is_ok())
+    }
+}
+
 impl Idle {
     /// The connection that was used last, if it is open.
     async fn take(&self, keep: Duration) -> Option<Connection> {
         loop {
             let mut connection = self.pop()?;
             let fresh = connection.since.elapsed() < keep;
-            if fresh && connection.sender.ready().await.is_ok() && connection.socket.is_quiet() {
+            if fresh && connection.settles().await && connection.socket.is_quiet() {
                 return Some(connection);
             }
         }

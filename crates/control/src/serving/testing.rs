@@ -6,7 +6,7 @@ use belljar_domain::serving::{Answer, Ask, DOOR};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use std::io::{BufRead, BufReader, IoSlice, Write};
 use std::mem::MaybeUninit;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -69,16 +69,9 @@ impl Fake {
         act: impl Fn(&Got, &mut TcpStream) -> bool + Send + Sync + 'static,
         door: impl Fn(&Ask) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        let fake = Self {
-            dir: tempfile::tempdir().unwrap(),
-            connections: Arc::default(),
-            got: Arc::default(),
-            closed: Arc::default(),
-            asked: Arc::default(),
-        };
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = server.local_addr().unwrap();
-        let (act, door): (Act, Door) = (Arc::new(act), Arc::new(door));
+        let fake = Self::open(server.local_addr().unwrap(), Arc::new(door));
+        let act: Act = Arc::new(act);
         let (connections, got) = (fake.connections.clone(), fake.got.clone());
         std::thread::spawn(move || {
             for stream in server.incoming() {
@@ -87,6 +80,22 @@ impl Fake {
                 std::thread::spawn(move || serve(stream.unwrap(), &act, &got));
             }
         });
+        fake
+    }
+
+    /// A door to a server that is there.
+    pub(crate) fn at(address: SocketAddr) -> Self {
+        Self::open(address, Arc::new(|_| Answer::Done))
+    }
+
+    fn open(address: SocketAddr, door: Door) -> Self {
+        let fake = Self {
+            dir: tempfile::tempdir().unwrap(),
+            connections: Arc::default(),
+            got: Arc::default(),
+            closed: Arc::default(),
+            asked: Arc::default(),
+        };
         // A path longer than a socket's may be.
         std::fs::create_dir(fake.folder()).unwrap();
         let held = std::fs::File::open(fake.folder()).unwrap();

@@ -241,6 +241,30 @@ async fn every_way_to_frame_an_answer_is_read() {
     }
 }
 
+/// A server that answers before it has read a request keeps its connection for itself.
+#[tokio::test]
+async fn a_connection_that_is_not_free_is_not_waited_for() {
+    use std::io::Read;
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for stream in server.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 100]).unwrap();
+            say(&mut stream, 200, "", b"early");
+            open.push(stream);
+        }
+    });
+    let fake = Fake::at(address);
+    let table = one(&fake);
+    let large = Request { body: vec![0; 20 << 20].into(), ..Request::default() };
+    forward(&table, "e", &large).await.unwrap();
+    let begun = Instant::now();
+    forward(&table, "e", &of("a")).await.unwrap();
+    assert!(begun.elapsed() < Duration::from_millis(200));
+}
+
 #[tokio::test]
 async fn a_request_that_does_not_fit_is_refused() {
     let fake = Fake::new(echo);
