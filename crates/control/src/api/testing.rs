@@ -60,7 +60,8 @@ impl Tested {
         let s3 = s3::service(objects, Arc::new(|_| Ok(None)), settings);
         let tls = crate::service::tls::Tls::open(state.folder()).unwrap();
         let (wanted, nodes) = (tokio::sync::Notify::new(), crate::nodes::Nodes::default());
-        let service = Service { config, state, s3, wanted, nodes, tls };
+        let endpoints = crate::serving::Table::default();
+        let service = Service { config, state, s3, wanted, nodes, tls, endpoints };
         Self { _dir: dir, service, caller }
     }
 

@@ -24,6 +24,7 @@ pub use address::{Address, address};
 pub use ca::{CaError, certificate_path};
 pub use caller::Caller;
 pub use config::{Capacity, Config, DEFAULT_LISTEN};
+pub(crate) use dispatch::Body;
 pub use error::ServiceError;
 pub(crate) use front::body;
 pub use keys::{Key, create_key, keys, revoke_key, root_key};
@@ -33,6 +34,7 @@ pub use start::{Ready, run};
 
 use crate::api::s3::S3;
 use crate::nodes::Nodes;
+use crate::serving::Table;
 use belljar_domain::Timestamp;
 use belljar_store::{Db, State};
 use std::sync::Arc;
@@ -51,6 +53,8 @@ pub struct Service {
     pub wanted: Notify,
     /// Other machines, as they were last heard of.
     pub(crate) nodes: Nodes,
+    /// Where requests to endpoints go.
+    pub endpoints: Table,
     /// For connections that begin with it.
     pub(crate) tls: tls::Tls,
 }

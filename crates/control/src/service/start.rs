@@ -5,6 +5,7 @@ use super::tls::Tls;
 use super::{Address, Config, Service, ServiceError, address, upkeep};
 use crate::api::s3::{self, FindKey, S3};
 use crate::nodes::Nodes;
+use crate::serving::Table;
 use crate::{reconcile, state};
 use belljar_store::objects::Objects;
 use belljar_store::{State, StoreError, identity};
@@ -67,6 +68,7 @@ pub async fn run(
         s3,
         wanted: Notify::new(),
         nodes: Nodes::default(),
+        endpoints: Table::default(),
         tls,
     });
     let ready_at = Ready {
