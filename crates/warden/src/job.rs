@@ -196,8 +196,7 @@ impl JobDir {
 
     /// Whether there is anything that a finished job would have cleared.
     fn has_remains(&self) -> bool {
-        let left =
-            [self.opt_ml(), self.scratch(), self.uploads(), self.half_report(), self.door()];
+        let left = [self.opt_ml(), self.scratch(), self.uploads(), self.half_report(), self.door()];
         left.iter().any(|p| p.exists()) || self.each_instance().iter().any(Self::has_remains)
     }
 

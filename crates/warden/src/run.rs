@@ -206,9 +206,7 @@ async fn tidy(cx: &Context, facts: &mut Facts) {
 fn outcome_of(a: &Assignment, result: Result<Outcome, Ending>) -> Outcome {
     let failed = |f: Failure| match a.serving {
         // An endpoint's reasons are sentences without a first word.
-        Some(_) => {
-            Outcome::Failed { reason: truncate(&f.text), hint: f.hint, machine: f.machine }
-        }
+        Some(_) => Outcome::Failed { reason: truncate(&f.text), hint: f.hint, machine: f.machine },
         None => failed(f),
     };
     match result {

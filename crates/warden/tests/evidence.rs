@@ -81,9 +81,10 @@ fn statement() -> Statement {
             attempts: Attempts { targets: vec![attempt], beyond: 0, lost: 0 },
             credentials: CredentialsEvidence::of(["PATH"].into_iter()),
             started: at(1_795_439_700_000),
-            ended: at(1_795_439_701_000),
-            exit: Exit { code: 0, signal: None, out_of_memory: false },
-            outcome: Outcome::Completed,
+            serving: None,
+            ended: Some(at(1_795_439_701_000)),
+            exit: Some(Exit { code: 0, signal: None, out_of_memory: false }),
+            outcome: Some(Outcome::Completed),
             kernel: "6.1.0 x86_64".into(),
         },
     }
@@ -225,9 +226,9 @@ fn a_well_signed_account_of_no_seal_does_not_hold() {
             |p| p.seal_at_end.as_mut().unwrap().namespaces.extend([("net".to_owned(), 7)]),
             "namespaces",
         ),
-        (|p| p.ended = Timestamp::from_millis(0), "before it started"),
+        (|p| p.ended = Some(Timestamp::from_millis(0)), "before it started"),
         (|p| p.credentials.given_by_platform = true, "credentials"),
-        (|p| p.exit.code = 1, "exit code"),
+        (|p| p.exit.as_mut().unwrap().code = 1, "exit code"),
         (|p| p.image.digest = "latest".into(), "image"),
     ];
     let (_dir, key) = key();

@@ -47,8 +47,7 @@ pub(super) fn bind(path: &Path) -> io::Result<UnixListener> {
         _ => {}
     }
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket =
-        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     rustix::net::bind(&socket, &SocketAddrUnix::new(&short)?)?;
     rustix::fs::chmod(&short, Mode::RUSR | Mode::WUSR)?;
     rustix::net::listen(&socket, BACKLOG)?;
@@ -137,7 +136,9 @@ async fn connect(port: u16) -> (Answer, Option<TcpStream>) {
             let _ = stream.set_nodelay(true);
             (Answer::Done, Some(stream))
         }
-        Ok(Err(e)) => closed(format!("the container does not accept connections at port {port}: {e}")),
+        Ok(Err(e)) => {
+            closed(format!("the container does not accept connections at port {port}: {e}"))
+        }
         Err(_) => closed(format!(
             "the container did not accept a connection at port {port} within {CONNECT_MILLIS} ms"
         )),

@@ -96,7 +96,11 @@ fn run(statement: &Statement) -> String {
 /// When it ran, and how it ended if it did.
 fn when(out: &mut String, p: &Predicate) {
     if let Some(s) = &p.serving {
-        field(out, "Endpoint", &format!("{}, variant {}, container {}", s.endpoint, s.variant, s.container));
+        field(
+            out,
+            "Endpoint",
+            &format!("{}, variant {}, container {}", s.endpoint, s.variant, s.container),
+        );
         let since = s.since.map_or("never".to_owned(), |since| format!("since {since}"));
         let state = if s.open { "open" } else { "closed" };
         field(out, "Serves", &format!("{since}, last renewed {} ({state})", s.renewed));

@@ -265,7 +265,9 @@ fn no_program(program: &str, word: &str, search: &str) -> Failure {
     let (text, hint) = if program == word {
         (
             format!("the image has no program '{word}' on its PATH ({search})"),
-            format!("SageMaker runs an image as 'docker run IMAGE {word}': give it an executable '{word}' or an ENTRYPOINT, or name the program with --entrypoint"),
+            format!(
+                "SageMaker runs an image as 'docker run IMAGE {word}': give it an executable '{word}' or an ENTRYPOINT, or name the program with --entrypoint"
+            ),
         )
     } else {
         (

@@ -10,7 +10,9 @@ use crate::run::{Context, Ending};
 use crate::seal;
 use crate::staging::{self, ModelIn, S3Settings};
 use belljar_domain::failure::Blame;
-use belljar_domain::{ChannelName, Event, Exit, Outcome, Serving, Stage, StagedChannel, StagedFile};
+use belljar_domain::{
+    ChannelName, Event, Exit, Outcome, Serving, Stage, StagedChannel, StagedFile,
+};
 use belljar_linux::container::{Ended, Running};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

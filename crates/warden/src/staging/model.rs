@@ -59,7 +59,9 @@ pub enum ModelError {
         cause: UnpackError,
     },
     /// It took too long.
-    #[error("It took longer than {seconds} seconds (ModelDataDownloadTimeoutInSeconds). Failed to download model data from URL \"{uri}\".")]
+    #[error(
+        "It took longer than {seconds} seconds (ModelDataDownloadTimeoutInSeconds). Failed to download model data from URL \"{uri}\"."
+    )]
     Late {
         /// Where it is.
         uri: String,

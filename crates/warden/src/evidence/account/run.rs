@@ -83,7 +83,9 @@ pub(super) fn claims(statement: &Statement, holds: bool) -> Vec<String> {
     }
     if p.seal_at_end.as_ref().is_some_and(|s| s.breaches_after_exit(p.peers.as_ref()).is_empty()) {
         let when = if is_open(p) { "When this was last renewed" } else { "At its end" };
-        claims.push(format!("{when}, the kernel reported the same of the network, the privileges and the filter."));
+        claims.push(format!(
+            "{when}, the kernel reported the same of the network, the privileges and the filter."
+        ));
     }
     claims.push(format!(
         "{} of its attempts to reach something were seen; each failed.",

@@ -22,12 +22,12 @@ mod whiteout;
 use super::digest::Digest;
 use super::limits;
 use crate::image::unpack::tar_stream::TarStream;
-pub(crate) use tree::Content;
 use pipeline::{ChunkReader, decode};
 use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::sync_channel;
+pub(crate) use tree::Content;
 
 /// Why a layer could not be unpacked.
 #[derive(Debug, thiserror::Error)]

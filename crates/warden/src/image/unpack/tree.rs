@@ -105,7 +105,13 @@ impl<'a> Tree<'a> {
             root,
             content,
             keep_owners: rustix::process::geteuid().is_root(),
-            own: (stat.st_uid, stat.st_gid),
+            own: match content {
+                Content::Layer => (stat.st_uid, stat.st_gid),
+                // The folder may be somebody else's already.
+                Content::Files { .. } => {
+                    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+                }
+            },
             parents: Vec::with_capacity(OPEN_PARENTS),
             directories: HashMap::new(),
             whiteouts: HashSet::new(),
