@@ -1,6 +1,6 @@
 //! While a container serves there is `lo` alone, and no way out.
 
-use crate::inside::{read, scene, text};
+use crate::inside::{fact, read, scene};
 use crate::{table, world};
 use belljar_domain::Event;
 use belljar_testkit::server::{assignment, serving};
@@ -32,7 +32,7 @@ fn every_way_out_is_closed_while_requests_enter() {
             let seen = &control[way.name];
             assert!(accepted.contains(&seen.result.as_str()), "{who:?} control: {}", way.name);
         }
-        assert!(text(&lines, "interfaces").contains("lo"), "{lines:?}");
+        assert_eq!(*fact(&lines, "interfaces"), serde_json::json!(["lo"]), "{who:?}");
         assert_eq!(server.request("GET", "/ping", "").0, 200, "{who:?}: requests still enter");
         let sealed = server.events().into_iter().find_map(|e| match e {
             Event::Sealed { seal, .. } => Some(seal),
