@@ -243,7 +243,9 @@ impl Places<'_> {
                 taken += 1;
                 steps.push(self.replace(s, &mut zones));
             } else {
-                // What it said last is still being taken in; its place is kept.
+                // Its other containers end with it, and what they said last is taken in; its place
+                // is kept.
+                steps.push(Step::Tell(s.server.id.clone(), Order::Kill));
                 taken += 1;
                 zones.push(&s.server.zone);
             }

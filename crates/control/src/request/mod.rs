@@ -6,6 +6,7 @@ mod error;
 pub mod job;
 mod mirror;
 mod place;
+pub mod serve;
 mod size;
 
 pub use error::RequestError;

@@ -164,7 +164,8 @@ fn the_dead_are_replaced_later_and_later_and_counted_anew_after_steady_times() {
 fn what_a_dead_one_said_is_taken_in_before_its_place_is() {
     let mut s = seen("i-1", 1, dead(true));
     s.over = false;
-    assert_eq!(steps(&in_service(&[("v", 1)]), &[s], 1), []);
+    let told = [Step::Tell("i-1".into(), Order::Kill)];
+    assert_eq!(steps(&in_service(&[("v", 1)]), &[s], 1), told);
 }
 
 #[test]
