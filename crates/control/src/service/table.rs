@@ -13,7 +13,7 @@
 //! ```
 
 use super::{Caller, Service};
-use crate::{api, serving};
+use crate::api;
 use belljar_aws::{AwsError, Service as Aws};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -54,7 +54,7 @@ pub(crate) use operation;
 pub(crate) fn find(service: Aws, operation: &str) -> Option<Handler> {
     let table = match service {
         Aws::SageMaker => api::sagemaker::OPERATIONS,
-        Aws::SageMakerRuntime => serving::asynchronous::OPERATIONS,
+        Aws::SageMakerRuntime => api::runtime::asynchronous::OPERATIONS,
         Aws::Logs => api::logs::OPERATIONS,
         Aws::Sts => api::sts::OPERATIONS,
         Aws::Iam => api::iam::OPERATIONS,

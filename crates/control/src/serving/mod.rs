@@ -8,7 +8,6 @@
 //! **Invariant**: what a container may have seen is never sent again; what none has seen is sent
 //! again as long as there is hope.
 
-pub(crate) mod asynchronous;
 mod attempt;
 mod choose;
 mod door;

@@ -46,6 +46,13 @@ impl Table {
         }
     }
 
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Routes>> {
+        let all = self.endpoints.read().unwrap_or_else(PoisonError::into_inner);
+        all.values().cloned().collect()
+    }
+
     /// An endpoint's.
     #[must_use]
     pub fn get(&self, endpoint: &str) -> Option<Arc<Routes>> {

@@ -1,6 +1,7 @@
 //! Invocations of endpoints: AWS's wire around [`crate::serving`]. A payload is never more than
 //! bytes here; only heads are decoded.
 
+pub(crate) mod asynchronous;
 mod error;
 mod invoke;
 mod stream;
