@@ -2,8 +2,10 @@
 //! Limits: [`belljar_domain::limits`], from SageMaker's own service model.
 
 mod cluster;
+pub mod endpoint;
 mod error;
 pub mod job;
+mod members;
 mod mirror;
 mod place;
 pub mod serve;
@@ -12,7 +14,7 @@ mod size;
 pub use error::RequestError;
 pub use mirror::{Mirror, NoMirror, mirrored};
 pub use place::image_name;
-use place::is_bucket;
+use place::{is_in_s3, registry_name};
 pub use size::MIN_MEMORY_BYTES;
 
 use crate::machine::Machine;
