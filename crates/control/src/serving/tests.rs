@@ -226,7 +226,10 @@ async fn every_way_to_frame_an_answer_is_read() {
             raw(stream, "HTTP/1.1 100 Continue\r\n\r\n");
             say(stream, 200, "", b"abcdef")
         }
-        _ => say(stream, 201, "connection: close\r\n", b"abcdef") && false,
+        _ => {
+            say(stream, 201, "connection: close\r\n", b"abcdef");
+            false
+        }
     });
     let table = one(&fake);
     for (how, wanted) in [
