@@ -41,6 +41,16 @@ pub struct Request {
     pub time: Option<Duration>,
 }
 
+impl Request {
+    /// A payload with its type.
+    #[must_use]
+    pub fn of(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        let value = HeaderValue::from_static(content_type);
+        let headers = [(CONTENT_TYPE, value)].into_iter().collect();
+        Self { headers, body: body.into(), ..Self::default() }
+    }
+}
+
 /// What it answers.
 #[derive(Debug, Clone)]
 pub struct Answer {
