@@ -122,6 +122,19 @@ async fn nothing_reaches_a_container_that_is_not_signed() {
 }
 
 #[tokio::test]
+async fn who_has_no_key_gets_no_room() {
+    let fake = Fake::new(echo);
+    let mut scene = Scene::new(&fake).await;
+    let budget = scene.tested.service.endpoints.requests.clone();
+    let _all = budget.try_acquire_many_owned(u32::try_from(crate::serving::MAX_BODIES).unwrap());
+    scene.credentials.access_key = "AKIAIOSFODNN7EXAMPLE".into();
+    let request = scene.request("invocations", vec![0; 100 << 10]);
+    let (status, _, body) = scene.send(request).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert!(String::from_utf8_lossy(&body).contains("security token"), "{body:?}");
+}
+
+#[tokio::test]
 async fn a_stream_is_named_and_chunked() {
     let fake = Fake::new(echo);
     let mut scene = Scene::new(&fake).await;

@@ -124,8 +124,11 @@ async fn find(
         let variant = variant(&routes, request, draw)?;
         match choose::instance(variant, model.as_deref(), &tried) {
             Some(instance) => {
-                let begun = instance.begin();
-                match attempt::run(table, variant, begun, request, deadline).await {
+                let sent = match instance.begin() {
+                    Some(begun) => attempt::run(table, variant, begun, request, deadline).await,
+                    None => Err(Miss::Unsent),
+                };
+                match sent {
                     Ok(head) => return Ok(head),
                     Err(Miss::Failed(failure)) => return Err(failure),
                     Err(Miss::Unsent) => {
