@@ -2,10 +2,12 @@
 //! are run as root or as an ordinary user. Panics are this crate's way to fail a test.
 
 mod run;
+pub mod server;
 mod started;
 mod tools;
 
 pub use run::{Run, Training};
+pub use server::Server;
 pub use started::{Started, start, start_all};
 pub use tools::Tools;
 

@@ -80,6 +80,28 @@ fn remains(scene: &Scene, job: &str, before: &Footprint) -> Vec<String> {
     found
 }
 
+/// The same for a container that serves, whose folder is that one: other containers of the scene
+/// may go on.
+pub(crate) fn assert_none_of(scene: &Scene, job: &str, before: &Footprint, folder: &Path) {
+    let records =
+        ["assignment.json", "journal.jsonl", "lock", "report.json", "warden.log", "orders"];
+    let events = ["events/00000001.jsonl"];
+    let began = Instant::now();
+    loop {
+        let mut found = before.remains();
+        found.extend(users_of(folder));
+        found.extend(cgroups(job));
+        found.extend(strangers(folder, &[&records[..], &events].concat()));
+        let evidence = ["evidence/algo-1.intoto.json"];
+        found.extend(strangers(&scene.output().join(job), &evidence));
+        if found.is_empty() {
+            return;
+        }
+        assert!(began.elapsed() < PATIENCE, "left behind by {job}:\n{}", found.join("\n"));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Processes that have something of the scene as a mount, a folder, an argument or an open file.
 fn users_of(scene: &Path) -> Vec<String> {
     let scene = scene.to_str().unwrap();

@@ -10,6 +10,7 @@ mod memory;
 mod processes;
 mod run;
 mod service;
+mod serving;
 mod stages;
 mod store;
 mod sweep;

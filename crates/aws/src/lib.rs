@@ -6,6 +6,7 @@
 //!
 //! **Invariant**: no noun of the product is known here; a service is what its model says.
 
+pub mod event_stream;
 pub mod limits;
 pub mod sigv4;
 
@@ -20,7 +21,7 @@ mod service;
 mod validate;
 mod xml;
 
-pub use decode::{Call, decode, decode_by};
+pub use decode::{Call, decode, decode_by, decode_head};
 pub use encode::{encode, encode_error, encode_error_by};
 pub use error::{AwsError, Fault};
 pub use model::{Model, ModelError, Operation, Protocol, TimestampFormat};

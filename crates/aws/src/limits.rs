@@ -1,8 +1,8 @@
 //! Every limit on what comes from outside, in one place.
 
 /// Bytes of the largest body that [`crate::decode`] looks at: what `AWS` takes for a control plane's
-/// request is 1 `MiB` or less, an endpoint's payload may have 6 `MiB` (botocore's model).
-pub const BODY: usize = 8 << 20;
+/// request is 1 `MiB` or less, an endpoint's payload may have 25 `MB` (Developer Guide).
+pub const BODY: usize = 25 << 20;
 /// Levels that lists, maps and structures may be nested.
 pub const DEPTH: usize = 100;
 /// Parameters of a form or a query string.

@@ -83,8 +83,11 @@ fn forms_become_the_input() {
 
 #[test]
 fn operations_that_are_not_served_are_named() {
-    let error = refusal(&sagemaker("CreateModel"), Service::SageMaker, "{}");
-    assert_eq!(error.message, "Belljar does not serve the operation CreateModel of SageMaker.");
+    let error = refusal(&sagemaker("CreateTransformJob"), Service::SageMaker, "{}");
+    assert_eq!(
+        error.message,
+        "Belljar does not serve the operation CreateTransformJob of SageMaker."
+    );
     let error = refusal(&sagemaker("CreateUnicorn"), Service::SageMaker, "{}");
     assert_eq!(error.code, "UnknownOperationException");
     let error = refusal(&parts("/", &[]), Service::Iam, "Action=CreateUser&Version=2010-05-08");
@@ -93,10 +96,21 @@ fn operations_that_are_not_served_are_named() {
     assert_eq!(error.message, "Could not find operation Fly for version 2010-05-08");
     let error = refusal(&parts("/", &[]), Service::Sts, "Version=2011-06-15");
     assert_eq!(error.code, "MissingAction");
-    let invoke = parts("/endpoints/e/invocations", &[]);
-    let error = refusal(&invoke, Service::SageMakerRuntime, "");
-    let wanted = "Belljar does not serve the operation InvokeEndpoint of SageMaker Runtime.";
-    assert_eq!(error.message, wanted);
+}
+
+#[test]
+fn an_invocation_is_a_path_with_headers_and_a_body() {
+    let path = "/endpoints/e/invocations";
+    let headers = [("content-type", "text/csv"), ("x-amzn-sagemaker-target-model", "a.tar.gz")];
+    let call = decode(Service::SageMakerRuntime, &parts(path, &headers), b"1,2").unwrap();
+    let wanted = json!({
+        "EndpointName": "e", "Body": "MSwy", "ContentType": "text/csv", "TargetModel": "a.tar.gz"
+    });
+    assert_eq!((call.operation.name(), &call.input), ("InvokeEndpoint", &wanted));
+    assert_eq!(validate(call.operation, &call.input), Ok(()));
+    let streamed = parts("/endpoints/e/invocations-response-stream", &[]);
+    let call = decode(Service::SageMakerRuntime, &streamed, b"x").unwrap();
+    assert_eq!(call.operation.name(), "InvokeEndpointWithResponseStream");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use belljar_control::request::serve::ServeRequest;
 use belljar_control::request::{Mirror, TrainRequest};
 use belljar_control::service::{Capacity, DEFAULT_LISTEN};
 use belljar_domain::{NodeName, OutputCompression};
@@ -72,6 +73,8 @@ impl Color {
 pub(crate) enum Command {
     /// Run a training job in a sealed container
     Train(Box<TrainArgs>),
+    /// Serve a model from sealed containers, on a local address
+    Serve(Box<ServeArgs>),
     /// Serve the SageMaker API, S3, logs and identity on this machine
     Up(UpArgs),
     /// Print what a shell needs to reach the service: eval "$(belljar env)"
@@ -116,6 +119,9 @@ pub(crate) struct UpArgs {
     /// The account that the service is
     #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = account)]
     pub(crate) account: String,
+    /// Zones over which the instances of an endpoint are spread [default: three of the region]
+    #[arg(long, value_name = "ZONE", value_delimiter = ',', value_parser = zone)]
+    pub(crate) zones: Vec<String>,
     /// An instance type larger than this machine: clamp gives the job what there is, strict lets it
     /// fail with CapacityError
     #[arg(long, value_name = "HOW", default_value = "clamp", hide_possible_values = true)]
@@ -390,6 +396,69 @@ impl TrainArgs {
     }
 }
 
+/// `belljar serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The image: as for `belljar train --image`; it is started with `serve`
+    #[arg(long, value_name = "REF")]
+    pub(crate) image: String,
+    /// What /opt/ml/model holds: a .tar.gz, which is unpacked, a folder or a file; a path or s3://
+    #[arg(long, value_name = "URI")]
+    pub(crate) model: Option<String>,
+    /// How many containers, among which requests are shared out [default: 1]
+    #[arg(long, value_name = "N")]
+    pub(crate) instances: Option<u32>,
+    /// The port of 127.0.0.1 at which /invocations is answered; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = belljar_domain::serving::PORT)]
+    pub(crate) port: u16,
+    /// What to call it in evidence [default: belljar-DATE-XXXX]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Where evidence goes: a path, file:// or s3:// [default: `evidence/NAME` in the state folder]
+    #[arg(long, value_name = "URI")]
+    pub(crate) evidence: Option<String>,
+    /// An environment variable of the container (may be repeated)
+    #[arg(long, value_name = "K=V", value_parser = pair, action = ArgAction::Append)]
+    pub(crate) env: Vec<(String, String)>,
+    /// Replaces the image's entry point; several make its arguments
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true, action = ArgAction::Append)]
+    pub(crate) entrypoint: Vec<String>,
+    /// Replaces the argument `serve`; several are passed in order
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true, action = ArgAction::Append)]
+    pub(crate) argument: Vec<String>,
+    /// Limits like those of a SageMaker instance, as ml.m5.large
+    #[arg(long, value_name = "TYPE", conflicts_with_all = ["cpus", "memory"])]
+    pub(crate) instance_type: Option<String>,
+    /// CPUs that each container may use, as 2 or 0.5
+    #[arg(long, value_name = "N")]
+    pub(crate) cpus: Option<String>,
+    /// Memory that each container may use, as 512M or 4G
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<String>,
+    /// Print events, one JSON object a line, and nothing else on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl ServeArgs {
+    /// The request.
+    pub(crate) fn request(self) -> ServeRequest {
+        ServeRequest {
+            name: self.name,
+            image: self.image,
+            model: self.model,
+            evidence: self.evidence,
+            environment: self.env,
+            entrypoint: self.entrypoint,
+            arguments: self.argument,
+            instances: self.instances,
+            instance_type: self.instance_type,
+            cpus: self.cpus,
+            memory: self.memory,
+        }
+    }
+}
+
 /// `K=V`; the value may hold further equals signs.
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -405,6 +474,10 @@ fn region(text: &str) -> Result<String, String> {
         true => Ok(text.to_owned()),
         false => Err("write a region as us-east-1".to_owned()),
     }
+}
+
+fn zone(text: &str) -> Result<String, String> {
+    region(text).map_err(|_| "write zones as us-east-1a,us-east-1b".to_owned())
 }
 
 fn account(text: &str) -> Result<String, String> {

@@ -21,6 +21,7 @@ mod node;
 mod quickstart;
 mod run;
 mod screen;
+mod serve;
 mod signals;
 mod summary;
 mod terminal;

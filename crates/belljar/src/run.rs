@@ -5,7 +5,7 @@ use crate::deps::Deps;
 use crate::exit::Exit;
 use crate::terminal::Console;
 use crate::trouble::Trouble;
-use crate::{doctor, env, evidence, exec, image, keys, node, quickstart, train, up};
+use crate::{doctor, env, evidence, exec, image, keys, node, quickstart, serve, train, up};
 use anstream::ColorChoice;
 use belljar_control::state;
 use clap::Parser;
@@ -24,6 +24,7 @@ pub fn run(mut deps: Deps, args: impl IntoIterator<Item = OsString>) -> ExitCode
     let (given, quiet) = (cli.global.state, cli.global.quiet);
     let result = match cli.command {
         Command::Train(args) => train::run(deps, &console, given.as_deref(), *args),
+        Command::Serve(args) => serve::run(deps, &console, given.as_deref(), *args),
         Command::Up(args) => up::run(deps, &console, given.as_deref(), args),
         Command::Env => env::run(deps, given.as_deref()),
         Command::Exec(args) => exec::run(&deps, given.as_deref(), quiet, args),

@@ -26,6 +26,7 @@ pub(crate) fn run(
     let config = Config {
         state: state_path(&deps, given)?,
         listen: args.listen,
+        zones: zones(&args.region, args.zones),
         region: args.region,
         account: args.account,
         capacity: args.capacity.into(),
@@ -48,6 +49,14 @@ pub(crate) fn run(
         service::run(config, stop, |ready| console.say(&greeting(ready, given))).await?;
         Ok(Exit::Completed)
     })
+}
+
+/// Those that were named, or three of the region, as most of AWS's have.
+fn zones(region: &str, given: Vec<String>) -> Vec<String> {
+    match given.is_empty() {
+        false => given,
+        true => ["a", "b", "c"].map(|letter| format!("{region}{letter}")).to_vec(),
+    }
 }
 
 /// The S3 elsewhere, with the credentials that the environment has for it.

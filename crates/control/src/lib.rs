@@ -14,6 +14,7 @@ mod nodes;
 mod reconcile;
 pub mod request;
 pub mod service;
+pub mod serving;
 pub mod state;
 
 /// An error and its causes, on one line.

@@ -1,6 +1,6 @@
 //! The state folder: one folder for each job, never shared, never reused.
 
-use belljar_domain::{Assignment, JobName, Report};
+use belljar_domain::{Assignment, JobName, Report, serving};
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Read, Write};
@@ -131,7 +131,19 @@ impl State {
     /// # Errors
     /// If the name was used before, or the folder or file cannot be made.
     pub fn create_job(&self, assignment: &Assignment) -> Result<PathBuf, StateError> {
-        let jobs = self.path.join("jobs");
+        self.create("jobs", assignment)
+    }
+
+    /// The same for a container that serves.
+    ///
+    /// # Errors
+    /// As [`State::create_job`].
+    pub fn create_serving(&self, assignment: &Assignment) -> Result<PathBuf, StateError> {
+        self.create(serving::FOLDER, assignment)
+    }
+
+    fn create(&self, below: &str, assignment: &Assignment) -> Result<PathBuf, StateError> {
+        let jobs = self.path.join(below);
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)

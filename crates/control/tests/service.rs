@@ -28,6 +28,7 @@ fn config(state: &Path) -> Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         region: "us-east-1".into(),
         account: "123456789012".into(),
+        zones: vec!["us-east-1a".into()],
         capacity: Capacity::Strict,
         outside_s3: None,
         mirrors: Vec::new(),

@@ -216,6 +216,13 @@ impl From<MetricDefinition> for RawMetric {
 }
 
 impl Assignment {
+    /// The container's host name.
+    #[must_use]
+    pub fn host_name(&self) -> &str {
+        let serving = self.serving.as_deref().and_then(Serving::host_name);
+        serving.unwrap_or(self.host.as_str())
+    }
+
     /// `ModelArtifacts.S3ModelArtifacts`: where the model will be, an object or, uncompressed, the
     /// prefix of all its files.
     #[must_use]

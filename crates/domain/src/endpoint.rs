@@ -158,6 +158,9 @@ pub struct Fleet {
     /// `TerminationWaitInSeconds`: how long the fleet before it stays after it has taken over.
     #[serde(default)]
     pub termination_wait_seconds: u64,
+    /// `DeploymentConfig`, as it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_config: Option<serde_json::Value>,
 }
 
 impl Fleet {
@@ -166,7 +169,14 @@ impl Fleet {
     pub fn new(number: u64, deployment: Deployment, since: Timestamp) -> Self {
         let share = |v: &Variant| (v.name.clone(), Share { count: v.count, weight: v.weight });
         let shares = deployment.variants.iter().map(share).collect();
-        Self { number, deployment, shares, since, termination_wait_seconds: 0 }
+        Self {
+            number,
+            deployment,
+            shares,
+            since,
+            termination_wait_seconds: 0,
+            deployment_config: None,
+        }
     }
 }
 
@@ -254,4 +264,16 @@ pub struct Server {
     /// When it was told to stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<Timestamp>,
+}
+
+/// What a container last said of its health.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Health {
+    /// Whether it may be given requests.
+    pub healthy: bool,
+    /// Why not; empty if it may.
+    pub why: String,
+    /// Since when.
+    pub at: Timestamp,
 }

@@ -73,7 +73,8 @@ pub struct Predicate {
     pub peers: Option<PeerLink>,
     /// The seal before the container's first instruction.
     pub seal_at_start: SealReading,
-    /// The seal after its last; `None` if the process was gone before it could be read.
+    /// The seal after its last; `None` if the process was gone before it could be read. While the
+    /// account is open, the seal when it was last renewed.
     pub seal_at_end: Option<SealReading>,
     /// What it tried to reach.
     pub attempts: Attempts,
@@ -81,14 +82,39 @@ pub struct Predicate {
     pub credentials: CredentialsEvidence,
     /// When the container's first process was started.
     pub started: Timestamp,
-    /// When it had ended.
-    pub ended: Timestamp,
-    /// How it ended.
-    pub exit: Exit,
-    /// How the job ended.
-    pub outcome: Outcome,
+    /// What makes it a container that serves; `None` for a training job's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serving: Option<ServingEvidence>,
+    /// When it had ended; `None` while the account is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// How it ended; `None` while the account is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
+    /// How the job ended; `None` while the account is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
     /// Kernel release and machine (`6.1.0 x86_64`), as `uname` says.
     pub kernel: String,
+}
+
+/// A container that serves a model. Its account is written while it serves, and again and again
+/// until its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ServingEvidence {
+    /// The endpoint.
+    pub endpoint: String,
+    /// Its production variant.
+    pub variant: String,
+    /// The container's name.
+    pub container: String,
+    /// When it first answered `/ping` as it must; `None` if it never did.
+    pub since: Option<Timestamp>,
+    /// Whether it still served when this was written.
+    pub open: bool,
+    /// When this was written: what is stated is stated up to then.
+    pub renewed: Timestamp,
 }
 
 /// What Belljar states of a job with several instances: which they were, and that what each of

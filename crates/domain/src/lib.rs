@@ -18,6 +18,7 @@ pub mod endpoint;
 pub mod event;
 pub mod evidence;
 pub mod failure;
+pub mod fleet;
 pub mod instance;
 pub mod limits;
 pub mod metrics;

@@ -96,6 +96,20 @@ name_type!(
     is_node_name
 );
 
+impl ChannelName {
+    /// What evidence calls the model of a container that serves.
+    #[must_use]
+    pub fn model() -> Self {
+        Self("model".to_owned())
+    }
+
+    /// What evidence calls the models that a multi-model container was given.
+    #[must_use]
+    pub fn models() -> Self {
+        Self("models".to_owned())
+    }
+}
+
 impl HostName {
     /// The name of the `index`-th instance, counted from 1.
     #[must_use]

@@ -52,6 +52,41 @@ pub struct Serving {
     pub startup_seconds: u64,
 }
 
+impl Serving {
+    /// The port of the container's server.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.bind_to_port.unwrap_or(PORT)
+    }
+
+    /// The container's name as its host name, if it can be one (RFC 1123, 2.1).
+    #[must_use]
+    pub fn host_name(&self) -> Option<&str> {
+        let name = self.container.as_str();
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let edges = name.starts_with('-') || name.ends_with('-');
+        (plain && !edges && (1..=63).contains(&name.len())).then_some(name)
+    }
+
+    /// `FailureReason` of a container that never answered `/ping` as it must (the real service's
+    /// words).
+    #[must_use]
+    pub fn never_healthy(&self) -> String {
+        format!(
+            "The {} container for production variant {} did not pass the ping health check. Please check CloudWatch logs for this endpoint.",
+            self.container, self.variant
+        )
+    }
+}
+
+/// `FailureReason` of model data that cannot be reached (the real service's words).
+#[must_use]
+pub fn model_unreachable(url: &str) -> String {
+    format!(
+        "Failed to download model data from URL \"{url}\". Please ensure that an S3 VPC endpoint exists in route table or NAT gateway for the VPC mode and the URL is reachable from within the subnets provided."
+    )
+}
+
 /// What is brought into `/opt/ml/model`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -114,4 +149,29 @@ pub enum Answer {
         /// Why, a sentence.
         why: String,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_called_what_can_be_a_host_name() {
+        let named = |name: &str| Serving {
+            endpoint: "e".into(),
+            variant: "v".into(),
+            container: name.into(),
+            bind_to_port: None,
+            model: None,
+            models: None,
+            download_seconds: 1,
+            startup_seconds: 1,
+        };
+        for good in ["primary", "container-1", "A1", &"x".repeat(63)] {
+            assert_eq!(named(good).host_name(), Some(good));
+        }
+        for bad in ["", "-a", "a-", "a.b", "a b", "a\n", &"x".repeat(64)] {
+            assert_eq!(named(bad).host_name(), None, "{bad}");
+        }
+    }
 }

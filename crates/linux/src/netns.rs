@@ -5,6 +5,7 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space,
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::mpsc;
 use std::thread;
 
 /// A network namespace. It lives as long as this value, or as a process in it.
@@ -42,6 +43,35 @@ impl NetNs {
                 .during("enter the network namespace")?;
             work()
         })
+    }
+
+    /// Starts a thread that is inside for as long as it runs, and returns once it is there. The
+    /// namespace lives as long as the thread.
+    ///
+    /// # Errors
+    /// If there can be no thread, or the namespace cannot be entered.
+    pub fn start_thread(
+        &self,
+        name: &str,
+        stack: usize,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<thread::JoinHandle<()>> {
+        let fd = self.fd.try_clone().during("hold the network namespace")?;
+        let (entered, is_inside) = mpsc::sync_channel(1);
+        let inside = move || {
+            let moved = move_into_link_name_space(fd.as_fd(), Some(LinkNameSpaceType::Network));
+            let may = moved.is_ok();
+            // Whoever starts the thread waits for this.
+            let _ = entered.send(moved.during("enter the network namespace"));
+            if may {
+                work();
+            }
+        };
+        let thread = thread::Builder::new().name(name.to_owned()).stack_size(stack).spawn(inside);
+        let thread = thread.during("start a thread")?;
+        let gone = || Error::other("enter the network namespace", "the thread ended");
+        is_inside.recv().map_err(|_| gone())??;
+        Ok(thread)
     }
 
     /// A listening TCP socket inside.

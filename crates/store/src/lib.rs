@@ -7,13 +7,16 @@
 //! **Invariant**: what was answered survives a power failure, and what is half done is never seen.
 
 pub mod db;
+pub mod endpoints;
 pub mod identity;
 pub mod jobs;
+pub mod list;
 pub mod logs;
 pub mod nodes;
 pub mod objects;
 pub mod schema;
 
 pub use db::{Db, StoreError};
+pub use endpoints::{async_requests, records, servers};
 pub use rusqlite::Connection;
 pub use schema::{OpenError, State, service_is_alive};

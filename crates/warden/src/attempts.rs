@@ -90,15 +90,30 @@ fn with<T>(tally: &Mutex<Tally>, work: impl FnOnce(&mut Tally) -> T) -> Option<T
 }
 
 impl Watch {
-    /// Everything that was tried. The kernel's counter, read after the container's end, has the last
-    /// word on how much.
-    pub(crate) async fn finish(self, recorded: u64) -> Attempts {
+    /// What has been tried so far, of so many packets that the kernel has recorded.
+    pub(crate) async fn so_far(&self, recorded: u64) -> Attempts {
+        self.settled(recorded).await;
+        let copy = |t: &mut Tally| {
+            let lost = recorded.saturating_sub(t.packets);
+            Attempts { lost, ..t.attempts.clone() }
+        };
+        with(&self.tally, copy).unwrap_or_default()
+    }
+
+    /// Waits for records that the kernel has counted and that have not arrived.
+    async fn settled(&self, recorded: u64) {
         let settled = async {
             while with(&self.tally, |t| t.packets).is_some_and(|seen| seen < recorded) {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
         let _ = tokio::time::timeout(SETTLE, settled).await;
+    }
+
+    /// Everything that was tried. The kernel's counter, read after the container's end, has the last
+    /// word on how much.
+    pub(crate) async fn finish(self, recorded: u64) -> Attempts {
+        self.settled(recorded).await;
         let [listening, answering] = self.tasks;
         listening.abort();
         drop(self.responder);

@@ -1,7 +1,7 @@
 //! A job's folder in the state directory: the assignment that came in, the report that goes out,
 //! and what is there only while the job runs.
 
-use belljar_domain::{Assignment, HostName, Report, spool};
+use belljar_domain::{Assignment, HostName, Report, serving, spool};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
@@ -141,6 +141,16 @@ impl JobDir {
         self.path.join("scratch")
     }
 
+    /// Where a container that serves can be reached.
+    pub(crate) fn door(&self) -> PathBuf {
+        self.path.join(serving::DOOR)
+    }
+
+    /// Where a multi-model container's models are until they are whole, out of its reach.
+    pub(crate) fn aside(&self) -> PathBuf {
+        self.opt_ml().join("aside")
+    }
+
     /// Where staging notes what it has begun.
     pub(crate) fn uploads(&self) -> PathBuf {
         self.path.join("uploads")
@@ -186,7 +196,7 @@ impl JobDir {
 
     /// Whether there is anything that a finished job would have cleared.
     fn has_remains(&self) -> bool {
-        let left = [self.opt_ml(), self.scratch(), self.uploads(), self.half_report()];
+        let left = [self.opt_ml(), self.scratch(), self.uploads(), self.half_report(), self.door()];
         left.iter().any(|p| p.exists()) || self.each_instance().iter().any(Self::has_remains)
     }
 

@@ -9,6 +9,7 @@
 mod attempts;
 mod dns;
 mod doctor;
+mod door;
 pub mod evidence;
 mod exec;
 pub mod failure;

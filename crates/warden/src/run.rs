@@ -8,7 +8,7 @@ use crate::orders::Orders;
 use crate::stages::{self, Facts};
 use crate::staging::limits::MAX_REPORTED_ARTIFACTS;
 use crate::sweep;
-use belljar_domain::failure::Blame;
+use belljar_domain::failure::{Blame, truncate};
 use belljar_domain::status::Transitions;
 use belljar_domain::{
     Assignment, Event, HostName, Outcome, Report, SecondaryStatus, Stage, StageState, Stream,
@@ -91,7 +91,7 @@ pub(crate) async fn run(
     let (report, journal) = match privilege {
         Err(e) => {
             let failure = cannot_seal(&e);
-            let outcome = outcome_of(Err(Ending::Failed(failure)));
+            let outcome = outcome_of(&assignment, Err(Ending::Failed(failure)));
             (report(&assignment, facts, outcome, Transitions::default()), journal)
         }
         Ok(privilege) => {
@@ -112,7 +112,7 @@ pub(crate) async fn run(
                 tidy(&cx, &mut facts).await;
                 return Err(JobError::Lost(host));
             }
-            let outcome = outcome_of(ended);
+            let outcome = outcome_of(&cx.assignment, ended);
             let outcome = stages::evidence(&cx, &mut facts, outcome).await;
             tidy(&cx, &mut facts).await;
             cx.status(outcome.status()).await;
@@ -153,6 +153,10 @@ async fn say_notices(journal: &Journal, notices: &[String]) {
 impl Context {
     /// Enters a secondary status, if it may follow, and tells so.
     pub(crate) async fn status(&self, status: SecondaryStatus) {
+        if self.assignment.serving.is_some() {
+            // They are a training job's.
+            return;
+        }
         let at = now();
         if self.transitions.borrow_mut().enter(status, at) {
             let message = status.message().to_owned();
@@ -199,7 +203,12 @@ async fn tidy(cx: &Context, facts: &mut Facts) {
     }
 }
 
-fn outcome_of(result: Result<Outcome, Ending>) -> Outcome {
+fn outcome_of(a: &Assignment, result: Result<Outcome, Ending>) -> Outcome {
+    let failed = |f: Failure| match a.serving {
+        // An endpoint's reasons are sentences without a first word.
+        Some(_) => Outcome::Failed { reason: truncate(&f.text), hint: f.hint, machine: f.machine },
+        None => failed(f),
+    };
     match result {
         Ok(outcome) => outcome,
         Err(Ending::Stopped) => Outcome::Stopped,
@@ -223,7 +232,9 @@ pub(crate) fn report(
     outcome: Outcome,
     mut transitions: Transitions,
 ) -> Report {
-    transitions.enter(outcome.status(), now());
+    if a.serving.is_none() {
+        transitions.enter(outcome.status(), now());
+    }
     Report {
         generation: a.generation,
         job: a.job.clone(),

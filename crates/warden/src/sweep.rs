@@ -9,12 +9,12 @@ use crate::stages::Facts;
 use crate::staging;
 use belljar_domain::failure::Blame;
 use belljar_domain::status::Transitions;
-use belljar_domain::{Assignment, Outcome, Report, Stage};
+use belljar_domain::{Assignment, Outcome, Report, Stage, serving};
 use belljar_linux::cgroup;
 use rustix::mount::{UnmountFlags, unmount};
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How often, and how long apart, something is tried again that a dying process still uses.
@@ -59,7 +59,10 @@ async fn undo(stage: Stage, job: &JobDir, a: &Assignment) -> Option<Result<(), S
         // evidence is an output like the others.
         Stage::Image | Stage::Network | Stage::Instances | Stage::Evidence => return None,
         Stage::StageOut => sweep_uploads(job, a).await,
-        Stage::Container => cgroup::sweep(&job.cgroup()).map_err(|e| crate::failure::chain(&e)),
+        Stage::Container => {
+            let swept = cgroup::sweep(&job.cgroup()).map_err(|e| crate::failure::chain(&e));
+            swept.and_then(|()| close(&job.door()))
+        }
         Stage::StageIn => remove(&job.opt_ml()).await,
         Stage::Root => {
             // Mounted only in the warden's own namespace; a sweeper finds nothing there.
@@ -67,6 +70,16 @@ async fn undo(stage: Stage, job: &JobDir, a: &Assignment) -> Option<Result<(), S
             remove(&job.scratch()).await
         }
     })
+}
+
+/// Removes a socket that nobody listens to any more.
+fn close(door: &Path) -> Result<(), String> {
+    match fs::remove_file(door) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(format!("remove {}: {e}", door.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn sweep_uploads(job: &JobDir, a: &Assignment) -> Result<(), String> {
@@ -133,14 +146,8 @@ pub(crate) async fn clear(job: &JobDir, assignment: &Assignment) -> Result<(), J
 
 /// Sweeps every job of a state directory whose warden has died.
 pub(crate) async fn state(state: &Path) -> Result<(), String> {
-    let jobs = match fs::read_dir(state.join("jobs")) {
-        Ok(jobs) => jobs,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(format!("list the jobs: {e}")),
-    };
     let mut problems = Vec::new();
-    for entry in jobs {
-        let dir = entry.map_err(|e| format!("list the jobs: {e}"))?.path();
+    for dir in begun(state)? {
         // A folder that cannot be opened is no job's, or has just been removed.
         let Ok(dir) = JobDir::open(dir) else { continue };
         if !dir.is_unfinished() {
@@ -153,6 +160,24 @@ pub(crate) async fn state(state: &Path) -> Result<(), String> {
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+}
+
+/// The folders of all that was begun: jobs, and containers that serve.
+fn begun(state: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut all = Vec::new();
+    for kind in ["jobs", serving::FOLDER] {
+        let failed = |e: io::Error| format!("list the {kind}: {e}");
+        match fs::read_dir(state.join(kind)) {
+            Ok(entries) => {
+                for entry in entries {
+                    all.push(entry.map_err(failed)?.path());
+                }
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(failed(e)),
+        }
+    }
+    Ok(all)
 }
 
 /// Sweeps a job that nobody attends any more, and reports for its warden if that did not.

@@ -6,7 +6,7 @@ use belljar_domain::attempt::{Attempt, Attempts, Protocol};
 use belljar_domain::cluster::Driver;
 use belljar_domain::evidence::{
     CredentialsEvidence, HubReading, ImageEvidence, InstanceEvidence, JOB_PREDICATE_TYPE,
-    JobPredicate, PREDICATE_TYPE, STATEMENT_TYPE, Subject,
+    JobPredicate, PREDICATE_TYPE, STATEMENT_TYPE, ServingEvidence, Subject,
 };
 use belljar_domain::{
     Exit, Outcome, PeerLink, PipedChannel, PipedEpoch, Predicate, SealReading, StagedChannel,
@@ -81,9 +81,10 @@ fn statement() -> Statement {
             attempts: Attempts { targets: vec![attempt], beyond: 0, lost: 0 },
             credentials: CredentialsEvidence::of(["PATH"].into_iter()),
             started: at(1_795_439_700_000),
-            ended: at(1_795_439_701_000),
-            exit: Exit { code: 0, signal: None, out_of_memory: false },
-            outcome: Outcome::Completed,
+            serving: None,
+            ended: Some(at(1_795_439_701_000)),
+            exit: Some(Exit { code: 0, signal: None, out_of_memory: false }),
+            outcome: Some(Outcome::Completed),
             kernel: "6.1.0 x86_64".into(),
         },
     }
@@ -225,9 +226,9 @@ fn a_well_signed_account_of_no_seal_does_not_hold() {
             |p| p.seal_at_end.as_mut().unwrap().namespaces.extend([("net".to_owned(), 7)]),
             "namespaces",
         ),
-        (|p| p.ended = Timestamp::from_millis(0), "before it started"),
+        (|p| p.ended = Some(Timestamp::from_millis(0)), "before it started"),
         (|p| p.credentials.given_by_platform = true, "credentials"),
-        (|p| p.exit.code = 1, "exit code"),
+        (|p| p.exit.as_mut().unwrap().code = 1, "exit code"),
         (|p| p.image.digest = "latest".into(), "image"),
     ];
     let (_dir, key) = key();
@@ -242,6 +243,62 @@ fn a_well_signed_account_of_no_seal_does_not_hold() {
             verdict.problems
         );
         assert!(verdict.render().starts_with("NOT A SEALED RUN"));
+    }
+}
+
+/// Of a container that serves since a moment after its start.
+fn serving(open: bool) -> Statement {
+    let mut s = statement();
+    s.predicate.serving = Some(ServingEvidence {
+        endpoint: "endpoint".into(),
+        variant: "AllTraffic".into(),
+        container: "primary".into(),
+        since: Some(Timestamp::from_millis(1_795_439_700_500)),
+        open,
+        renewed: Timestamp::from_millis(1_795_439_701_000),
+    });
+    if open {
+        (s.predicate.ended, s.predicate.exit, s.predicate.outcome) = (None, None, None);
+    }
+    s
+}
+
+#[test]
+fn a_container_that_serves_is_said_to_until_its_account_is_closed() {
+    let (_dir, key) = key();
+    let verdict = |s: &Statement| verify(&sign(s, &key).unwrap(), &[key.public()]).unwrap();
+    let open = verdict(&serving(true));
+    assert!(open.holds(), "{:?}", open.problems);
+    assert!(open.render().contains("It serves since 2026-"), "{}", open.render());
+    assert!(open.render().contains("Anything after 2026-"), "{}", open.render());
+    assert!(show(&run(serving(true))).contains("(open)"));
+    let closed = verdict(&serving(false));
+    assert!(closed.holds() && closed.render().contains("the account is closed"));
+    assert!(show(&run(serving(false))).contains("(closed)"));
+}
+
+#[test]
+fn an_account_that_is_neither_open_nor_closed_does_not_hold() {
+    let (_dir, key) = key();
+    type Change = fn(&mut Predicate);
+    let cases: [(bool, Change, &str); 7] = [
+        (true, |p| p.exit = Some(Exit { code: 0, signal: None, out_of_memory: false }), "tells of"),
+        (true, |p| p.outcome = Some(Outcome::Stopped), "tells of an end"),
+        (true, |p| p.seal_at_end = None, "was not read again"),
+        (true, |p| p.serving.as_mut().unwrap().since = None, "never served"),
+        (true, |p| p.serving = None, "does not tell how it ended"),
+        (false, |p| p.ended = None, "does not tell how it ended"),
+        (false, |p| p.serving.as_mut().unwrap().renewed = p.started, "after this was written"),
+    ];
+    for (open, change, word) in cases {
+        let mut s = serving(open);
+        change(&mut s.predicate);
+        let verdict = verify(&sign(&s, &key).unwrap(), &[key.public()]).unwrap();
+        assert!(
+            verdict.problems.iter().any(|p| p.contains(word)),
+            "{word}: {:?}",
+            verdict.problems
+        );
     }
 }
 

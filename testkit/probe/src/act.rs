@@ -19,10 +19,15 @@ extern "C" fn on_term(_signal: i32) {
 }
 
 #[expect(unsafe_code, reason = "signal handlers have no safe interface in the standard library")]
-fn catch_term(ignore: bool) {
+pub(crate) fn catch_term(ignore: bool) {
     let handler = if ignore { libc::SIG_IGN } else { on_term as *const () as libc::sighandler_t };
     // SAFETY: the handler only stores to an atomic, which is allowed at any moment.
     unsafe { libc::signal(libc::SIGTERM, handler) };
+}
+
+/// Whether TERM has come.
+pub(crate) fn caught_term() -> bool {
+    TERMED.load(Ordering::SeqCst)
 }
 
 /// Waits that many seconds; TERM ends it with 143, as it would outside of a container.

@@ -9,6 +9,7 @@ mod meet;
 mod network;
 mod peers;
 mod report;
+mod serve;
 mod sys;
 mod world;
 
@@ -37,6 +38,7 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
     let done = Ok(ExitCode::SUCCESS);
     match command {
         "train" => return train(),
+        "serve" => return serve::run(rest),
         "flow" => return flow::run(rest).unwrap_or_else(|| Err(usage(command))),
         "each" => return run(&words(peers::own(rest)?)),
         "in-turn" => return in_turn(rest),

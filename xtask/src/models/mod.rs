@@ -2,6 +2,7 @@
 //! `tests/clients/requirements.txt` pins to what is served, into `crates/aws/models`. With
 //! `--check`, fails if what is checked in is not what would be written.
 
+mod patches;
 mod prune;
 mod served;
 
@@ -34,9 +35,10 @@ pub(crate) fn run(check: bool) -> Result<String, String> {
         files.push((name.to_owned(), content));
     }
     for served in &SERVED {
-        let full = full_model(&botocore.join("data").join(served.service))?;
-        let pruned = prune::prune(&full, served.operations)
-            .map_err(|why| format!("{}: {why}", served.service))?;
+        let wrong = |why: String| format!("{}: {why}", served.service);
+        let mut full = full_model(&botocore.join("data").join(served.service))?;
+        patches::apply(served.service, &mut full).map_err(wrong)?;
+        let pruned = prune::prune(&full, served.operations).map_err(wrong)?;
         let written = serde_json::to_string_pretty(&pruned).map_err(text)?;
         files.push((format!("{}.json", served.service), written + "\n"));
     }
@@ -115,7 +117,8 @@ fn readme(version: &str) -> String {
          The JSON files are service models of botocore {version} (Apache License 2.0, in \
          `LICENSE.txt` and `NOTICE`), pruned\nto the operations that are served and the shapes \
          that these need, without documentation. `unserved` has the names,\nmethods and paths of \
-         all other operations.\n"
+         all other operations. Values that are known to be outdated are replaced by those\nof \
+         `xtask/src/models/patches.rs`.\n"
     )
 }
 

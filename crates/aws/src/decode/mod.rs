@@ -46,6 +46,23 @@ pub fn decode(service: Service, parts: &Parts, body: &[u8]) -> Result<Call, AwsE
     Ok(Call { service, operation, input })
 }
 
+/// Reads a request whose body is one member's bytes, without the body: the member is there, and
+/// empty. For payloads that would only be copied. A body that holds anything else is not read.
+///
+/// # Errors
+/// As those of [`decode`].
+pub fn decode_head(service: Service, parts: &Parts) -> Result<Call, AwsError> {
+    let (operation, mut input) = decode_by(service.model(), parts, &[])?;
+    let structure =
+        operation.input.as_ref().and_then(|at| operation.definition.shape(at.shape).structure());
+    if let (Some(payload), Value::Object(members)) =
+        (structure.and_then(|structure| structure.payload.as_ref()), &mut input)
+    {
+        members.insert(payload.clone(), Value::from(""));
+    }
+    Ok(Call { service, operation, input })
+}
+
 /// As [`decode`], for any model.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 /// Patterns that Java, for which they are written, reads and the `regex` crate does not, with what
 /// is compiled in their place. Messages show the pattern of the model. A pattern of a new botocore
 /// that cannot be compiled fails a test, and then gets a line here.
-const PATCHES: [(&str, &str); 2] = [
+const PATCHES: [(&str, &str); 8] = [
     // The look-behind says that the last character is no hyphen.
     (
         r"(arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:[a-z\-]*\/)?([a-zA-Z0-9]([a-zA-Z0-9-]){0,62})(?<!-)",
@@ -18,6 +18,21 @@ const PATCHES: [(&str, &str); 2] = [
         r"arn:[\p{Alnum}\-]+:lambda:[\p{Alnum}\-]+:[0-9]{12}:function:.*",
         r"arn:[A-Za-z0-9\-]+:lambda:[A-Za-z0-9\-]+:[0-9]{12}:function:.*",
     ),
+    // As the first, with a version behind it.
+    (
+        r"(arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:[a-z\-]*\/)?([a-zA-Z0-9]([a-zA-Z0-9-]){0,62})(?<!-)(\/[0-9]{1,9})?",
+        r"(arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:[a-z\-]*/)?[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(/[0-9]{1,9})?",
+    ),
+    // Not of white space alone.
+    (r"(?!\s*$).+", r".*\S.*"),
+    // No two dots in a row.
+    (r"/(?!.*\.\.)[a-zA-Z0-9/_.\-]+", r"/(?:(?:\.?[a-zA-Z0-9/_\-])+\.?|\.)"),
+    // One dot at most.
+    (r"^(?!.*\..*\.)[a-zA-Z0-9][a-zA-Z0-9-_\.]*$", r"[a-zA-Z0-9][a-zA-Z0-9_\-]*\.?[a-zA-Z0-9_\-]*"),
+    // What is looked for ahead has a colon, which no character here is.
+    (r"^(?!s3:|https:)[a-zA-Z0-9!_.*'()/-]+$", r"[a-zA-Z0-9!_.*'()/-]+"),
+    // Java's `Print` is a POSIX class, of ASCII.
+    (r"\A\S[\p{Print}]*\z", r"\S[\x20-\x7E]*"),
 ];
 
 /// A pattern that a whole value must match.
@@ -97,5 +112,18 @@ mod tests {
             assert_eq!(name.matches(value), fits, "{value}");
         }
         assert!(name.matches(&"a".repeat(63)) && !name.matches(&"a".repeat(64)));
+        let cases = [
+            (2, ["a", "a-b/12"], ["a-/1", "a/"]),
+            (3, ["a b", " a"], ["", " \t"]),
+            (4, ["/a.b/c.", "/."], ["/", "/a..b"]),
+            (5, ["a.b", "0-_"], ["a.b.c", ".a"]),
+            (6, ["a/b!", "s3"], ["s3:", ""]),
+            (7, ["a b", "x"], [" a", "a\u{e4}"]),
+        ];
+        for (patch, fit, do_not) in cases {
+            let pattern = Pattern::new(PATCHES[patch].0);
+            assert!(fit.iter().all(|value| pattern.matches(value)), "{patch}");
+            assert!(!do_not.iter().any(|value| pattern.matches(value)), "{patch}");
+        }
     }
 }

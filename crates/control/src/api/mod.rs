@@ -4,6 +4,7 @@
 
 pub(crate) mod iam;
 pub(crate) mod logs;
+pub(crate) mod runtime;
 pub mod s3;
 pub(crate) mod sagemaker;
 pub(crate) mod sts;

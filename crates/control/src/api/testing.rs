@@ -35,6 +35,7 @@ impl Tested {
             listen: ([127, 0, 0, 1], 0).into(),
             region: "us-east-1".into(),
             account: account.into(),
+            zones: vec!["us-east-1a".into()],
             capacity: Capacity::Clamp,
             outside_s3: None,
             mirrors: Vec::new(),
@@ -57,10 +58,12 @@ impl Tested {
             account: config.account.clone(),
             hosts: Vec::new(),
         };
-        let s3 = s3::service(objects, Arc::new(|_| Ok(None)), settings);
+        let s3 = s3::service(objects.clone(), Arc::new(|_| Ok(None)), settings);
         let tls = crate::service::tls::Tls::open(state.folder()).unwrap();
         let (wanted, nodes) = (tokio::sync::Notify::new(), crate::nodes::Nodes::default());
-        let service = Service { config, state, s3, wanted, nodes, tls };
+        let endpoints = crate::serving::Table::default();
+        let asked = tokio::sync::Notify::new();
+        let service = Service { config, state, s3, objects, wanted, asked, nodes, tls, endpoints };
         Self { _dir: dir, service, caller }
     }
 

@@ -2,6 +2,8 @@
 //! for a report whatever happens to the warden.
 
 pub mod environment;
+pub mod front;
+pub mod hosting;
 mod lines;
 mod process;
 mod watch;

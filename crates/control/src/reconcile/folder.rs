@@ -1,7 +1,7 @@
 //! The folder of an attempt: `jobs/<name>`, and `jobs/<name>~<n>` from the second on. (No job's
 //! name has a `~`.)
 
-use belljar_domain::{JobName, spool};
+use belljar_domain::{Assignment, JobName, serving, spool};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
 use std::io;
@@ -14,6 +14,19 @@ pub(crate) fn of(state: &Path, job: &JobName, generation: u64) -> PathBuf {
         0 | 1 => jobs.join(job.as_str()),
         n => jobs.join(format!("{job}~{n}")),
     }
+}
+
+/// Where the warden of an Assignment has its files; that of a container that serves is its own.
+pub(crate) fn of_assignment(state: &Path, assignment: &Assignment) -> PathBuf {
+    match &assignment.serving {
+        Some(_) => state.join(serving::FOLDER).join(assignment.job.as_str()),
+        None => of(state, &assignment.job, assignment.generation),
+    }
+}
+
+/// Where the `number`-th container of an endpoint's instance has its files.
+pub(crate) fn of_container(state: &Path, server: &str, number: u32) -> PathBuf {
+    state.join(serving::FOLDER).join(format!("{server}-{number}"))
 }
 
 /// Every folder that attempts of a job can have left.

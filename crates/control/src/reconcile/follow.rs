@@ -1,12 +1,11 @@
 //! Follows the spool of one attempt: reads whole lines from where the state says, commits what
 //! they change together with the new place, and deletes the segments that are done with.
 
-use super::ingest::{self, Batch};
+use super::ingest::{self, Batch, Whose};
 use super::pause::{self, Point};
 use crate::service::Service;
-use belljar_domain::JobName;
 use belljar_domain::spool::{FOLDER, segment_name};
-use belljar_store::jobs::{self, Position};
+use belljar_store::jobs::Position;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -30,19 +29,15 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    pub(super) fn start(
-        service: Arc<Service>,
-        job: JobName,
-        generation: u64,
-        folder: PathBuf,
-    ) -> Self {
+    pub(super) fn start(service: Arc<Service>, whose: Whose, folder: &Path) -> Self {
+        let folder = folder.join(FOLDER);
         let (dead, is_dead) = watch::channel(false);
         let over = Arc::new(AtomicBool::new(false));
         let done = over.clone();
         let task = tokio::spawn(async move {
-            let spool = Spool { service, job, generation, folder: folder.join(FOLDER) };
+            let spool = Spool { service, whose, folder };
             while let Err(e) = spool.follow(is_dead.clone()).await {
-                tracing::error!(job = %spool.job, error = %crate::chain(&e), "events cannot be taken in; trying again");
+                tracing::error!(of = %spool.whose, error = %crate::chain(&e), "events cannot be taken in; trying again");
                 tokio::time::sleep(super::TICK).await;
             }
             done.store(true, Ordering::Release);
@@ -66,18 +61,14 @@ impl Drop for Follower {
 
 struct Spool {
     service: Arc<Service>,
-    job: JobName,
-    generation: u64,
+    whose: Whose,
     folder: PathBuf,
 }
 
 impl Spool {
     /// Until the warden is dead and all that it said is taken in.
     async fn follow(&self, mut dead: watch::Receiver<bool>) -> Result<(), ingest::IngestError> {
-        let mut position = self.service.db().read(|c| {
-            let attempt = jobs::attempt(c, &self.job, self.generation)?;
-            Ok::<_, ingest::IngestError>(attempt.ok_or(ingest::IngestError::Gone)?.position)
-        })?;
+        let mut position = self.service.db().read(|c| self.whose.position(c))?;
         let mut pause = SOON;
         loop {
             // Looked at before the spool is: what is not there then will not come.
@@ -98,16 +89,18 @@ impl Spool {
             }
             pause = SOON;
             let batch = Batch {
-                job: self.job.clone(),
-                generation: self.generation,
+                whose: self.whose.clone(),
                 from: position,
                 to: read.next,
                 events: ingest::parse(&read.lines),
             };
             let now = self.service.now();
             pause::before(Point::Commit);
-            self.service.db().write(move |c| batch.commit(c, now)).await?;
+            let changed = self.service.db().write(move |c| batch.commit(c, now)).await?;
             pause::after(Point::Commit);
+            if changed {
+                self.service.wanted.notify_one();
+            }
             if read.next.segment > position.segment {
                 self.remove(position.segment)?;
             }

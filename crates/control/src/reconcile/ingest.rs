@@ -1,10 +1,13 @@
 //! What a warden's events change in the state.
 
-use belljar_domain::{Assignment, Attempt, Event, HostName, JobName, Protocol, Timestamp};
+use belljar_domain::endpoint::Health;
+use belljar_domain::{Assignment, Attempt, Event, HostName, JobName, Protocol, Serving, Timestamp};
+use belljar_store::endpoints::servers;
 use belljar_store::jobs::{self, JobError, Position};
 use belljar_store::logs::{self, LogEvent};
 use belljar_store::{Connection, StoreError};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The log group of all training jobs.
 pub(crate) const LOG_GROUP: &str = "/aws/sagemaker/TrainingJobs";
@@ -29,10 +32,40 @@ pub(super) enum IngestError {
     Store(#[from] StoreError),
 }
 
+/// Who tells: which record has the position in the spool.
+#[derive(Debug, Clone)]
+pub(super) enum Whose {
+    /// An attempt of a training job.
+    Attempt(JobName, u64),
+    /// A container of an endpoint's instance, by the instance's id and its number from 1.
+    Container(String, u32),
+}
+
+impl fmt::Display for Whose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attempt(job, generation) => write!(f, "{job}~{generation}"),
+            Self::Container(server, number) => write!(f, "{server}-{number}"),
+        }
+    }
+}
+
+impl Whose {
+    /// Up to where its events are taken in.
+    pub(super) fn position(&self, c: &Connection) -> Result<Position, IngestError> {
+        let found = match self {
+            Self::Attempt(job, generation) => {
+                jobs::attempt(c, job, *generation)?.map(|a| a.position)
+            }
+            Self::Container(id, number) => servers::container(c, id, *number)?.map(|c| c.position),
+        };
+        found.ok_or(IngestError::Gone)
+    }
+}
+
 /// Events from one place of a spool to another.
 pub(super) struct Batch {
-    pub(super) job: JobName,
-    pub(super) generation: u64,
+    pub(super) whose: Whose,
     pub(super) from: Position,
     pub(super) to: Position,
     pub(super) events: Vec<Event>,
@@ -52,28 +85,92 @@ pub(super) fn parse(lines: &[u8]) -> Vec<Event> {
 
 impl Batch {
     /// In one transaction: log lines, what they say of the job, and the place up to which they
-    /// are taken in. If they were taken in before, nothing happens.
-    pub(super) fn commit(self, c: &Connection, now: Timestamp) -> Result<(), IngestError> {
-        let attempt = jobs::attempt(c, &self.job, self.generation)?.ok_or(IngestError::Gone)?;
-        if attempt.position != self.from {
+    /// are taken in. If they were taken in before, nothing happens. Answers whether the
+    /// reconciler should look at once.
+    pub(super) fn commit(self, c: &Connection, now: Timestamp) -> Result<bool, IngestError> {
+        if self.whose.position(c)? != self.from {
             return Err(IngestError::Stale);
         }
-        let (lines, changes) = sort(self.events, &attempt.assignment.host);
-        for (host, lines) in lines {
-            let stream = stream_name(&attempt.assignment, &host);
-            logs::append_creating(c, LOG_GROUP, &stream, &lines, now)?;
+        match self.whose {
+            Whose::Attempt(job, generation) => {
+                of_attempt(c, &job, generation, self.events, now)?;
+                jobs::advance(c, &job, generation, self.to)?;
+                Ok(false)
+            }
+            Whose::Container(id, number) => {
+                let changed = of_container(c, &id, number, self.events, now)?;
+                servers::advance(c, &id, number, self.to)?;
+                Ok(changed)
+            }
         }
-        if !changes.is_empty() {
-            jobs::update(c, self.job.as_str(), now, |progress| {
-                let mut changed = false;
-                for event in &changes {
-                    changed |= progress.apply(event);
-                    changed |= words_of_attempt(event).is_some_and(|words| progress.warn(&words));
-                }
-                changed
-            })?;
+    }
+}
+
+fn of_attempt(
+    c: &Connection,
+    job: &JobName,
+    generation: u64,
+    events: Vec<Event>,
+    now: Timestamp,
+) -> Result<(), IngestError> {
+    let attempt = jobs::attempt(c, job, generation)?.ok_or(IngestError::Gone)?;
+    let (lines, changes) = sort(events, &attempt.assignment.host);
+    for (host, lines) in lines {
+        let stream = stream_name(&attempt.assignment, &host);
+        logs::append_creating(c, LOG_GROUP, &stream, &lines, now)?;
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    jobs::update(c, job.as_str(), now, |progress| {
+        let mut changed = false;
+        for event in &changes {
+            changed |= progress.apply(event);
+            changed |= words_of_attempt(event).is_some_and(|words| progress.warn(&words));
         }
-        Ok(jobs::advance(c, &self.job, self.generation, self.to)?)
+        changed
+    })?;
+    Ok(())
+}
+
+/// Log lines, and whether it is healthy.
+fn of_container(
+    c: &Connection,
+    id: &str,
+    number: u32,
+    events: Vec<Event>,
+    now: Timestamp,
+) -> Result<bool, IngestError> {
+    let container = servers::container(c, id, number)?.ok_or(IngestError::Gone)?;
+    let serving = container.assignment.serving.as_deref().ok_or(IngestError::Gone)?;
+    let (lines, changes) = sort(events, &container.assignment.host);
+    for lines in lines.into_values() {
+        let (group, stream) = (endpoint_group(&serving.endpoint), endpoint_stream(id, serving));
+        logs::append_creating(c, &group, &stream, &lines, now)?;
+    }
+    let mut last = None;
+    for event in changes {
+        if let Event::Health { healthy, why, at } = event {
+            last = Some(Health { healthy, why, at });
+        }
+    }
+    if let Some(health) = &last {
+        servers::set_health(c, id, number, health)?;
+    }
+    Ok(last.is_some())
+}
+
+/// The log group of an endpoint.
+pub(crate) fn endpoint_group(endpoint: &str) -> String {
+    format!("/aws/sagemaker/Endpoints/{endpoint}")
+}
+
+/// `<variant>/<instance>`, and with the container's name where there are several.
+pub(crate) fn endpoint_stream(server: &str, serving: &Serving) -> String {
+    let Serving { variant, container, .. } = serving;
+    match serving.bind_to_port {
+        Some(_) => format!("{variant}/{server}/{container}"),
+        None => format!("{variant}/{server}"),
     }
 }
 

@@ -10,6 +10,7 @@
 //! decides who runs it: nothing is started twice. A job is finished once, in the transaction
 //! after which nothing of its events is missing.
 
+mod endpoints;
 pub(crate) mod folder;
 mod follow;
 mod ingest;
@@ -24,11 +25,13 @@ use belljar_domain::JobName;
 use belljar_domain::plan::{self, Capacity, Desired, Planned};
 use belljar_domain::{SecondaryStatus, TrainingJob};
 use belljar_store::jobs;
+use endpoints::Endpoints;
 use follow::Follower;
-use start::Started;
+use start::{StartError, Started};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use steps::StepError;
 use tokio::sync::watch;
 
 /// How long what nobody tells goes unnoticed: the death of a warden that an earlier service
@@ -45,6 +48,8 @@ pub(crate) struct Reconciler {
     started: BTreeMap<Attempt, Started>,
     /// Who takes in the events of which attempt.
     followers: BTreeMap<Attempt, Follower>,
+    /// The same for endpoints.
+    endpoints: Endpoints,
 }
 
 /// Works until `stop` says so. Wardens that run go on.
@@ -53,13 +58,21 @@ pub(crate) async fn run(service: Arc<Service>, mut stop: watch::Receiver<bool>) 
         service: service.clone(),
         started: BTreeMap::new(),
         followers: BTreeMap::new(),
+        endpoints: Endpoints::new(service.clone()),
     };
-    if let Err(e) = reconciler.tidy_all() {
+    if let Err(e) = reconciler.tidy_all().and_then(|()| reconciler.endpoints.tidy_all()) {
         tracing::error!(error = %crate::chain(&e), "what jobs left cannot be looked for");
     }
     loop {
         if let Err(e) = reconciler.round().await {
             tracing::error!(error = %crate::chain(&e), "the state of jobs cannot be read");
+        }
+        match reconciler.endpoints.round().await {
+            Ok(true) => service.wanted.notify_one(),
+            Ok(false) => {}
+            Err(e) => {
+                tracing::error!(error = %crate::chain(&*e), "the state of endpoints cannot be read");
+            }
         }
         tokio::select! {
             () = service.wanted.notified() => {}
@@ -72,7 +85,7 @@ pub(crate) async fn run(service: Arc<Service>, mut stop: watch::Receiver<bool>) 
 impl Reconciler {
     /// Looks, decides, and does it. A step that fails is tried again in the next round.
     async fn round(&mut self) -> Result<(), jobs::JobError> {
-        self.reap();
+        self.started.retain(|_, started| started.reap());
         nodes::give_up(&self.service)?;
         let desired = self.desired()?;
         self.forget(&desired);

@@ -51,7 +51,7 @@ impl Reconciler {
 }
 
 /// How a warden died, with what it last said.
-fn known(how: &str, folder: &Path) -> String {
+pub(super) fn known(how: &str, folder: &Path) -> String {
     let last = last_words(folder).unwrap_or_default();
     let line = last.lines().rev().map(str::trim).find(|l| !l.is_empty()).unwrap_or_default();
     if line.is_empty() { how.to_owned() } else { format!("{how}; its last words: {line}") }

@@ -1,7 +1,7 @@
 //! An attempt's folder, its key, and its warden.
 
+use super::folder;
 use super::pause::{self, Point};
-use super::{Reconciler, folder};
 use crate::local::ended;
 use crate::service::Service;
 use crate::state::{self, ASSIGNMENT_FILE};
@@ -54,9 +54,10 @@ pub(super) enum StartError {
 
 /// Makes the folder and writes the Assignment; both may be there from a service that was killed.
 pub(super) fn prepare(state: &Path, assignment: &Assignment) -> Result<PathBuf, StartError> {
-    let folder = folder::of(state, &assignment.job, assignment.generation);
+    let folder = folder::of_assignment(state, assignment);
     let wrong = |source| StartError::Make { path: folder.clone(), source };
-    DirBuilder::new().recursive(true).mode(0o700).create(state.join("jobs")).map_err(wrong)?;
+    let above = folder.parent().unwrap_or(state);
+    DirBuilder::new().recursive(true).mode(0o700).create(above).map_err(wrong)?;
     match DirBuilder::new().mode(0o700).create(&folder) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(wrong(e)),
         Err(_) if !is_ours(&folder, assignment) => return Err(StartError::Foreign(folder)),
@@ -81,8 +82,7 @@ pub(super) async fn key(
     service: &Service,
     assignment: &Assignment,
 ) -> Result<AccessKey, StoreError> {
-    let (name, generation, now) =
-        (assignment.job.to_string(), assignment.generation, service.now());
+    let (name, generation, now) = (key_name(assignment), assignment.generation, service.now());
     let make = move |c: &Connection| match identity::job_key(c, &name, generation)? {
         Some(key) => Ok(key),
         None => identity::create_key(c, Owner::Job { name, generation }, now, None),
@@ -90,10 +90,22 @@ pub(super) async fn key(
     service.db().write(make).await
 }
 
-impl Reconciler {
-    /// Starts the warden of a recorded attempt.
-    pub(super) async fn start(&mut self, assignment: &Assignment) -> Result<(), StartError> {
-        let service = self.service.clone();
+/// Under which name a warden has its key. No training job has the name of a container that
+/// serves.
+pub(super) fn key_name(assignment: &Assignment) -> String {
+    match &assignment.serving {
+        Some(_) => format!("{}/{}", belljar_domain::serving::FOLDER, assignment.job),
+        None => assignment.job.to_string(),
+    }
+}
+
+impl Started {
+    /// Starts the warden of a recorded Assignment.
+    pub(super) async fn start(
+        service: &Arc<Service>,
+        assignment: &Assignment,
+    ) -> Result<Self, StartError> {
+        let service = service.clone();
         let key = key(&service, assignment).await?;
         pause::before(Point::Folder);
         let folder = prepare(&service.config.state, assignment)?;
@@ -116,33 +128,30 @@ impl Reconciler {
             })?;
         pause::after(Point::Spawn);
         let end = Arc::new(Mutex::new(None));
-        let attempt = (assignment.job.clone(), assignment.generation);
-        self.started.insert(attempt, Started::Running(end.clone()));
+        let started = Self::Running(end.clone());
         tokio::spawn(async move {
             let status = child.wait().await;
             *end.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
             service.wanted.notify_one();
         });
-        Ok(())
+        Ok(started)
     }
 
-    /// Takes note of wardens that have ended.
-    pub(super) fn reap(&mut self) {
-        self.started.retain(|_, started| {
-            let Started::Running(end) = started else { return true };
-            let Some(end) = end.lock().unwrap_or_else(PoisonError::into_inner).take() else {
-                return true;
-            };
-            let taken = [spool::EXIT_TAKEN, spool::EXIT_BEGUN].map(i32::from);
-            let how = match end {
-                // Another warden has it, or had: what is in the folder says how that goes.
-                Ok(status) if status.code().is_some_and(|c| taken.contains(&c)) => return false,
-                Ok(status) => format!("the warden {}", ended(status)),
-                Err(e) => format!("the warden's end is not known: {e}"),
-            };
-            *started = Started::Ended(how);
-            true
-        });
+    /// Takes note of whether it has ended. Answers whether there is anything to remember.
+    pub(super) fn reap(&mut self) -> bool {
+        let Self::Running(end) = self else { return true };
+        let Some(end) = end.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return true;
+        };
+        let taken = [spool::EXIT_TAKEN, spool::EXIT_BEGUN].map(i32::from);
+        let how = match end {
+            // Another warden has it, or had: what is in the folder says how that goes.
+            Ok(status) if status.code().is_some_and(|c| taken.contains(&c)) => return false,
+            Ok(status) => format!("the warden {}", ended(status)),
+            Err(e) => format!("the warden's end is not known: {e}"),
+        };
+        *self = Self::Ended(how);
+        true
     }
 }
 

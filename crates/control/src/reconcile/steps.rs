@@ -2,12 +2,13 @@
 //! done, and refuses itself if the record has gone on.
 
 use super::follow::Follower;
-use super::ingest::IngestError;
+use super::ingest::{IngestError, Whose};
 use super::pause::{self, Point};
-use super::start::{self, StartError};
+use super::start::{self, StartError, Started};
 use super::{Reconciler, folder};
 use crate::local::Warden;
 use crate::nodes;
+use crate::service::Service;
 use crate::state;
 use belljar_domain::failure::Blame;
 use belljar_domain::plan::{Planned, Step};
@@ -73,9 +74,10 @@ impl Reconciler {
     fn follower(&mut self, job: &JobName, generation: u64) -> &Follower {
         let folder = self.folder(job, generation);
         let service = &self.service;
-        self.followers
-            .entry((job.clone(), generation))
-            .or_insert_with(|| Follower::start(service.clone(), job.clone(), generation, folder))
+        self.followers.entry((job.clone(), generation)).or_insert_with(|| {
+            let whose = Whose::Attempt(job.clone(), generation);
+            Follower::start(service.clone(), whose, &folder)
+        })
     }
 
     async fn begin(
@@ -106,8 +108,11 @@ impl Reconciler {
     }
 
     async fn start_or_fail(&mut self, assignment: &Assignment) -> Result<bool, StepError> {
-        match self.start(assignment).await {
-            Ok(()) => Ok(true),
+        match Started::start(&self.service, assignment).await {
+            Ok(started) => {
+                self.started.insert((assignment.job.clone(), assignment.generation), started);
+                Ok(true)
+            }
             Err(e @ StartError::Foreign(_)) => {
                 let reason = Blame::Client.reason(&format!("{e}: give the job another name"));
                 self.record_end(&assignment.job, assignment.generation, move |p, now| {
@@ -171,15 +176,8 @@ impl Reconciler {
             return Ok(());
         }
         let attempt = self.service.db().read(|c| jobs::attempt(c, job, generation))?;
-        let key = start::key(&self.service, &attempt.ok_or(IngestError::Gone)?.assignment).await?;
-        let environment = start::environment(&self.service, &key);
-        let sweeper = Warden { environment, ..self.service.config.warden.clone() };
-        pause::before(Point::Sweep);
-        if let Err(e) = sweeper.sweep_job(&folder).await {
-            tracing::warn!(%job, error = %crate::chain(&e), "what a job left cannot be swept");
-        }
-        pause::after(Point::Sweep);
-        Ok(())
+        let assignment = attempt.ok_or(IngestError::Gone)?.assignment;
+        Ok(sweep(&self.service, &assignment, &folder).await?)
     }
 
     /// Records the end, and with it takes the warden's key away.
@@ -253,6 +251,24 @@ impl Reconciler {
     }
 }
 
+/// Takes away what the dead warden of an Assignment left, as that warden.
+pub(super) async fn sweep(
+    service: &Service,
+    assignment: &Assignment,
+    folder: &Path,
+) -> Result<(), StoreError> {
+    let key = start::key(service, assignment).await?;
+    let environment = start::environment(service, &key);
+    let sweeper = Warden { environment, ..service.config.warden.clone() };
+    pause::before(Point::Sweep);
+    if let Err(e) = sweeper.sweep_job(folder).await {
+        let job = &assignment.job;
+        tracing::warn!(%job, error = %crate::chain(&e), "what a job left cannot be swept");
+    }
+    pause::after(Point::Sweep);
+    Ok(())
+}
+
 /// When an attempt begins: a second after the one before at the earliest, because the second is
 /// part of its log stream's name, and each has a stream of its own.
 fn begun_after(earlier: Option<Timestamp>, now: Timestamp) -> Timestamp {
@@ -288,7 +304,7 @@ fn record_attempt(
 
 /// Removes what only the service's following needs. It is in the way of nothing: what cannot be
 /// removed is told and left.
-fn tidy(folder: &Path) {
+pub(super) fn tidy(folder: &Path) {
     pause::before(Point::Tidy);
     let gone = |result: io::Result<()>| match result {
         Err(e) if e.kind() != io::ErrorKind::NotFound => {
@@ -304,7 +320,7 @@ fn tidy(folder: &Path) {
 }
 
 /// Writes an order. Nobody may listen, yet or any more: it is repeated as long as it is wanted.
-fn tell(folder: &Path, order: Order) -> io::Result<()> {
+pub(super) fn tell(folder: &Path, order: Order) -> io::Result<()> {
     let path = folder.join(spool::ORDERS);
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let fifo = match rustix::fs::open(&path, flags, Mode::empty()) {

@@ -1,5 +1,6 @@
 //! Why a request is refused, each by name and with what to do.
 
+use super::serve::MAX_INSTANCES as MOST;
 use belljar_domain::assignment::MetricError;
 use belljar_domain::cluster::MAX_INSTANCES;
 use belljar_domain::size::{QuantityError, human_bytes};
@@ -97,6 +98,12 @@ pub enum RequestError {
         "a job has 1 to {MAX_INSTANCES} instances, and each of its groups one at least; {0} are asked for"
     )]
     InstanceCount(u32),
+    /// None, or too many, of `belljar serve`.
+    #[error("a model is served by 1 to {MOST} instances; {0} are asked for")]
+    Instances(u32),
+    /// A local model is not there.
+    #[error("there is no model at {0}")]
+    NoModel(String),
     /// Channels that cannot be served so.
     #[error(transparent)]
     Channel(#[from] belljar_domain::data::ChannelError),
@@ -149,6 +156,10 @@ impl RequestError {
             Self::NoChannel { .. } => "name a channel that --input gives".into(),
             Self::NoGroup { .. } => "name a group of ResourceConfig.InstanceGroups".into(),
             Self::InstanceCount(_) => format!("give a number from 1 to {MAX_INSTANCES}"),
+            Self::Instances(_) => {
+                format!("give --instances 1 to {MOST}")
+            }
+            Self::NoModel(_) => "check the path; a model is a .tar.gz, a folder or a file".into(),
             Self::Channel(_) => "give the channel another name, or leave --pipe out".into(),
             Self::Duplicate { .. } => "give each key once".into(),
             Self::TooMany { .. } => "put what is beyond it into a file in a channel".into(),

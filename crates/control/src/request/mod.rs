@@ -2,16 +2,19 @@
 //! Limits: [`belljar_domain::limits`], from SageMaker's own service model.
 
 mod cluster;
+pub mod endpoint;
 mod error;
 pub mod job;
+mod members;
 mod mirror;
 mod place;
+pub mod serve;
 mod size;
 
 pub use error::RequestError;
 pub use mirror::{Mirror, NoMirror, mirrored};
 pub use place::image_name;
-use place::is_bucket;
+use place::{is_in_s3, registry_name};
 pub use size::MIN_MEMORY_BYTES;
 
 use crate::machine::Machine;

@@ -1,7 +1,7 @@
 //! Where things come from and go to. An Assignment holds no relative path: a warden may start in
 //! any directory.
 
-use super::RequestError;
+use super::{Mirror, RequestError, mirrored};
 use belljar_domain::ChannelName;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,41 @@ pub fn image_name(name: &str, directory: &Path) -> String {
         }
     }
     name.to_owned()
+}
+
+/// Beginnings of names that are no name of an image store or registry: transports that read files
+/// of this machine, and those of other tools.
+const TRANSPORTS: [&str; 13] = [
+    "oci:",
+    "oci-archive:",
+    "docker-archive:",
+    "docker-daemon:",
+    "dir:",
+    "containers-storage:",
+    "ostree:",
+    "sif:",
+    "tarball:",
+    "atomic:",
+    "file:",
+    "http:",
+    "https:",
+];
+
+/// A name of the image store or of a registry, through the mirrors; `None` if it is neither: what a
+/// client of the service names must not read this machine's files.
+pub(super) fn registry_name(given: &str, mirrors: &[Mirror]) -> Option<String> {
+    let name = given.strip_prefix("docker://").unwrap_or(given);
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_/:@[]+".contains(c);
+    let local = name.starts_with(['/', '.', '-', ':', '@'])
+        || TRANSPORTS.iter().any(|t| name.starts_with(t))
+        || !name.chars().all(plain);
+    (!local).then(|| mirrored(mirrors, name))
+}
+
+/// Whether it is `s3://bucket`, with or without a key.
+pub(super) fn is_in_s3(uri: &str) -> bool {
+    let bucket = uri.strip_prefix("s3://").and_then(|rest| rest.split('/').next());
+    bucket.is_some_and(is_bucket) && !uri.chars().any(char::is_control)
 }
 
 /// Checks and completes a channel's URI; a path must exist, so that a slip of the pen is told
@@ -73,7 +108,7 @@ fn place(uri: &str, directory: &Path) -> Option<Place> {
 
 /// An S3 bucket's name: 3 to 63 lower-case letters, digits, dots, hyphens (and the underscores
 /// and capitals of the oldest), a letter or digit at both ends.
-pub(super) fn is_bucket(name: &str) -> bool {
+fn is_bucket(name: &str) -> bool {
     let bytes = name.as_bytes();
     let edge = |b: Option<&u8>| b.is_some_and(u8::is_ascii_alphanumeric);
     (3..=63).contains(&bytes.len())

@@ -22,6 +22,9 @@ pub struct Config {
     pub region: String,
     /// The account that it is.
     pub account: String,
+    /// Where the instances of endpoints are spread: names of places that may fail by themselves. At
+    /// least one.
+    pub zones: Vec<String>,
     /// What becomes of an instance type that is larger than this machine.
     pub capacity: Capacity,
     /// An S3 elsewhere, to use in place of the own one.

@@ -1,15 +1,17 @@
 //! One request: route → body → signature → input → handler → answer.
 
 use super::{Caller, Service, front, limits, request_id, table};
+use crate::api::runtime;
 use crate::nodes;
 use belljar_aws::sigv4::{self, Expected, Secret};
 use belljar_aws::{AwsError, Call, ErrorForm, Service as Aws};
 use belljar_domain::{Timestamp, node};
+use belljar_store::StoreError;
 use belljar_store::identity::{self, Owner};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::request::Parts;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
@@ -19,7 +21,7 @@ use std::time::Instant;
 use time::OffsetDateTime;
 
 /// An answer's body: whole, or (of S3) as it is read.
-pub(super) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Answers a request, whatever it is.
 pub(super) async fn answer(
@@ -40,30 +42,35 @@ pub(super) async fn answer(
     if route.service == Aws::S3 {
         return s3(service, Request::from_parts(parts, incoming), &id).await;
     }
-    let (operation, result) = carry_out(service, route.service, &parts, incoming).await;
-    let response = match &result {
-        Ok((call, output)) => belljar_aws::encode(call.operation, output, &id),
-        Err(e) => belljar_aws::encode_error(route.service, e, &id),
+    let (operation, result) = match route.service {
+        Aws::SageMakerRuntime => invoke(service, &parts, incoming, &id).await,
+        other => carry_out(service, other, &parts, incoming, &id).await,
     };
+    let code = result.as_ref().err().map(|e| e.code.clone());
+    let response =
+        result.unwrap_or_else(|e| whole(belljar_aws::encode_error(route.service, &e, &id)));
     tracing::debug!(
         service = ?route.service,
         operation = operation.as_deref().unwrap_or("?"),
         status = response.status().as_u16(),
-        code = result.as_ref().err().map(|e| &*e.code),
+        code = code.as_deref(),
         micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
         id,
         "request"
     );
-    whole(response)
+    response
 }
 
 /// The operation's name, as far as it is known, and what came of it.
+type Outcome = (Option<String>, Result<Response<Body>, AwsError>);
+
 async fn carry_out(
     service: &Service,
     aws: Aws,
     parts: &Parts,
     incoming: Incoming,
-) -> (Option<String>, Result<(Call, Value), AwsError>) {
+    id: &str,
+) -> Outcome {
     let body = match front::body(incoming, limits::max_body(aws)).await {
         Ok(body) => body,
         Err(e) => return (None, Err(e)),
@@ -72,7 +79,19 @@ async fn carry_out(
         Ok(caller) => caller,
         Err(e) => return (None, Err(e)),
     };
-    let mut call = match belljar_aws::decode(aws, parts, &body) {
+    by_table(service, aws, &caller, parts, &body, id).await
+}
+
+/// An operation that a handler carries out, from its body on.
+async fn by_table(
+    service: &Service,
+    aws: Aws,
+    caller: &Caller,
+    parts: &Parts,
+    body: &Bytes,
+    id: &str,
+) -> Outcome {
+    let mut call = match belljar_aws::decode(aws, parts, body) {
         Ok(call) => call,
         Err(e) => return (None, Err(e)),
     };
@@ -81,8 +100,49 @@ async fn carry_out(
         return (Some(name), Err(e));
     }
     let input = call.input.take();
-    let result = handle(service, &caller, &call, input).await;
-    (Some(name), result.map(|output| (call, output)))
+    let result = handle(service, caller, &call, input).await;
+    (Some(name), result.map(|output| whole(belljar_aws::encode(call.operation, &output, id))))
+}
+
+/// An invocation. Its payload stays what it is: it is hashed for the signature, and not looked at.
+async fn invoke(service: &Service, parts: &Parts, incoming: Incoming, id: &str) -> Outcome {
+    let aws = Aws::SageMakerRuntime;
+    let body = match limits::held(&service.endpoints.requests, incoming).await {
+        Ok(body) => body,
+        Err(e) => return (None, Err(e)),
+    };
+    let caller = match verify(service, aws, parts, &body.bytes) {
+        Ok(caller) => caller,
+        Err(e) => return (None, Err(e)),
+    };
+    let call = match belljar_aws::decode_head(aws, parts) {
+        Ok(call) => call,
+        Err(e) => return (None, Err(e)),
+    };
+    let name = call.operation.name();
+    if !runtime::is_direct(name) {
+        return by_table(service, aws, &caller, parts, &body.bytes, id).await;
+    }
+    if let Err(e) = belljar_aws::validate(call.operation, &call.input) {
+        return (Some(name.to_owned()), Err(e));
+    }
+    let answer = runtime::answer(service, name, call.input, &parts.headers, body.bytes.clone());
+    let result = match AssertUnwindSafe(answer).catch_unwind().await {
+        Ok(result) => result,
+        Err(_) => Err(panicked(name)),
+    };
+    let named = result.map(|mut response| {
+        if let Ok(id) = HeaderValue::from_str(id) {
+            response.headers_mut().insert("x-amzn-requestid", id);
+        }
+        response
+    });
+    (Some(name.to_owned()), named)
+}
+
+fn panicked(operation: &str) -> AwsError {
+    tracing::error!(operation, "a handler panicked: this is a bug in Belljar");
+    AwsError::internal()
 }
 
 async fn handle(
@@ -97,10 +157,7 @@ async fn handle(
     // A bug in one answer is one answer's failure.
     let output = match AssertUnwindSafe(handler(service, caller, input)).catch_unwind().await {
         Ok(result) => result?,
-        Err(_) => {
-            tracing::error!(operation = name, "a handler panicked: this is a bug in Belljar");
-            return Err(AwsError::internal());
-        }
+        Err(_) => return Err(panicked(name)),
     };
     if service.config.check_answers
         && let Err(wrong) = belljar_aws::check_output(call.operation, &completed(name, &output))
@@ -121,37 +178,40 @@ fn completed(operation: &str, output: &Value) -> Value {
     output
 }
 
-/// Who signed the request.
+/// Who signed the request. The key is read each time, so one that is revoked ends at once, whichever
+/// process revokes it; one read serves for its owner too.
 fn verify(service: &Service, aws: Aws, parts: &Parts, body: &Bytes) -> Result<Caller, AwsError> {
     let now = service.now();
+    let account = service.config.account.clone();
     let expected = Expected { service: aws, region: &service.config.region, now: datetime(now) };
     let mut found = None;
     let signed = sigv4::verify(expected, parts, body, |id| {
-        let key = service.db().read(|c| identity::find_key(c, id));
-        let key =
-            key.inspect_err(|e| tracing::error!(error = %e, "keys cannot be read")).ok()??;
+        let read = service.db().read(|c| {
+            let Some(key) = identity::find_key(c, id)? else { return Ok(None) };
+            let principal = match key.owner {
+                Owner::Job { .. } => None,
+                _ => identity::principal(c, &key, &account)?,
+            };
+            Ok::<_, StoreError>(Some((key, principal)))
+        });
+        let read = read.inspect_err(|e| tracing::error!(error = %e, "keys cannot be read"));
+        let (key, principal) = read.ok()??;
         let secret = Secret {
             key: key.secret.expose().to_owned(),
             session_token: key.session_token.as_ref().map(|t| t.expose().to_owned()),
             expires: key.expires.map(datetime),
         };
-        found = Some(key);
+        found = Some((key, principal));
         Some(secret)
     })?;
-    let key = found.ok_or_else(AwsError::internal)?;
+    let (key, principal) = found.ok_or_else(AwsError::internal)?;
     if let Owner::Job { name, .. } = &key.owner {
         // It stages what the job was given, and nothing else.
         let text = format!("The key of the training job {name} is for S3 only.");
         return Err(AwsError::access_denied(text));
     }
-    let account = service.config.account.clone();
-    let principal = service.db().read(|c| identity::principal(c, &key, &account));
-    let principal = principal
-        .map_err(|e| {
-            tracing::error!(error = %e, "keys cannot be read");
-            AwsError::internal()
-        })?
-        .ok_or_else(|| AwsError::access_denied("The role of this session was deleted."))?;
+    let deleted = || AwsError::access_denied("The role of this session was deleted.");
+    let principal = principal.ok_or_else(deleted)?;
     Ok(Caller {
         account,
         region: signed.region,
@@ -191,3 +251,7 @@ fn whole(response: Response<Bytes>) -> Response<Body> {
         http_body_util::Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
     })
 }
+
+#[cfg(test)]
+#[path = "dispatch_tests.rs"]
+mod tests;

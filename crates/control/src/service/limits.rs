@@ -1,7 +1,13 @@
 //! What a client may cost the service, in one place.
 
-use belljar_aws::Service as Aws;
+use super::front;
+use crate::serving::MAX_BODY;
+use belljar_aws::{AwsError, Service as Aws};
+use bytes::Bytes;
+use hyper::body::{Body, Incoming};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Connections that are open at once, over TCP and the unix socket together; further ones wait.
 pub const MAX_CONNECTIONS: usize = 1024;
@@ -23,9 +29,43 @@ pub const STACK: usize = 1 << 20;
 #[must_use]
 pub fn max_body(service: Aws) -> usize {
     match service {
+        Aws::SageMakerRuntime => MAX_BODY,
         // PutLogEvents takes 1 MiB of events, which JSON can make several times as long.
         Aws::Logs => 8 << 20,
         // The largest CreateTrainingJob that is valid has some 400 KiB.
         _ => 1 << 20,
     }
+}
+
+/// Bytes of a payload that the budget for all is not asked for: there are only
+/// [`MAX_CONNECTIONS`].
+const SMALL: u64 = 64 << 10;
+
+/// A payload that is held in memory, and its share of what all of them may have.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) bytes: Bytes,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Reads a payload once there is room for it.
+///
+/// # Errors
+/// As [`front::body`]; if there is no room for long.
+pub(super) async fn held(budget: &Arc<Semaphore>, incoming: Incoming) -> Result<Held, AwsError> {
+    let limit = max_body(Aws::SageMakerRuntime);
+    let hint = incoming.size_hint();
+    // One that is too long is refused below, and takes no room.
+    let wanted = hint.upper().unwrap_or(limit as u64);
+    let permit = if wanted <= SMALL || hint.lower() > limit as u64 {
+        None
+    } else {
+        let wait = budget.clone().acquire_many_owned(u32::try_from(wanted).unwrap_or(u32::MAX));
+        let permit = tokio::time::timeout(BODY_TIME, wait).await.ok().and_then(Result::ok);
+        Some(permit.ok_or_else(|| {
+            let text = "Too many large requests are being answered; try again.";
+            Aws::SageMakerRuntime.error("ServiceUnavailable", text)
+        })?)
+    };
+    Ok(Held { bytes: front::body(incoming, limit).await?, _permit: permit })
 }

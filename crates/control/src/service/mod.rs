@@ -24,6 +24,7 @@ pub use address::{Address, address};
 pub use ca::{CaError, certificate_path};
 pub use caller::Caller;
 pub use config::{Capacity, Config, DEFAULT_LISTEN};
+pub(crate) use dispatch::Body;
 pub use error::ServiceError;
 pub(crate) use front::body;
 pub use keys::{Key, create_key, keys, revoke_key, root_key};
@@ -33,7 +34,9 @@ pub use start::{Ready, run};
 
 use crate::api::s3::S3;
 use crate::nodes::Nodes;
+use crate::serving::Table;
 use belljar_domain::Timestamp;
+use belljar_store::objects::Objects;
 use belljar_store::{Db, State};
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -45,12 +48,18 @@ pub struct Service {
     pub config: Config,
     /// The service's folder and database; its lock is held.
     pub state: Arc<State>,
-    /// Objects and buckets.
+    /// Objects and buckets, as clients see them.
     pub s3: S3,
+    /// The same, as they are kept.
+    pub(crate) objects: Objects,
     /// Wakes the reconciler: something is wanted that was not before.
     pub wanted: Notify,
     /// Other machines, as they were last heard of.
     pub(crate) nodes: Nodes,
+    /// Wakes whoever carries out asynchronous requests.
+    pub(crate) asked: Notify,
+    /// Where requests to endpoints go.
+    pub endpoints: Table,
     /// For connections that begin with it.
     pub(crate) tls: tls::Tls,
 }

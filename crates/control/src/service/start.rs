@@ -3,8 +3,10 @@
 use super::front::{self, Sockets};
 use super::tls::Tls;
 use super::{Address, Config, Service, ServiceError, address, upkeep};
+use crate::api::runtime::asynchronous::queue;
 use crate::api::s3::{self, FindKey, S3};
 use crate::nodes::Nodes;
+use crate::serving::Table;
 use crate::{reconcile, state};
 use belljar_store::objects::Objects;
 use belljar_store::{State, StoreError, identity};
@@ -60,13 +62,17 @@ pub async fn run(
     let sockets = Sockets { tcp, unix: listen_unix(state.folder())? };
     let tls = Tls::open(state.folder())?;
     let state = Arc::new(state);
-    let s3 = s3(&config, &state)?;
+    let objects = Objects::open(&state.folder().join("objects"))?;
+    let s3 = s3(&config, &state, objects.clone());
     let service = Arc::new(Service {
         config,
         state,
         s3,
+        objects,
         wanted: Notify::new(),
+        asked: Notify::new(),
         nodes: Nodes::default(),
+        endpoints: Table::default(),
         tls,
     });
     let ready_at = Ready {
@@ -87,7 +93,8 @@ pub async fn run(
     let (stopping, stopped) = watch::channel(false);
     let threads = front::start(&service, &sockets, &stopped)?;
     drop(sockets);
-    let reconciler = tokio::spawn(reconcile::run(service.clone(), stopped));
+    let reconciler = tokio::spawn(reconcile::run(service.clone(), stopped.clone()));
+    let queue = tokio::spawn(queue::run(service.clone(), stopped));
     address::write(&service.config.state, &ready_at.address)?;
     ready(&ready_at);
     tokio::select! {
@@ -104,14 +111,13 @@ pub async fn run(
         });
     });
     let _ = joined.await;
-    let _ = reconciler.await;
+    let _ = tokio::join!(reconciler, queue);
     let _ = std::fs::remove_file(service.state.folder().join(SOCKET));
     Ok(())
 }
 
 /// The own S3, for all who have a key.
-fn s3(config: &Config, state: &Arc<State>) -> Result<S3, ServiceError> {
-    let objects = Objects::open(&state.folder().join("objects"))?;
+fn s3(config: &Config, state: &Arc<State>, objects: Objects) -> S3 {
     let keys = state.clone();
     let find: FindKey = Arc::new(move |id| keys.db().read(|c| identity::find_key(c, id)));
     let settings = s3::Config {
@@ -119,7 +125,7 @@ fn s3(config: &Config, state: &Arc<State>) -> Result<S3, ServiceError> {
         account: config.account.clone(),
         hosts: Vec::new(),
     };
-    Ok(s3::service(objects, find, settings))
+    s3::service(objects, find, settings)
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, ServiceError> {

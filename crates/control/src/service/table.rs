@@ -54,6 +54,7 @@ pub(crate) use operation;
 pub(crate) fn find(service: Aws, operation: &str) -> Option<Handler> {
     let table = match service {
         Aws::SageMaker => api::sagemaker::OPERATIONS,
+        Aws::SageMakerRuntime => api::runtime::asynchronous::OPERATIONS,
         Aws::Logs => api::logs::OPERATIONS,
         Aws::Sts => api::sts::OPERATIONS,
         Aws::Iam => api::iam::OPERATIONS,

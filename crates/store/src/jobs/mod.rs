@@ -3,11 +3,12 @@
 //! [`crate::Db::write`], which runs one at a time (read, change, write back is safe there).
 
 mod attempts;
-mod list;
+mod summary;
 mod tags;
 
 pub use attempts::{Attempt, Position, advance, attempt, begin_attempt};
-pub use list::{Filter, Order, Page, SortBy, Summary, list};
+pub use summary::{Summary, list};
+pub(crate) use tags::drop_tags;
 pub use tags::{MAX_TAGS, TagError, add_tags, remove_tags, tags};
 
 use crate::StoreError;
@@ -243,7 +244,7 @@ pub fn removable(c: &Connection, name: &str) -> Result<TrainingJob, JobError> {
 /// As [`removable`].
 pub fn delete(c: &Connection, name: &str) -> Result<(), JobError> {
     let job = removable(c, name)?;
-    c.prepare_cached("DELETE FROM tag WHERE arn = ?1")?.execute([&job.arn])?;
+    drop_tags(c, &job.arn)?;
     c.prepare_cached("DELETE FROM training_job WHERE name = ?1")?.execute([job.name.as_str()])?;
     Ok(())
 }

@@ -70,3 +70,9 @@ pub fn remove_tags(c: &Connection, arn: &str, keys: &[String]) -> Result<(), Sto
     }
     Ok(())
 }
+
+/// Removes the tags of what is removed itself.
+pub(crate) fn drop_tags(c: &Connection, arn: &str) -> Result<(), StoreError> {
+    c.prepare_cached("DELETE FROM tag WHERE arn = ?1")?.execute([arn])?;
+    Ok(())
+}

@@ -1,6 +1,7 @@
 use super::*;
 use crate::Db;
-use belljar_domain::{HostName, Resources, StopPolicy, TrainingJobStatus};
+use crate::list::{Filter, Order, SortBy};
+use belljar_domain::{HostName, Resources, StopPolicy};
 use std::num::NonZeroU32;
 
 fn at(ms: i64) -> Timestamp {
@@ -61,7 +62,7 @@ impl Scene {
 
     fn names(&self, filter: &Filter) -> (Vec<String>, Option<(String, i64)>) {
         let page = self.db.read(|c| list(c, filter)).unwrap();
-        (page.jobs.into_iter().map(|j| j.name).collect(), page.next)
+        (page.items.into_iter().map(|j| j.name).collect(), page.next)
     }
 }
 
@@ -140,7 +141,7 @@ async fn filters_are_all_kept() {
     let of = |f: Filter| s.names(&f).0.join(" ");
     assert_eq!(of(Filter { name_contains: Some("x".into()), ..base.clone() }), "xa xb");
     assert_eq!(of(Filter { name_contains: Some("%".into()), ..base.clone() }), "");
-    assert_eq!(of(Filter { status: Some(TrainingJobStatus::Failed), ..base.clone() }), "xa");
+    assert_eq!(of(Filter { status: Some("Failed"), ..base.clone() }), "xa");
     assert_eq!(of(Filter { created_after: Some(at(1)), ..base.clone() }), "xb yz");
     assert_eq!(of(Filter { created_before: Some(at(2)), ..base.clone() }), "xa");
     assert_eq!(of(Filter { modified_after: Some(at(7)), ..base.clone() }), "xa");

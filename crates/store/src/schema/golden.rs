@@ -8,8 +8,11 @@ use rusqlite::types::ValueRef;
 use std::fmt::Write as _;
 
 /// The formats of which there is a copy. The last is today's.
-const COPIES: &[(usize, &str)] =
-    &[(3, include_str!("../../golden/state-3.sql")), (4, include_str!("../../golden/state-4.sql"))];
+const COPIES: &[(usize, &str)] = &[
+    (3, include_str!("../../golden/state-3.sql")),
+    (4, include_str!("../../golden/state-4.sql")),
+    (5, include_str!("../../golden/state-5.sql")),
+];
 /// What a copy is written with: `BELLJAR_GOLDEN=write`. Only before its format is released.
 const WRITE: &str = "BELLJAR_GOLDEN";
 
@@ -34,6 +37,7 @@ fn fill(c: &Connection) {
     logs::create_group(c, "gone", &[("k".into(), "v".into())], now).unwrap();
     logs::create_stream(c, "gone", "s", now).unwrap();
     logs::delete_group(c, "gone").unwrap();
+    golden_endpoint::fill(c, now);
 }
 
 /// Reads what [`fill`] wrote.
@@ -81,6 +85,10 @@ fn golden_copies_are_read_by_this_version() {
         assert_eq!(format_of(&path).unwrap(), Some(STATE.len()), "after opening");
         let read = |c: &Connection| {
             check(c);
+            // Before, there were none.
+            if *format >= 5 {
+                golden_endpoint::check(c);
+            }
             Ok::<_, StoreError>(())
         };
         state.db().read(read).unwrap();

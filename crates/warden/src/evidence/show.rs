@@ -4,7 +4,7 @@ use super::account::Account;
 use belljar_domain::evidence::{JobPredicate, Subject};
 use belljar_domain::size::{human_bytes, human_millis};
 use belljar_domain::{
-    Attempt, Outcome, PeerLink, PipedChannel, SealReading, StagedChannel, Statement,
+    Attempt, Outcome, PeerLink, PipedChannel, Predicate, SealReading, StagedChannel, Statement,
 };
 use std::fmt::Write as _;
 
@@ -67,22 +67,16 @@ fn run(statement: &Statement) -> String {
     field(&mut out, "Job", &format!("{} ({})", p.job, p.host));
     field(&mut out, "Image", &format!("{}\n{}", p.image.reference, p.image.digest));
     field(&mut out, "Command", &p.command.join(" "));
-    field(
-        &mut out,
-        "Ran",
-        &format!("{} to {} ({})", p.started, p.ended, human_millis(p.ended.since(p.started))),
-    );
-    let signal = p.exit.signal.map(|s| format!(", ended by signal {s}")).unwrap_or_default();
-    let memory = if p.exit.out_of_memory { ", out of memory" } else { "" };
-    field(&mut out, "Exit", &format!("code {}{signal}{memory}", p.exit.code));
-    field(&mut out, "Status", &status(&p.outcome));
+    when(&mut out, p);
     field(&mut out, "Host", &format!("Belljar {}, Linux {}", p.belljar, p.kernel));
     inputs(&mut out, statement);
     artifacts(&mut out, &statement.subject);
     out.push_str("\nSeal at the start\n");
     let peers = p.peers.as_ref();
     seal(&mut out, &p.seal_at_start, peers, &p.seal_at_start.breaches(peers));
-    out.push_str("\nSeal at the end\n");
+    let open = p.serving.as_ref().is_some_and(|s| s.open);
+    let last = if open { "when it was last renewed" } else { "at the end" };
+    let _ = writeln!(out, "\nSeal {last}");
     match &p.seal_at_end {
         Some(end) if *end == p.seal_at_start => out.push_str("  the same\n"),
         // Of a process that has ended the kernel does not tell all namespaces: as when verifying.
@@ -97,6 +91,35 @@ fn run(statement: &Statement) -> String {
         let _ = writeln!(out, "  environment variable that looks like one: {}", printable(name));
     }
     out
+}
+
+/// When it ran, and how it ended if it did.
+fn when(out: &mut String, p: &Predicate) {
+    if let Some(s) = &p.serving {
+        field(
+            out,
+            "Endpoint",
+            &format!("{}, variant {}, container {}", s.endpoint, s.variant, s.container),
+        );
+        let since = s.since.map_or("never".to_owned(), |since| format!("since {since}"));
+        let state = if s.open { "open" } else { "closed" };
+        field(out, "Serves", &format!("{since}, last renewed {} ({state})", s.renewed));
+    }
+    match p.ended {
+        Some(ended) => {
+            let length = human_millis(ended.since(p.started));
+            field(out, "Ran", &format!("{} to {ended} ({length})", p.started));
+        }
+        None => field(out, "Runs", &format!("since {}", p.started)),
+    }
+    if let Some(exit) = &p.exit {
+        let signal = exit.signal.map(|s| format!(", ended by signal {s}")).unwrap_or_default();
+        let memory = if exit.out_of_memory { ", out of memory" } else { "" };
+        field(out, "Exit", &format!("code {}{signal}{memory}", exit.code));
+    }
+    if let Some(outcome) = &p.outcome {
+        field(out, "Status", &status(outcome));
+    }
 }
 
 fn status(outcome: &Outcome) -> String {

@@ -5,7 +5,7 @@ use super::root::Rooted;
 use super::{Facts, Network, internal};
 use crate::failure::Failure;
 use crate::journal::now;
-use crate::logs;
+use crate::logs::{self, Logs};
 use crate::run::{Context, Ending};
 use crate::staging::Prepared;
 use crate::wireguard::{self, Link};
@@ -13,7 +13,7 @@ use crate::{seal, staging};
 use belljar_domain::failure::{self, Blame};
 use belljar_domain::{Assignment, Event, Exit, Outcome, Resources, SecondaryStatus, Stage};
 use belljar_linux::cgroup::{self, Cgroup, Controller, Limits};
-use belljar_linux::container::{self, Ended, Running};
+use belljar_linux::container::{self, Ended, Exited, Running, Sealed};
 use std::time::Duration;
 
 /// Why a container was told to end.
@@ -34,43 +34,14 @@ pub(super) async fn run(
     mut network: Network,
     pipes: Vec<Prepared>,
 ) -> Result<Outcome, Ending> {
-    let cgroup = make_cgroup(cx)?;
-    rooted.root.mount_sys(&network.ns)?;
-    cx.journal.point(Stage::Container, "during");
-    let sealed = container::seal(rooted.spec.clone(), &network.ns, &rooted.user_ns, &cgroup);
-    let sealed = sealed.await.map_err(start_failure)?;
-    let (reading, _) = seal::read(sealed.pid(), &network.sealed, &cx.host).await?;
-    let breaches = reading.breaches(facts.peers.as_ref());
-    if !breaches.is_empty() {
-        // Dropped, it dies: it has not run an instruction of its own.
-        return Err(internal(format!("the seal does not hold: {}", breaches.join("; "))).into());
-    }
-    let (seal, peers) = (Box::new(reading.clone()), facts.peers.clone().map(Box::new));
-    cx.journal.tell(Event::Sealed { seal, peers }).await;
-    facts.seal_at_start = Some(reading);
-    if let Some(member) = &cx.member {
-        member.gate(cx).await?;
-    }
+    let (cgroup, sealed) = sealed(cx, facts, &rooted, &network).await?;
     let mut data = Data::start(cx, &rooted, pipes)?;
-    facts.started = now();
-    let (mut running, output) = sealed.start().await?;
-    let logs = logs::follow(output, &cx.assignment.metrics, &cx.journal.output());
-    let logs = logs.map_err(|e| internal(format!("read the container's output: {e}")))?;
+    let (mut running, logs) = start(cx, facts, sealed).await?;
     let end = attend(cx, &mut running, &mut data, &mut network.link).await;
     let outcome = match end {
         Ok((ended, told)) => {
-            facts.ended = now();
-            let out_of_memory = cgroup.out_of_memory_kills() > 0;
-            let exit = Exit { code: ended.code, signal: ended.signal, out_of_memory };
-            facts.exit = Some(exit);
-            if cx.member.is_some() {
-                cx.journal.tell(Event::Exited { exit }).await;
-            }
-            let exited = running.exited(ended);
-            let (reading, packets) = seal::read(exited.pid(), &network.sealed, &cx.host).await?;
-            facts.seal_at_end = Some(reading);
-            exited.reap().await?;
-            Ok((exit, told, packets))
+            let ended = ended_as(cx, facts, &cgroup, running.exited(ended), &network).await;
+            ended.map(|(exit, packets)| (exit, told, packets))
         }
         Err(e) => Err(e),
     };
@@ -102,7 +73,71 @@ pub(super) async fn run(
     }
 }
 
-fn broken_since_start(facts: &Facts) -> Vec<String> {
+/// Seals the container, and reads the seal back before its first instruction.
+pub(super) async fn sealed(
+    cx: &Context,
+    facts: &mut Facts,
+    rooted: &Rooted,
+    network: &Network,
+) -> Result<(Cgroup, Sealed), Ending> {
+    let cgroup = make_cgroup(cx)?;
+    rooted.root.mount_sys(&network.ns)?;
+    cx.journal.point(Stage::Container, "during");
+    let sealed = container::seal(rooted.spec.clone(), &network.ns, &rooted.user_ns, &cgroup);
+    let sealed = sealed.await.map_err(start_failure)?;
+    let (reading, _) = seal::read(sealed.pid(), &network.sealed, &cx.host).await?;
+    let breaches = reading.breaches(facts.peers.as_ref());
+    if !breaches.is_empty() {
+        // Dropped, it dies: it has not run an instruction of its own.
+        return Err(internal(format!("the seal does not hold: {}", breaches.join("; "))).into());
+    }
+    let (seal, peers) = (Box::new(reading.clone()), facts.peers.clone().map(Box::new));
+    cx.journal.tell(Event::Sealed { seal, peers }).await;
+    facts.seal_at_start = Some(reading);
+    if let Some(member) = &cx.member {
+        member.gate(cx).await?;
+    }
+    Ok((cgroup, sealed))
+}
+
+/// Lets it run, and reads what it prints.
+pub(super) async fn start(
+    cx: &Context,
+    facts: &mut Facts,
+    sealed: Sealed,
+) -> Result<(Running, Logs), Ending> {
+    facts.started = now();
+    let (running, output) = sealed.start().await?;
+    let logs = logs::follow(output, &cx.assignment.metrics, &cx.journal.output());
+    Ok((running, logs.map_err(|e| internal(format!("read the container's output: {e}")))?))
+}
+
+/// Notes how it ended, and reads the seal of what is left of it. Returns also how many packets
+/// the kernel has recorded.
+pub(super) async fn ended_as(
+    cx: &Context,
+    facts: &mut Facts,
+    cgroup: &Cgroup,
+    exited: Exited,
+    network: &Network,
+) -> belljar_linux::Result<(Exit, u64)> {
+    facts.ended = now();
+    // What was read while it ran says nothing of its end.
+    facts.seal_at_end = None;
+    let Ended { code, signal } = exited.ended;
+    let exit = Exit { code, signal, out_of_memory: cgroup.out_of_memory_kills() > 0 };
+    facts.exit = Some(exit);
+    if cx.member.is_some() {
+        cx.journal.tell(Event::Exited { exit }).await;
+    }
+    let (reading, packets) = seal::read(exited.pid(), &network.sealed, &cx.host).await?;
+    facts.seal_at_end = Some(reading);
+    exited.reap().await?;
+    Ok((exit, packets))
+}
+
+/// In what the seal did not hold to the end.
+pub(super) fn broken_since_start(facts: &Facts) -> Vec<String> {
     let (Some(start), Some(end)) = (&facts.seal_at_start, &facts.seal_at_end) else {
         return vec!["it was not read".to_owned()];
     };
@@ -224,7 +259,7 @@ fn cannot_limit(option: &str, controller: Controller) -> Failure {
 }
 
 /// A program that cannot be executed is the image's fault; everything else is this machine's.
-fn start_failure(e: belljar_linux::Error) -> Failure {
+pub(super) fn start_failure(e: belljar_linux::Error) -> Failure {
     if !e.operation.starts_with("execute ") {
         return e.into();
     }

@@ -2,12 +2,13 @@
 
 use super::Facts;
 use crate::evidence::{HostKey, IMAGE, sign};
-use crate::failure::chain;
+use crate::failure::{Failure, chain};
+use crate::journal::now;
 use crate::run::{Context, Ending};
 use crate::staging;
 use belljar_domain::evidence::{
     CredentialsEvidence, ImageEvidence, InstanceEvidence, JOB_PREDICATE_TYPE, JobPredicate,
-    PREDICATE_TYPE, Predicate, STATEMENT_TYPE, Statement, Subject,
+    PREDICATE_TYPE, Predicate, STATEMENT_TYPE, ServingEvidence, Statement, Subject,
 };
 use belljar_domain::{Outcome, Report, Stage};
 use serde::Serialize;
@@ -18,7 +19,7 @@ use sha2::{Digest, Sha256};
 pub(crate) async fn evidence(cx: &Context, facts: &mut Facts, outcome: Outcome) -> Outcome {
     let written = if let Some(statement) = of_job(cx, facts, &outcome) {
         cx.stage(Stage::Evidence, write(cx, "job", &statement)).await
-    } else if let Some(statement) = of_container(cx, facts, &outcome) {
+    } else if let Some(statement) = of_container(cx, facts, Some(&outcome)) {
         cx.stage(Stage::Evidence, write(cx, cx.assignment.host.as_str(), &statement)).await
     } else {
         return outcome;
@@ -37,6 +38,22 @@ pub(crate) async fn evidence(cx: &Context, facts: &mut Facts, outcome: Outcome) 
             outcome
         }
         Err(Ending::Stopped | Ending::Reported(_) | Ending::Lost(_)) => outcome,
+    }
+}
+
+/// Writes the open account of a container that serves, in the place of the one before.
+pub(super) async fn renew(cx: &Context, facts: &mut Facts) -> Result<(), Failure> {
+    let Some(statement) = of_container(cx, facts, None) else {
+        return Err(super::internal("there is nothing yet to state of the container"));
+    };
+    match write(cx, cx.assignment.host.as_str(), &statement).await {
+        Ok((uri, sha256)) => {
+            facts.evidence = Some(uri);
+            facts.evidence_sha256 = Some(sha256);
+            Ok(())
+        }
+        Err(Ending::Failed(failure)) => Err(failure),
+        Err(_) => Err(super::internal("the evidence could not be written")),
     }
 }
 
@@ -81,10 +98,15 @@ fn of_job(cx: &Context, facts: &Facts, outcome: &Outcome) -> Option<Statement<Jo
     })
 }
 
-/// `None` where no container ran: there is nothing to state.
-fn of_container(cx: &Context, facts: &Facts, outcome: &Outcome) -> Option<Statement> {
+/// `None` where no container ran: there is nothing to state. Without an outcome the account is
+/// open.
+fn of_container(cx: &Context, facts: &Facts, outcome: Option<&Outcome>) -> Option<Statement> {
     let a = &cx.assignment;
     let image = facts.image.as_ref()?;
+    if outcome.is_some() {
+        facts.exit?;
+    }
+    let renewed = now();
     let names = facts.environment_names.iter().map(String::as_str);
     let predicate = Predicate {
         belljar: env!("CARGO_PKG_VERSION").to_owned(),
@@ -106,9 +128,17 @@ fn of_container(cx: &Context, facts: &Facts, outcome: &Outcome) -> Option<Statem
         attempts: facts.attempts.clone(),
         credentials: CredentialsEvidence::of(names),
         started: facts.started,
-        ended: facts.ended,
-        exit: facts.exit?,
-        outcome: outcome.clone(),
+        serving: a.serving.as_deref().map(|s| ServingEvidence {
+            endpoint: s.endpoint.clone(),
+            variant: s.variant.clone(),
+            container: s.container.clone(),
+            since: facts.served,
+            open: outcome.is_none(),
+            renewed,
+        }),
+        ended: outcome.map(|_| facts.ended),
+        exit: facts.exit.filter(|_| outcome.is_some()),
+        outcome: outcome.cloned(),
         kernel: kernel(),
     };
     Some(Statement {

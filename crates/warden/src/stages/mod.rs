@@ -6,6 +6,7 @@ mod data;
 mod evidence;
 mod peers;
 mod root;
+mod serve;
 
 use crate::attempts::{self, Watch};
 use crate::dns::Names;
@@ -44,6 +45,8 @@ pub(crate) struct Facts {
     pub(crate) started: Timestamp,
     pub(crate) ended: Timestamp,
     pub(crate) exit: Option<Exit>,
+    /// When a container that serves first answered as it must.
+    pub(crate) served: Option<Timestamp>,
     pub(crate) metrics: Vec<MetricDatum>,
     pub(crate) artifacts: Vec<Artifact>,
     pub(crate) evidence: Option<String>,
@@ -74,6 +77,9 @@ pub(crate) struct Network {
 
 /// All stages but the last, which is done whatever these end in.
 pub(crate) async fn all(cx: &Context, facts: &mut Facts) -> Result<Outcome, Ending> {
+    if let Some(serving) = &cx.assignment.serving {
+        return serve::all(cx, facts, serving).await;
+    }
     let outcome = until_exit(cx, facts).await?;
     cx.status(SecondaryStatus::Uploading).await;
     cx.stage(Stage::StageOut, stage_out(cx, facts)).await?;

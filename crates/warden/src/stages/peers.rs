@@ -106,7 +106,7 @@ fn link(a: &Assignment) -> Option<(&Cluster, PeerLink, u8)> {
 /// The names that resolve in the container, with their addresses: its own, and its peers'.
 pub(super) fn addresses(a: &Assignment) -> Vec<(Ipv4Addr, String)> {
     match &a.cluster {
-        None => vec![(Ipv4Addr::LOCALHOST, a.host.to_string())],
+        None => vec![(Ipv4Addr::LOCALHOST, a.host_name().to_owned())],
         Some(cluster) => {
             cluster.instances.iter().map(|i| (i.address, i.host.to_string())).collect()
         }

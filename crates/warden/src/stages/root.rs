@@ -8,6 +8,8 @@ use crate::run::{Context, Ending};
 use crate::staging::Owner;
 use belljar_domain::config_files::config_files;
 use belljar_domain::failure::Blame;
+use belljar_domain::serving::SAFE_PORTS;
+use belljar_domain::{Assignment, Serving};
 use belljar_linux::container::Spec;
 use belljar_linux::idmap::{self, UserNs};
 use belljar_linux::privilege::{Privilege, SLOTS};
@@ -28,6 +30,9 @@ const FOLDERS: [&str; 7] = [
     "checkpoints",
     "output",
 ];
+/// What a container that serves has instead: one of these (Developer Guide, "Use your own inference
+/// code with hosting services", "Build your own container for multi-model endpoints").
+const SERVED: [&str; 2] = ["model", "models"];
 /// Those of them that are mounted. All else below `/opt/ml` is the image's: many bring their
 /// program in `/opt/ml/code`.
 const VOLUMES: [(&str, &str); 4] = [
@@ -70,7 +75,8 @@ pub(super) async fn root(cx: &Context, facts: &mut Facts, image: &Image) -> Resu
     let scratch = cx.job.scratch();
     fs::create_dir_all(&scratch).map_err(|e| disk(&scratch, &e))?;
     cx.journal.point(belljar_domain::Stage::Root, "during");
-    let mut volumes = VOLUMES.map(|(from, at)| (opt_ml.join(from), at)).to_vec();
+    let volumes = volumes(&cx.assignment);
+    let mut volumes = volumes.map(|(from, at)| (opt_ml.join(from), at)).collect::<Vec<_>>();
     if let Some(checkpoints) = &cx.assignment.checkpoints {
         let folder = checkpoints_folder(&checkpoints.local_path);
         if !folder.starts_with("checkpoints") {
@@ -82,11 +88,13 @@ pub(super) async fn root(cx: &Context, facts: &mut Facts, image: &Image) -> Resu
         scratch: &scratch,
         volumes: &volumes,
         user_ns: &user_ns,
-        host_name: cx.assignment.host.as_str(),
+        host_name: cx.assignment.host_name(),
         hosts: &super::peers::addresses(&cx.assignment),
         shm_bytes: None,
     })?;
-    root.make_folder(CODE)?;
+    if cx.assignment.serving.is_none() {
+        root.make_folder(CODE)?;
+    }
     let spec = spec(cx, image, &root, &user_ns)?;
     facts.command.clone_from(&spec.command);
     facts.environment_names = spec.environment.iter().map(|(k, _)| k.clone()).collect();
@@ -108,9 +116,28 @@ fn take_slot(folder: &Path) -> Result<(u32, File), Failure> {
     Err(internal(format!("all {SLOTS} ranges of user ids are in use")))
 }
 
+/// The folder of the model, or models, of a container that serves.
+pub(super) fn served(serving: &Serving) -> &'static str {
+    SERVED[usize::from(serving.models.is_some())]
+}
+
+/// Which of `/opt/ml` is mounted, and where.
+fn volumes(a: &Assignment) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let served = a.serving.as_deref().map(served);
+    let places = [("model", "opt/ml/model"), ("models", "opt/ml/models")];
+    let of_serving = places.into_iter().filter(move |(from, _)| served == Some(from));
+    let of_training = VOLUMES.into_iter().filter(move |_| served.is_none());
+    of_training.chain(of_serving)
+}
+
 /// Makes the folders of `/opt/ml` with their configuration files, all the container's own.
 fn furnish(cx: &Context, opt_ml: &Path, owner: Option<u32>) -> std::io::Result<()> {
     let give = |path: &Path| std::os::unix::fs::lchown(path, owner, owner);
+    if let Some(serving) = &cx.assignment.serving {
+        let folder = opt_ml.join(served(serving));
+        fs::create_dir_all(&folder)?;
+        return give(&folder);
+    }
     for folder in FOLDERS {
         fs::create_dir_all(opt_ml.join(folder))?;
     }
@@ -157,11 +184,11 @@ fn spec(cx: &Context, image: &Image, root: &Root, user_ns: &UserNs) -> Result<Sp
     let search = environment.iter().find(|(k, _)| k == "PATH").map_or("", |(_, v)| v);
     let program = command.first().map_or("", String::as_str);
     if root.find_program(program, search).is_none() {
-        return Err(no_program(program, search).into());
+        return Err(no_program(program, word(a), search).into());
     }
     Ok(Spec {
         root: root.path().to_owned(),
-        host_name: a.host.to_string(),
+        host_name: a.host_name().to_owned(),
         command,
         environment,
         working_dir,
@@ -171,8 +198,13 @@ fn spec(cx: &Context, image: &Image, root: &Root, user_ns: &UserNs) -> Result<Sp
     })
 }
 
-/// `docker run [--entrypoint E] IMAGE [ARGUMENTS|train]` (Developer Guide, "How Amazon SageMaker
-/// runs your training image").
+/// What a container is told to do.
+fn word(a: &Assignment) -> &'static str {
+    if a.serving.is_some() { "serve" } else { "train" }
+}
+
+/// `docker run [--entrypoint E] IMAGE [ARGUMENTS|train|serve]` (Developer Guide, "How Amazon
+/// SageMaker runs your training image", "Use your own inference code with hosting services").
 fn command(cx: &Context, image: &Image) -> Vec<String> {
     let a = &cx.assignment;
     let mut command = if a.entrypoint.is_empty() {
@@ -183,7 +215,7 @@ fn command(cx: &Context, image: &Image) -> Vec<String> {
     if !a.arguments.is_empty() {
         command.extend(a.arguments.iter().cloned());
     } else if a.entrypoint.is_empty() {
-        command.push("train".to_owned());
+        command.push(word(a).to_owned());
     }
     command
 }
@@ -202,26 +234,48 @@ fn environment(cx: &Context, image: &Image, uid: u32) -> Vec<(String, String)> {
             .filter_map(|pair| pair.split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned()))),
     );
     all.extend(a.environment.clone());
-    all.insert("HOSTNAME".to_owned(), a.host.to_string());
-    all.insert("TRAINING_JOB_NAME".to_owned(), a.job.to_string());
-    all.insert("TRAINING_JOB_ARN".to_owned(), a.job_arn.clone());
+    all.insert("HOSTNAME".to_owned(), a.host_name().to_owned());
+    match &a.serving {
+        Some(serving) => all.extend(of_serving(serving)),
+        None => {
+            all.insert("TRAINING_JOB_NAME".to_owned(), a.job.to_string());
+            all.insert("TRAINING_JOB_ARN".to_owned(), a.job_arn.clone());
+        }
+    }
     all.insert("AWS_REGION".to_owned(), a.region.clone());
     all.into_iter().collect()
 }
 
-fn no_program(program: &str, search: &str) -> Failure {
-    let (text, hint) = if program == "train" {
+/// What the platform tells a container that serves (Developer Guide, "Deploy multi-container
+/// endpoints" and "Build your own container for multi-model endpoints").
+fn of_serving(serving: &Serving) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    if let Some(port) = serving.bind_to_port {
+        let (first, last) = SAFE_PORTS;
+        all.push(("SAGEMAKER_BIND_TO_PORT".to_owned(), port.to_string()));
+        all.push(("SAGEMAKER_SAFE_PORT_RANGE".to_owned(), format!("{first}-{last}")));
+    }
+    if serving.models.is_some() {
+        all.push(("SAGEMAKER_MULTI_MODEL".to_owned(), "true".to_owned()));
+    }
+    all
+}
+
+fn no_program(program: &str, word: &str, search: &str) -> Failure {
+    let (text, hint) = if program == word {
         (
-            format!("the image has no program 'train' on its PATH ({search})"),
-            "SageMaker runs an image as 'docker run IMAGE train': give it an executable 'train' or an ENTRYPOINT, or name the program with --entrypoint",
+            format!("the image has no program '{word}' on its PATH ({search})"),
+            format!(
+                "SageMaker runs an image as 'docker run IMAGE {word}': give it an executable '{word}' or an ENTRYPOINT, or name the program with --entrypoint"
+            ),
         )
     } else {
         (
             format!("the image has no executable '{program}' (PATH is {search})"),
-            "look into the image with 'belljar image inspect', or name another program with --entrypoint",
+            "look into the image with 'belljar image inspect', or name another program with --entrypoint".to_owned(),
         )
     };
-    Failure { blame: Blame::Client, text, hint: Some(hint.to_owned()), machine: false }
+    Failure { blame: Blame::Client, text, hint: Some(hint), machine: false }
 }
 
 pub(super) fn disk(path: &Path, e: &std::io::Error) -> Failure {

@@ -51,7 +51,7 @@ impl FileError {
 
 const FULL: &str = "Free some space there, or choose another place with --output or --state.";
 
-fn is_full(e: &io::Error) -> bool {
+pub(super) fn is_full(e: &io::Error) -> bool {
     matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 

@@ -19,6 +19,7 @@ mod location;
 mod loose;
 mod manifest;
 mod meter;
+mod model;
 mod names;
 mod out;
 mod pipe;
@@ -35,6 +36,8 @@ pub use error::{FileError, InputError, StageInError, StageOutError};
 pub use failure_file::read_failure_file;
 pub use keep::{Checkpointed, KeepError, Keeper, Keeping};
 pub use location::{Location, LocationError};
+pub use model::{ModelError, ModelIn, check_model, stage_model};
+pub(crate) use names::is_plain;
 pub use out::{
     StageOut, check_output, check_output_to_replace, check_output_with, put_file, put_file_with,
     stage_out, stage_out_with, sweep, sweep_with,

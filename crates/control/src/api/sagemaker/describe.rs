@@ -1,11 +1,12 @@
 //! `DescribeTrainingJob`: what was asked for, and how far it is.
 
 use super::jobs::Name;
+use super::time::seconds;
 use super::{failed, refusal};
 use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
 use belljar_domain::metrics::MetricDatum;
-use belljar_domain::{Timestamp, TrainingJob, Transition};
+use belljar_domain::{TrainingJob, Transition};
 use belljar_store::jobs::{self, JobError};
 use serde_json::{Map, Value, json};
 
@@ -19,12 +20,6 @@ pub(super) async fn describe(
         Some(job) => Ok(description(job)),
         None => Err(refusal(&JobError::NotFound)),
     }
-}
-
-/// Seconds since the epoch, as timestamps stand in JSON.
-#[expect(clippy::cast_precision_loss, reason = "a float holds milliseconds for 285,000 years")]
-pub(super) fn seconds(at: Timestamp) -> f64 {
-    at.millis() as f64 / 1000.0
 }
 
 fn description(job: TrainingJob) -> Value {

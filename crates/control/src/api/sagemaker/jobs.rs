@@ -1,10 +1,13 @@
-//! `StopTrainingJob`, `DeleteTrainingJob`.
+//! `ListTrainingJobs`, `StopTrainingJob`, `DeleteTrainingJob`.
 
+use super::list::{List, Listed};
 use super::refusal;
+use super::time::seconds;
 use crate::reconcile::folder;
 use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
-use belljar_store::jobs;
+use belljar_store::jobs::{self, Summary};
+use belljar_store::list::Order;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -12,6 +15,34 @@ use serde_json::{Value, json};
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 pub(super) struct Name {
     pub(super) training_job_name: String,
+}
+
+const LISTED: Listed<Summary> = Listed {
+    member: "TrainingJobSummaries",
+    order: Order::Ascending,
+    after_is_from: false,
+    statuses: &["Completed", "Failed", "InProgress", "Stopped", "Stopping"],
+    page: jobs::list,
+    summary,
+};
+
+pub(super) async fn list(service: &Service, _: &Caller, input: List) -> Result<Value, AwsError> {
+    LISTED.answer(service, input)
+}
+
+fn summary(job: &Summary) -> Value {
+    let mut entry = json!({
+        "TrainingJobName": job.name,
+        "TrainingJobArn": job.arn,
+        "CreationTime": seconds(job.created),
+        "LastModifiedTime": seconds(job.modified),
+        "TrainingJobStatus": job.progress.status().as_str(),
+        "SecondaryStatus": job.progress.secondary().as_str(),
+    });
+    if let Some(end) = job.progress.training_end() {
+        entry["TrainingEndTime"] = json!(seconds(end));
+    }
+    entry
 }
 
 pub(super) async fn stop(service: &Service, _: &Caller, input: Name) -> Result<Value, AwsError> {

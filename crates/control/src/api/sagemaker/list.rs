@@ -1,17 +1,17 @@
-//! `ListTrainingJobs`.
+//! What all `List` operations share: filters, order and pages.
 
-use super::describe::seconds;
 use super::failed;
-use crate::service::{Caller, Service};
+use super::time::{Moment, time};
+use crate::service::Service;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use belljar_aws::AwsError;
-use belljar_domain::{Timestamp, TrainingJobStatus};
-use belljar_store::jobs::{self, Filter, Order, SortBy, Summary};
+use belljar_store::list::{Filter, Order, Page, SortBy};
+use belljar_store::{Connection, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// Jobs on a page if the request does not say (Developer Guide).
+/// Records on a page if the request does not say (Developer Guide).
 const DEFAULT_PAGE: usize = 10;
 
 #[derive(Deserialize)]
@@ -30,52 +30,74 @@ pub(super) struct List {
     sort_order: Option<String>,
 }
 
+/// What is listed, and what is particular to it.
+pub(super) struct Listed<T> {
+    /// The member of the answer that holds the summaries.
+    pub(super) member: &'static str,
+    /// `SortOrder` if the request does not say (service model).
+    pub(super) order: Order,
+    /// Whether `CreationTimeAfter` takes in its own moment (service model).
+    pub(super) after_is_from: bool,
+    /// The statuses that a record can have.
+    pub(super) statuses: &'static [&'static str],
+    /// Where a page comes from.
+    pub(super) page: fn(&Connection, &Filter) -> Result<Page<T>, StoreError>,
+    /// What is said of a record.
+    pub(super) summary: fn(&T) -> Value,
+}
+
 /// The place where a page ends, and the question that it belongs to.
 #[derive(Serialize, Deserialize)]
 struct Token(String, i64, String);
 
-pub(super) async fn list(service: &Service, _: &Caller, input: List) -> Result<Value, AwsError> {
-    let status = match input.status_equals.as_deref().map(status) {
-        // A status that no job of Belljar has.
-        Some(None) => return Ok(json!({"TrainingJobSummaries": []})),
-        Some(known) => known,
-        None => None,
-    };
-    let question = question(&input);
-    let after = input.next_token.as_deref().map(|t| place(t, &question)).transpose()?;
-    let filter = Filter {
-        created_after: input.creation_time_after.map(time),
-        created_before: input.creation_time_before.map(time),
-        modified_after: input.last_modified_time_after.map(time),
-        modified_before: input.last_modified_time_before.map(time),
-        name_contains: input.name_contains,
-        status,
-        sort_by: match input.sort_by.as_deref() {
-            Some("Name") => SortBy::Name,
-            Some("Status") => SortBy::Status,
-            _ => SortBy::CreationTime,
-        },
-        order: match input.sort_order.as_deref() {
-            Some("Descending") => Order::Descending,
-            _ => Order::Ascending,
-        },
-        after,
-        limit: input.max_results.unwrap_or(DEFAULT_PAGE),
-    };
-    let page = service.db().read(|c| jobs::list(c, &filter)).map_err(|e| failed(&e))?;
-    let mut output = json!({
-        "TrainingJobSummaries": page.jobs.iter().map(summary).collect::<Vec<_>>(),
-    });
-    if let Some((key, id)) = page.next {
-        let token = serde_json::to_string(&Token(key, id, question)).unwrap_or_default();
-        output["NextToken"] = json!(URL_SAFE_NO_PAD.encode(token));
+impl<T> Listed<T> {
+    /// One page.
+    pub(super) fn answer(&self, service: &Service, input: List) -> Result<Value, AwsError> {
+        let question = question(&input);
+        let Some(filter) = self.filter(input, &question)? else {
+            return Ok(json!({self.member: []}));
+        };
+        let page = service.db().read(|c| (self.page)(c, &filter)).map_err(|e| failed(&e))?;
+        let summaries: Vec<Value> = page.items.iter().map(self.summary).collect();
+        let mut output = json!({self.member: summaries});
+        if let Some((key, id)) = page.next {
+            let token = serde_json::to_string(&Token(key, id, question)).unwrap_or_default();
+            output["NextToken"] = json!(URL_SAFE_NO_PAD.encode(token));
+        }
+        Ok(output)
     }
-    Ok(output)
-}
 
-fn status(name: &str) -> Option<TrainingJobStatus> {
-    use TrainingJobStatus::{Completed, Failed, InProgress, Stopped, Stopping};
-    [Completed, Failed, InProgress, Stopped, Stopping].into_iter().find(|s| s.as_str() == name)
+    /// `None` if it asks for a status that no record has.
+    fn filter(&self, input: List, question: &str) -> Result<Option<Filter>, AwsError> {
+        let known = |name: String| self.statuses.iter().copied().find(|s| *s == name);
+        let status = match input.status_equals.map(known) {
+            Some(None) => return Ok(None),
+            Some(known) => known,
+            None => None,
+        };
+        let descending = input.sort_order.map(|order| order == "Descending");
+        let from = if self.after_is_from { Moment::Before } else { Moment::At };
+        Ok(Some(Filter {
+            created_after: input.creation_time_after.map(|t| time(t, from)),
+            created_before: input.creation_time_before.map(|t| time(t, Moment::At)),
+            modified_after: input.last_modified_time_after.map(|t| time(t, Moment::At)),
+            modified_before: input.last_modified_time_before.map(|t| time(t, Moment::At)),
+            name_contains: input.name_contains,
+            status,
+            sort_by: match input.sort_by.as_deref() {
+                Some("Name") => SortBy::Name,
+                Some("Status") => SortBy::Status,
+                _ => SortBy::CreationTime,
+            },
+            order: match descending {
+                Some(true) => Order::Descending,
+                Some(false) => Order::Ascending,
+                None => self.order,
+            },
+            after: input.next_token.as_deref().map(|t| place(t, question)).transpose()?,
+            limit: input.max_results.unwrap_or(DEFAULT_PAGE),
+        }))
+    }
 }
 
 /// Everything that must stay the same from page to page.
@@ -100,29 +122,6 @@ fn place(token: &str, question: &str) -> Result<(String, i64), AwsError> {
         (of == question).then_some((key, id))
     };
     read().ok_or_else(|| AwsError::validation("The NextToken is not valid for this request."))
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a float that is too large becomes the last moment"
-)]
-fn time(seconds: f64) -> Timestamp {
-    Timestamp::from_millis((seconds * 1000.0).round() as i64)
-}
-
-fn summary(job: &Summary) -> Value {
-    let mut entry = json!({
-        "TrainingJobName": job.name,
-        "TrainingJobArn": job.arn,
-        "CreationTime": seconds(job.created),
-        "LastModifiedTime": seconds(job.modified),
-        "TrainingJobStatus": job.progress.status().as_str(),
-        "SecondaryStatus": job.progress.secondary().as_str(),
-    });
-    if let Some(end) = job.progress.training_end() {
-        entry["TrainingEndTime"] = json!(seconds(end));
-    }
-    entry
 }
 
 #[cfg(test)]

@@ -1,10 +1,16 @@
-//! SageMaker: training jobs and their tags.
+//! SageMaker: training jobs, models, endpoints and the tags of all of them.
 
+mod configs;
 mod create;
 mod describe;
+mod endpoints;
 mod jobs;
+mod kind;
 mod list;
+mod models;
+mod records;
 mod tags;
+mod time;
 mod update;
 
 use super::failed;
@@ -16,10 +22,24 @@ use belljar_store::jobs::{JobError, TagError};
 pub(crate) const OPERATIONS: &[Entry] = &[
     operation!("CreateTrainingJob", create::create),
     operation!("DescribeTrainingJob", describe::describe),
-    operation!("ListTrainingJobs", list::list),
+    operation!("ListTrainingJobs", jobs::list),
     operation!("StopTrainingJob", jobs::stop),
     operation!("DeleteTrainingJob", jobs::delete),
     operation!("UpdateTrainingJob", update::update),
+    operation!("CreateModel", models::create),
+    operation!("DescribeModel", models::describe),
+    operation!("ListModels", models::list),
+    operation!("DeleteModel", models::delete),
+    operation!("CreateEndpointConfig", configs::create),
+    operation!("DescribeEndpointConfig", configs::describe),
+    operation!("ListEndpointConfigs", configs::list),
+    operation!("DeleteEndpointConfig", configs::delete),
+    operation!("CreateEndpoint", endpoints::create),
+    operation!("DescribeEndpoint", endpoints::describe),
+    operation!("ListEndpoints", endpoints::list),
+    operation!("UpdateEndpoint", endpoints::update),
+    operation!("UpdateEndpointWeightsAndCapacities", endpoints::update_shares),
+    operation!("DeleteEndpoint", endpoints::delete),
     operation!("AddTags", tags::add),
     operation!("ListTags", tags::list),
     operation!("DeleteTags", tags::delete),

@@ -4,6 +4,8 @@ use super::{failed, refusal, tag_refusal};
 use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
 use belljar_store::jobs::{self, JobError};
+use belljar_store::records::{self, Kind};
+use belljar_store::{StoreError, endpoints};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -82,9 +84,17 @@ pub(super) async fn delete(
 
 /// Only what is there has tags.
 fn exists(service: &Service, arn: &str) -> Result<(), AwsError> {
-    match service.db().read(|c| jobs::by_arn(c, arn)) {
-        Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(refusal(&JobError::NotFound)),
+    let found = service.db().read(|c| {
+        Ok::<_, StoreError>(
+            jobs::by_arn(c, arn)?.is_some()
+                || endpoints::by_arn(c, arn)?.is_some()
+                || records::is_arn(c, Kind::Model, arn)?
+                || records::is_arn(c, Kind::EndpointConfig, arn)?,
+        )
+    });
+    match found {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(refusal(&JobError::NotFound)),
         Err(e) => Err(failed(&e)),
     }
 }

@@ -1,7 +1,7 @@
 //! Why a request of the service's API is refused: in its words, without hints of the command line.
 
-use super::members::NotServed;
 use crate::request::RequestError;
+use crate::request::members::NotServed;
 use belljar_domain::data::{ChannelError, LocalPathError};
 
 /// Why `CreateTrainingJob` is refused.

@@ -8,8 +8,9 @@ mod parts;
 pub use error::JobRequestError;
 
 use super::cluster::{self, Group};
+use super::members::check;
 use super::{
-    Mirror, RequestError, command, environment, hyperparameters, is_bucket, metrics, mirrored,
+    Mirror, RequestError, command, environment, hyperparameters, is_in_s3, metrics, registry_name,
     size, unique,
 };
 use crate::machine::Machine;
@@ -22,24 +23,6 @@ use belljar_domain::{
 use parts::{Algorithm, ChannelPart, Distribution, InstanceGroup, Parts, Resources, Stopping};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-/// Beginnings of names that are no name of an image store or registry: transports that read files
-/// of this machine, and those of other tools.
-const TRANSPORTS: [&str; 13] = [
-    "oci:",
-    "oci-archive:",
-    "docker-archive:",
-    "docker-daemon:",
-    "dir:",
-    "containers-storage:",
-    "ostree:",
-    "sif:",
-    "tarball:",
-    "atomic:",
-    "file:",
-    "http:",
-    "https:",
-];
 
 /// The first line of a job's log, if isolation was not asked for.
 const SEALED: &str = "EnableNetworkIsolation was not asked for; Belljar seals every job off the network all the same";
@@ -81,7 +64,7 @@ pub struct AcceptedJob {
 /// # Errors
 /// The first thing that is wrong or not served, by name.
 pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, JobRequestError> {
-    members::check(&request)?;
+    check(members::MEMBERS, &request)?;
     let parts = Parts::deserialize_from(&request)?;
     let job: JobName = parts.training_job_name.parse().map_err(RequestError::from)?;
     let algorithm =
@@ -194,20 +177,10 @@ fn groups(given: Option<Resources>, machine: Machine) -> Result<Vec<Group>, JobR
     sized.collect()
 }
 
-/// A name of the image store or of a registry, through the mirrors.
 fn image(algorithm: &Algorithm, place: &Place<'_>) -> Result<String, JobRequestError> {
     let given = algorithm.training_image.as_deref().filter(|i| !i.is_empty());
     let given = given.ok_or(JobRequestError::Missing("AlgorithmSpecification.TrainingImage"))?;
-    let name = given.strip_prefix("docker://").unwrap_or(given);
-    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_/:@[]+".contains(c);
-    let local = name.starts_with(['/', '.', '-', ':', '@'])
-        || TRANSPORTS.iter().any(|t| name.starts_with(t))
-        || !name.chars().all(plain);
-    if local {
-        Err(JobRequestError::Image(given.to_owned()))
-    } else {
-        Ok(mirrored(place.mirrors, name))
-    }
+    registry_name(given, place.mirrors).ok_or_else(|| JobRequestError::Image(given.to_owned()))
 }
 
 fn words(
@@ -223,11 +196,8 @@ fn metric_pairs(algorithm: &Algorithm) -> Vec<(String, String)> {
     algorithm.metric_definitions.iter().map(|m| (m.name.clone(), m.regex.clone())).collect()
 }
 
-/// `s3://bucket`, with or without a key; nothing else.
 fn s3(what: &str, uri: String) -> Result<String, JobRequestError> {
-    let bucket = uri.strip_prefix("s3://").and_then(|rest| rest.split('/').next());
-    let control = uri.chars().any(char::is_control);
-    if bucket.is_some_and(is_bucket) && !control {
+    if is_in_s3(&uri) {
         return Ok(uri);
     }
     Err(JobRequestError::Uri { what: what.to_owned(), uri })

@@ -1,6 +1,7 @@
 //! One container, which ran sealed.
 
 use super::{artifacts, is_sha256};
+use belljar_domain::evidence::ServingEvidence;
 use belljar_domain::{HostName, Outcome, PeerLink, Predicate, Statement};
 
 pub(super) fn problems(p: &Predicate) -> Vec<String> {
@@ -16,17 +17,18 @@ pub(super) fn problems(p: &Predicate) -> Vec<String> {
             found.push(format!("The seal changed: {change}."));
         }
     }
-    if p.ended < p.started {
-        found.push("It ended before it started.".into());
-    }
+    found.extend(times(p));
     if p.attempts.targets.iter().any(|a| a.last < a.first || a.count == 0) {
         found.push("An attempt to reach something ended before it began, or never was.".into());
     }
     if p.credentials.given_by_platform {
         found.push("The platform gave it credentials.".into());
     }
-    if p.outcome == Outcome::Completed && p.exit.code != 0 {
-        found.push(format!("It is called completed, and its exit code is {}.", p.exit.code));
+    match &p.exit {
+        Some(exit) if p.outcome == Some(Outcome::Completed) && exit.code != 0 => {
+            found.push(format!("It is called completed, and its exit code is {}.", exit.code));
+        }
+        _ => {}
     }
     let image = p.image.digest.strip_prefix("sha256:").unwrap_or_default();
     if !is_sha256(image) {
@@ -42,20 +44,48 @@ pub(super) fn problems(p: &Predicate) -> Vec<String> {
     found
 }
 
+/// Whether its times are in order, and it tells of an end exactly if there was one.
+fn times(p: &Predicate) -> Vec<String> {
+    let mut found = Vec::new();
+    if p.ended.is_some_and(|ended| ended < p.started) {
+        found.push("It ended before it started.".to_owned());
+    }
+    let open = p.serving.as_ref().is_some_and(|s| s.open);
+    let told = [p.ended.is_some(), p.exit.is_some(), p.outcome.is_some()];
+    if open && told.contains(&true) {
+        found.push("It is called open, and tells of an end.".to_owned());
+    }
+    if !open && told.contains(&false) {
+        found.push("It does not tell how it ended.".to_owned());
+    }
+    let Some(serving) = &p.serving else { return found };
+    if serving.since.is_some_and(|since| since < p.started || serving.renewed < since) {
+        found.push("It served before it started, or after this was written.".to_owned());
+    }
+    if open && serving.since.is_none() {
+        found.push("It is called open, and never served.".to_owned());
+    }
+    if open && p.seal_at_end.is_none() {
+        found.push("It is called open, and the seal was not read again.".to_owned());
+    }
+    found
+}
+
 pub(super) fn claims(statement: &Statement, holds: bool) -> Vec<String> {
     let p = &statement.predicate;
     let mut claims = Vec::new();
-    claims.push(format!(
-        "{} of the job '{}' ran the image {} from {} to {} and ended with exit code {}.",
-        p.host, p.job, p.image.digest, p.started, p.ended, p.exit.code
-    ));
+    claims.push(ran(p));
+    claims.extend(p.serving.as_ref().map(served));
     claims.extend(inputs(p));
     claims.extend(artifacts(&statement.subject));
     if p.seal_at_start.breaches(p.peers.as_ref()).is_empty() {
         claims.push(sealed(p.peers.as_ref()));
     }
     if p.seal_at_end.as_ref().is_some_and(|s| s.breaches_after_exit(p.peers.as_ref()).is_empty()) {
-        claims.push("At its end, the kernel reported the same of the network, the privileges and the filter.".into());
+        let when = if is_open(p) { "When this was last renewed" } else { "At its end" };
+        claims.push(format!(
+            "{when}, the kernel reported the same of the network, the privileges and the filter."
+        ));
     }
     claims.push(format!(
         "{} of its attempts to reach something were seen; each failed.",
@@ -66,6 +96,37 @@ pub(super) fn claims(statement: &Statement, holds: bool) -> Vec<String> {
         claims.retain(|c| !c.ends_with("each failed.") && !c.contains("no credential"));
     }
     claims
+}
+
+fn is_open(p: &Predicate) -> bool {
+    p.serving.as_ref().is_some_and(|s| s.open)
+}
+
+/// What ran, and when.
+fn ran(p: &Predicate) -> String {
+    let (host, job, image) = (&p.host, &p.job, &p.image.digest);
+    let what = match &p.serving {
+        None => format!("{host} of the job '{job}' ran the image {image}"),
+        Some(s) => format!(
+            "The container '{}' of the variant '{}' of the endpoint '{}' ({job}) ran the image {image}",
+            s.container, s.variant, s.endpoint
+        ),
+    };
+    match (p.ended, p.exit) {
+        (Some(ended), Some(exit)) => {
+            format!("{what} from {} to {ended} and ended with exit code {}.", p.started, exit.code)
+        }
+        _ => format!("{what} from {} on.", p.started),
+    }
+}
+
+/// Since when it served, and until when that is known.
+fn served(s: &ServingEvidence) -> String {
+    match (s.since, s.open) {
+        (Some(since), true) => format!("It serves since {since}, last renewed {}.", s.renewed),
+        (Some(since), false) => format!("It served from {since} on, and the account is closed."),
+        (None, _) => "It never began to serve, and the account is closed.".to_owned(),
+    }
 }
 
 /// What the seal was, where it held.
@@ -119,6 +180,15 @@ pub(super) fn gaps(p: &Predicate) -> Vec<String> {
     let mut gaps = Vec::new();
     if p.peers.is_some() {
         gaps.push("That its peers were sealed too: each of them has evidence of its own, and the job's names them all.".into());
+    }
+    if let Some(s) = p.serving.as_ref().filter(|s| s.open) {
+        gaps.push(format!(
+            "Anything after {}: the account is open, and is renewed while it serves. If that is long ago, its warden was killed.",
+            s.renewed
+        ));
+    }
+    if p.serving.is_some() {
+        gaps.push("What was in the requests, and in the answers: they went through, and nothing else did.".into());
     }
     if p.seal_at_end.is_none() {
         gaps.push("That the seal held to the end: the process was gone before it could be read again. Only the start was read.".into());

@@ -27,6 +27,7 @@ use std::io::{self, Read};
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::sync_channel;
+pub(crate) use tree::Content;
 
 /// Why a layer could not be unpacked.
 #[derive(Debug, thiserror::Error)]
@@ -139,12 +140,27 @@ pub struct Unpacked {
 
 /// Unpacks one layer into `dest`, an empty directory that only the caller uses.
 ///
+/// # Errors
+/// [`UnpackError`]; what is in `dest` is then worthless.
+pub fn unpack(
+    input: Box<dyn Read + Send + '_>,
+    promise: &Promise,
+    dest: BorrowedFd<'_>,
+    progress: &(dyn Fn(u64) + Sync),
+    stop: &AtomicBool,
+) -> Result<Unpacked, UnpackError> {
+    unpack_as(Content::Layer, input, promise, dest, progress, stop)
+}
+
+/// Unpacks an archive into `dest`, an empty directory that only the caller uses.
+///
 /// The stream may be plain, gzip or zstd: its first bytes tell. `progress` gets the number of
 /// bytes read so far; `stop` ends the work at the next buffer.
 ///
 /// # Errors
 /// [`UnpackError`]; what is in `dest` is then worthless.
-pub fn unpack(
+pub(crate) fn unpack_as(
+    content: Content,
     input: Box<dyn Read + Send + '_>,
     promise: &Promise,
     dest: BorrowedFd<'_>,
@@ -156,7 +172,7 @@ pub fn unpack(
     std::thread::scope(|scope| {
         scope.spawn(move || decode(input, promise.blob.as_ref(), &full, &spares, progress, stop));
         let mut stream = TarStream::new(ChunkReader::new(chunks, empty));
-        let mut tree = tree::Tree::new(dest)?;
+        let mut tree = tree::Tree::new(dest, content)?;
         while let Some(entry) = stream.next_entry()? {
             tree.add(&entry, &mut stream)?;
         }

@@ -67,6 +67,23 @@ impl SafePath {
         self.0.split(|b| *b == b'/').filter(|p| !p.is_empty())
     }
 
+    /// Whether a symbolic link here with that target stays below the root, as far as names tell.
+    pub(super) fn holds_link(&self, target: &[u8]) -> bool {
+        if target.starts_with(b"/") {
+            return false;
+        }
+        let mut depth = self.split().0.parts().count();
+        for part in target.split(|b| *b == b'/') {
+            match part {
+                b"" | b"." => {}
+                b".." if depth == 0 => return false,
+                b".." => depth -= 1,
+                _ => depth += 1,
+            }
+        }
+        true
+    }
+
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(self.or_dot()).into_owned()
     }
@@ -87,6 +104,17 @@ mod tests {
         }
         assert!(safe(&[b'a'; 256]).is_err());
         assert!(safe(&b"a/".repeat(2001)).is_err());
+    }
+
+    #[test]
+    fn links_are_followed_by_name() {
+        let at = SafePath::new(b"a/b/link").unwrap();
+        for good in ["x", "../x", "../../x", "../../a/../x", "./.", "..."] {
+            assert!(at.holds_link(good.as_bytes()), "{good}");
+        }
+        for bad in ["/x", "../../../x", "x/../../../../y", "//"] {
+            assert!(!at.holds_link(bad.as_bytes()), "{bad}");
+        }
     }
 
     #[test]

@@ -26,6 +26,32 @@ use tar::EntryType;
 /// Parent directories kept open: archives are nearly sorted, so few are enough.
 const OPEN_PARENTS: usize = 16;
 
+/// What an archive is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Content {
+    /// A layer of an image: owners are its own, and some names delete what is below it.
+    Layer,
+    /// Files for somebody, whoever they belonged to. No link may lead out of them, and there is
+    /// nothing but files, folders and links.
+    Files {
+        /// Whom they are to belong to; without one, the user that this process runs as.
+        owner: Option<(u32, u32)>,
+    },
+}
+
+/// Refuses what files for a container are not.
+fn may_be_in_files(path: &SafePath, entry: &Entry) -> Result<(), UnpackError> {
+    match entry.kind {
+        EntryType::Symlink if !path.holds_link(&entry.link) => {
+            Err(refused(path, "it is a link that leads out of the archive"))
+        }
+        EntryType::Fifo | EntryType::Char | EntryType::Block => {
+            Err(refused(path, "it is neither a file nor a folder nor a link"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What is set on a directory once all in it is written.
 struct Late {
     mode: u32,
@@ -34,9 +60,10 @@ struct Late {
     xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// A layer's folder being written.
+/// A layer's folder being written, or another archive's.
 pub(super) struct Tree<'a> {
     root: BorrowedFd<'a>,
+    content: Content,
     /// As root, owners are kept.
     keep_owners: bool,
     /// Who new files belong to.
@@ -71,13 +98,20 @@ fn times(mtime: (i64, u32)) -> Timestamps {
 }
 
 impl<'a> Tree<'a> {
-    pub(super) fn new(root: BorrowedFd<'a>) -> Result<Self, UnpackError> {
+    pub(super) fn new(root: BorrowedFd<'a>, content: Content) -> Result<Self, UnpackError> {
         let stat = rustix::fs::fstat(root)
             .map_err(|e| UnpackError::Write { path: ".".to_owned(), source: e.into() })?;
         Ok(Self {
             root,
+            content,
             keep_owners: rustix::process::geteuid().is_root(),
-            own: (stat.st_uid, stat.st_gid),
+            own: match content {
+                Content::Layer => (stat.st_uid, stat.st_gid),
+                // The folder may be somebody else's already.
+                Content::Files { .. } => {
+                    (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+                }
+            },
             parents: Vec::with_capacity(OPEN_PARENTS),
             directories: HashMap::new(),
             whiteouts: HashSet::new(),
@@ -105,18 +139,30 @@ impl<'a> Tree<'a> {
             }
             return self.remember(&path, entry);
         }
-        match meaning(&path)? {
-            Meaning::File => {}
-            Meaning::Ignored => return Ok(()),
-            Meaning::Deleted(target) => return self.delete(&target),
-            Meaning::Opaque(directory) => return self.hide_below(&directory),
+        if let Content::Files { .. } = self.content {
+            may_be_in_files(&path, entry)?;
+            return self.make(&path, entry, stream);
         }
+        match meaning(&path)? {
+            Meaning::File => self.make(&path, entry, stream),
+            Meaning::Ignored => Ok(()),
+            Meaning::Deleted(target) => self.delete(&target),
+            Meaning::Opaque(directory) => self.hide_below(&directory),
+        }
+    }
+
+    fn make<R: Skip>(
+        &mut self,
+        path: &SafePath,
+        entry: &Entry,
+        stream: &mut TarStream<R>,
+    ) -> Result<(), UnpackError> {
         match entry.kind {
-            EntryType::Directory => self.directory(&path, entry),
-            EntryType::Regular | EntryType::Continuous => self.file(&path, entry, stream),
-            EntryType::Symlink => self.symlink(&path, entry),
-            EntryType::Link => self.hard_link(&path, entry),
-            EntryType::Fifo => self.fifo(&path, entry),
+            EntryType::Directory => self.directory(path, entry),
+            EntryType::Regular | EntryType::Continuous => self.file(path, entry, stream),
+            EntryType::Symlink => self.symlink(path, entry),
+            EntryType::Link => self.hard_link(path, entry),
+            EntryType::Fifo => self.fifo(path, entry),
             EntryType::Char | EntryType::Block => {
                 self.left_out += 1;
                 if self.left_out_names.len() < MAX_LEFT_OUT_NAMES {
@@ -124,7 +170,16 @@ impl<'a> Tree<'a> {
                 }
                 Ok(())
             }
-            _ => Err(refused(&path, "its type is unknown")),
+            _ => Err(refused(path, "its type is unknown")),
+        }
+    }
+
+    /// Whom what an entry describes belongs to.
+    fn owner_of(&self, entry: &Entry) -> (u32, u32) {
+        match self.content {
+            Content::Files { owner: Some(owner) } => owner,
+            Content::Files { owner: None } => self.own,
+            Content::Layer => (entry.uid, entry.gid),
         }
     }
 
@@ -208,7 +263,8 @@ impl<'a> Tree<'a> {
     ) -> Result<(), UnpackError> {
         let nofollow = AtFlags::SYMLINK_NOFOLLOW;
         if self.keep_owners {
-            let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+            let (uid, gid) = self.owner_of(entry);
+            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
             rustix::fs::chownat(parent, name, Some(uid), Some(gid), nofollow)
                 .map_err(failed(path))?;
         }
@@ -269,7 +325,7 @@ impl<'a> Tree<'a> {
         let always = if path.is_root() { 0o700 } else { 0 };
         let late = Late {
             mode: entry.mode | always,
-            owner: (entry.uid, entry.gid),
+            owner: self.owner_of(entry),
             mtime: entry.mtime,
             xattrs: entry.xattrs.clone(),
         };
@@ -286,7 +342,7 @@ impl<'a> Tree<'a> {
     }
 
     fn own(&self, file: impl AsFd, entry: &Entry) -> rustix::io::Result<()> {
-        self.own_as(file, (entry.uid, entry.gid))
+        self.own_as(file, self.owner_of(entry))
     }
 
     fn own_as(&self, file: impl AsFd, owner: (u32, u32)) -> rustix::io::Result<()> {

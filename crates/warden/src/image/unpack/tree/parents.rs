@@ -1,6 +1,6 @@
 //! Opening directories of a layer, and making those that the archive left out.
 
-use super::{Late, OPEN_PARENTS, Tree, failed, inside, refused};
+use super::{Content, Late, OPEN_PARENTS, Tree, failed, inside, refused};
 use crate::image::unpack::UnpackError;
 use crate::image::unpack::path::SafePath;
 use rustix::fs::{Mode, OFlags};
@@ -58,8 +58,11 @@ impl Tree<'_> {
                     } else {
                         made.map_err(failed(&next))?;
                     }
-                    let late =
-                        Late { mode: 0o755, owner: (0, 0), mtime: (0, 0), xattrs: Vec::new() };
+                    let owner = match self.content {
+                        Content::Layer => (0, 0),
+                        Content::Files { owner } => owner.unwrap_or(self.own),
+                    };
+                    let late = Late { mode: 0o755, owner, mtime: (0, 0), xattrs: Vec::new() };
                     self.remember_late(&next, late)?;
                 }
                 Err(error) => return Err(failed(&next)(error)),

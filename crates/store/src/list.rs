@@ -1,20 +1,19 @@
-//! `ListTrainingJobs`: filtered, sorted, a page at a time.
+//! Records that are listed: filtered, sorted, a page at a time, all in one way.
 
 use crate::StoreError;
-use belljar_domain::training_job::Progress;
-use belljar_domain::{Timestamp, TrainingJobStatus};
+use belljar_domain::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 /// `SortBy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SortBy {
-    /// By `TrainingJobName`.
+    /// By name.
     Name,
     /// By `CreationTime`.
     #[default]
     CreationTime,
-    /// By `TrainingJobStatus`.
+    /// By status, of what has one.
     Status,
 }
 
@@ -28,7 +27,7 @@ pub enum Order {
     Descending,
 }
 
-/// Which jobs, and in which order.
+/// Which records, and in which order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Filter {
     /// `CreationTimeAfter`: later than it.
@@ -41,65 +40,53 @@ pub struct Filter {
     pub modified_before: Option<Timestamp>,
     /// `NameContains`.
     pub name_contains: Option<String>,
-    /// `StatusEquals`.
-    pub status: Option<TrainingJobStatus>,
+    /// `StatusEquals`, of what has a status.
+    pub status: Option<&'static str>,
     /// `SortBy`.
     pub sort_by: SortBy,
     /// `SortOrder`.
     pub order: Order,
-    /// Jobs before and with this place are left out: [`Page::next`] of the page before.
+    /// Records before and with this place are left out: [`Page::next`] of the page before.
     pub after: Option<(String, i64)>,
-    /// Jobs on a page.
+    /// Records on a page.
     pub limit: usize,
 }
 
-/// What a list says of a job.
+/// Some records.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Summary {
-    /// `TrainingJobName`.
-    pub name: String,
-    /// `TrainingJobArn`.
-    pub arn: String,
-    /// `CreationTime`.
-    pub created: Timestamp,
-    /// `LastModifiedTime`.
-    pub modified: Timestamp,
-    /// How far it is.
-    pub progress: Progress,
-}
-
-/// Some jobs.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page {
+pub struct Page<T> {
     /// In order.
-    pub jobs: Vec<Summary>,
+    pub items: Vec<T>,
     /// The place of the last one, if there are more.
     pub next: Option<(String, i64)>,
 }
 
-/// One page.
-///
-/// # Errors
-/// If the state fails.
-pub fn list(c: &Connection, filter: &Filter) -> Result<Page, StoreError> {
-    let (sql, values) = query(filter);
+/// One page of a table, which has the columns `id`, `name` and `created`, and those that the
+/// filter asks for; `read` gets these and `columns`.
+pub(crate) fn page<T>(
+    c: &Connection,
+    (table, columns): (&'static str, &'static str),
+    filter: &Filter,
+    read: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Page<T>, StoreError> {
+    let (sql, values) = query(table, columns, filter);
     let mut statement = c.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(values))?;
-    let mut page = Page { jobs: Vec::new(), next: None };
+    let mut page = Page { items: Vec::new(), next: None };
     let mut place = None;
     while let Some(row) = rows.next()? {
-        if page.jobs.len() == filter.limit {
+        if page.items.len() == filter.limit {
             page.next = place;
             break;
         }
         place = Some((row.get("sort_key")?, row.get("id")?));
-        page.jobs.push(read(row)?);
+        page.items.push(read(row)?);
     }
     Ok(page)
 }
 
-/// The statement and its values. Every text in it is of this file.
-fn query(filter: &Filter) -> (String, Vec<Value>) {
+/// The statement and its values. Every text in it is of this crate.
+fn query(table: &str, columns: &str, filter: &Filter) -> (String, Vec<Value>) {
     let key = match filter.sort_by {
         SortBy::Name => "name COLLATE BINARY",
         SortBy::CreationTime => "created",
@@ -126,7 +113,7 @@ fn query(filter: &Filter) -> (String, Vec<Value>) {
         }
     }
     if let Some(status) = filter.status {
-        test("status =", status.as_str().to_owned().into());
+        test("status =", status.to_owned().into());
     }
     if let Some(part) = &filter.name_contains {
         values.push(part.clone().into());
@@ -142,21 +129,10 @@ fn query(filter: &Filter) -> (String, Vec<Value>) {
     }
     values.push(i64::try_from(filter.limit + 1).unwrap_or(i64::MAX).into());
     let sql = format!(
-        "SELECT id, name, arn, created, modified, progress, CAST({key} AS TEXT) AS sort_key
-         FROM training_job WHERE {} ORDER BY {key} {direction}, id {direction} LIMIT ?{}",
+        "SELECT id, {columns}, CAST({key} AS TEXT) AS sort_key
+         FROM {table} WHERE {} ORDER BY {key} {direction}, id {direction} LIMIT ?{}",
         tests.join(" AND "),
         values.len()
     );
     (sql, values)
-}
-
-fn read(row: &Row<'_>) -> Result<Summary, StoreError> {
-    let progress: String = row.get("progress")?;
-    Ok(Summary {
-        name: row.get("name")?,
-        arn: row.get("arn")?,
-        created: Timestamp::from_millis(row.get("created")?),
-        modified: Timestamp::from_millis(row.get("modified")?),
-        progress: serde_json::from_str(&progress)?,
-    })
 }

@@ -1,0 +1,127 @@
+//! A container's door: the warden's unix socket through which a request gets into a network
+//! namespace that nothing leads to.
+
+use belljar_domain::serving::{Answer, Ask, DOOR, MAX_DOOR_LINE};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncWriteExt, Interest};
+use tokio::net::{TcpStream, UnixStream};
+
+/// How long the warden is left alone that has more callers than it takes.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Why there is no connection, or a model was not brought.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DoorError {
+    /// The warden cannot be reached: it ended, most likely.
+    #[error("the door does not open")]
+    Io(#[from] io::Error),
+    /// Nothing was said in time.
+    #[error("the door did not answer in time")]
+    Slow,
+    /// What was said is not understood.
+    #[error("the door's answer is not understood")]
+    Words(#[from] serde_json::Error),
+    /// The container does not accept connections.
+    #[error("the container does not accept a connection: {0}")]
+    Closed(String),
+    /// What was asked cannot be done.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A connection to the server in a container.
+///
+/// # Errors
+/// If there is none within `limit`.
+pub(crate) async fn connect(folder: &Path, limit: Duration) -> Result<TcpStream, DoorError> {
+    let descriptor = timed(limit, say(folder, &Ask::Connect)).await?;
+    let descriptor = descriptor.ok_or_else(|| io::Error::other("no descriptor came along"))?;
+    let stream = std::net::TcpStream::from(descriptor);
+    stream.set_nonblocking(true)?;
+    // Heads and bodies are written as they are ready; waiting to fill a packet only delays them.
+    stream.set_nodelay(true)?;
+    Ok(TcpStream::from_std(stream)?)
+}
+
+/// Has the warden do something else.
+///
+/// # Errors
+/// If it is not done within `limit`.
+pub(crate) async fn ask(folder: &Path, ask: &Ask, limit: Duration) -> Result<(), DoorError> {
+    timed(limit, say(folder, ask)).await.map(drop)
+}
+
+async fn timed<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, DoorError>>,
+) -> Result<T, DoorError> {
+    tokio::time::timeout(limit, work).await.unwrap_or(Err(DoorError::Slow))
+}
+
+async fn say(folder: &Path, ask: &Ask) -> Result<Option<OwnedFd>, DoorError> {
+    let mut stream = open(folder).await?;
+    let mut line = serde_json::to_vec(ask)?;
+    line.push(b'\n');
+    stream.write_all(&line).await?;
+    let (line, descriptor) = hear(&stream).await?;
+    match serde_json::from_slice(&line)? {
+        Answer::Done => Ok(descriptor),
+        Answer::Closed { why } => Err(DoorError::Closed(why)),
+        Answer::Failed { why } => Err(DoorError::Failed(why)),
+    }
+}
+
+/// The folder is named by its descriptor: a socket's path is short, and a folder's may be long.
+async fn open(folder: &Path) -> io::Result<UnixStream> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let held = rustix::fs::open(folder, flags, Mode::empty())?;
+    let path = format!("/proc/self/fd/{}/{DOOR}", held.as_raw_fd());
+    loop {
+        match UnixStream::connect(&path).await {
+            // Others are before us.
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(PAUSE).await,
+            result => return result,
+        }
+    }
+}
+
+/// One line, and the descriptor that came along.
+async fn hear(stream: &UnixStream) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
+    let (mut line, mut descriptor) = (Vec::new(), None);
+    while line.len() <= MAX_DOOR_LINE {
+        let (bytes, come) = stream.async_io(Interest::READABLE, || receive(stream)).await?;
+        if bytes.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        descriptor = come.or(descriptor);
+        line.extend(bytes);
+        if line.last() == Some(&b'\n') {
+            return Ok((line, descriptor));
+        }
+    }
+    Err(io::Error::other("the answer is too long"))
+}
+
+fn receive(stream: &UnixStream) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
+    let mut bytes = [0; 1024];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let into = &mut [IoSliceMut::new(&mut bytes)];
+    let received = match recvmsg(stream, into, &mut control, RecvFlags::CMSG_CLOEXEC) {
+        Err(Errno::INTR) => return Ok((Vec::new(), None)),
+        received => received?,
+    };
+    let rights = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
+        _ => None,
+    });
+    let descriptor = rights.flatten().last();
+    Ok((bytes.get(..received.bytes).unwrap_or_default().to_vec(), descriptor))
+}
