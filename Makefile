@@ -67,12 +67,12 @@ $(VENV)/.ready: tests/clients/requirements.txt | needs-test
 
 # The two SageMaker SDKs exclude each other, and both exclude what the other clients want. The import
 # compiles what is used, and fails if something is missing.
-$(VENV)-sdk2/.ready: IMPORT := from sagemaker.estimator import Estimator
-$(VENV)-sdk3/.ready: IMPORT := from sagemaker.train import ModelTrainer
+$(VENV)-sdk2/.ready: IMPORT := from sagemaker.multidatamodel import MultiDataModel
+$(VENV)-sdk3/.ready: IMPORT := from sagemaker.serve import ModelBuilder
 $(VENV)-%/.ready: tests/clients/requirements-%.txt | needs-test
 	$(PYTHON) -m venv $(VENV)-$*
 	$(VENV)-$*/bin/pip install --quiet --disable-pip-version-check --no-deps --no-compile -r $<
-	SAGEMAKER_SUPPRESS_V2_WARNING=1 $(VENV)-$*/bin/python -c '$(IMPORT)' >/dev/null
+	SAGEMAKER_SUPPRESS_V2_WARNING=1 AWS_DEFAULT_REGION=us-east-1 $(VENV)-$*/bin/python -c '$(IMPORT)' >/dev/null
 	@touch $@
 
 .PHONY: vectors

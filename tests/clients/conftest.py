@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hosting import Hosting
 from service import Service
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,12 +116,12 @@ class Belljar:
     def popen(self, *args, state: Path | None = None, **given) -> subprocess.Popen:
         return subprocess.Popen(**self.call(args, state, None), stdin=subprocess.DEVNULL, **given)
 
-    def must(self, *args, timeout: float = 120) -> str:
-        done = self.run(*args, timeout=timeout)
+    def must(self, *args, timeout: float = 120, state: Path | None = None) -> str:
+        done = self.run(*args, timeout=timeout, state=state)
         assert done.returncode == 0, f"{args} exited {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout
 
-    def import_image(self, rootfs: Path, tag: str, *options: str) -> str:
+    def import_image(self, rootfs: Path, tag: str, *options: str, state: Path | None = None) -> str:
         """Makes an image of a folder that may belong to another user."""
         if self.other_user:
             # As if this user had assembled it: some of its folders are their owner's alone.
@@ -128,7 +129,7 @@ class Belljar:
             subprocess.run(["cp", "-a", "--reflink=auto", rootfs, own], check=True, timeout=120)
             subprocess.run(["chown", "-Rh", f"{USER}:{USER}", own], check=True, timeout=120)
             rootfs = own
-        self.must("image", "import", rootfs, "--tag", tag, *options)
+        self.must("image", "import", rootfs, "--tag", tag, *options, state=state)
         return tag
 
     def train(
@@ -219,12 +220,41 @@ def toolkit_image(belljar) -> str:
 
 
 @pytest.fixture(scope="session")
+def inference_image(belljar) -> str:
+    return belljar.import_image(rootfs("inference"), "inference")
+
+
+@pytest.fixture(scope="session")
+def behave_rootfs(belljar) -> Path:
+    """The image of scikit-learn without scikit-learn, and with `serving/behave.py`."""
+    root = belljar.new_folder("behave") / "rootfs"
+    shutil.copytree(rootfs("sklearn"), root, symlinks=True, ignore=shutil.ignore_patterns("dist-packages"))
+    shutil.copy(Path(__file__).parent / "serving/behave.py", root / "opt/behave.py")
+    return root
+
+
+def import_behave(belljar: Belljar, root: Path, state: Path | None = None) -> str:
+    words = [word for part in ("/usr/bin/python3", "/opt/behave.py") for word in ("--entrypoint", part)]
+    return belljar.import_image(root, "behave", *words, state=state)
+
+
+@pytest.fixture(scope="session")
+def behave_image(belljar, behave_rootfs) -> str:
+    return import_behave(belljar, behave_rootfs)
+
+
+@pytest.fixture(scope="session")
 def service(belljar, digits_image):
     """A service on the state that has the images; its last words are its own."""
     service = Service(belljar).start()
     yield service
     service.stop()
-    assert not service.wardens(), "every job of the tests has ended"
+    assert not service.wardens(), "every job and endpoint of the tests has ended"
+
+
+@pytest.fixture(scope="session")
+def hosting(service) -> Hosting:
+    return Hosting(service)
 
 
 @pytest.fixture(scope="session")

@@ -110,12 +110,12 @@ class Service:
         return found
 
     def wardens(self) -> list[int]:
-        """Processes that work for jobs of this state."""
-        found = []
+        """Processes that work for jobs and endpoints of this state."""
+        found, folders = [], [str(self.state / name).encode() for name in ("jobs", "endpoints")]
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
                 words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
-                if any(str(self.state / "jobs").encode() in word for word in words):
+                if any(folder in word for word in words for folder in folders):
                     found.append(int(entry.name))
         return found
 

@@ -3,10 +3,12 @@
 #
 # Assembles root file systems, with no daemon, no root and no namespace:
 #
-#   target/images/sklearn-rootfs   this machine's own distribution's Python, scikit-learn's and
-#                                  XGBoost's wheels, and a `train` program
-#   target/images/torch-rootfs     the distribution's own torch, for the CPU
-#   target/images/toolkit-rootfs   the same with SageMaker's training toolkit as `train`, and pip
+#   target/images/sklearn-rootfs     this machine's own distribution's Python, scikit-learn's and
+#                                    XGBoost's wheels, and `train` and `serve` (gunicorn) programs
+#   target/images/torch-rootfs       the distribution's own torch, for the CPU
+#   target/images/toolkit-rootfs     sklearn with SageMaker's training toolkit as `train`, and pip
+#   target/images/inference-rootfs   sklearn with SageMaker's inference toolkit as `serve`: its model
+#                                    server in Java
 #
 # They are links to folders named by a digest of all that goes into them: the second run does
 # nothing, and one that is killed leaves no half image. Debian and Ubuntu only.
@@ -37,7 +39,7 @@ arch=$(dpkg --print-architecture)
 triple=$(uname -m)-linux-gnu
 key=$({
     echo "$release $arch"
-    cd "$here" && sha256sum python.sh sklearn/* toolkit/*
+    cd "$here" && sha256sum python.sh sklearn/* toolkit/* inference/*
 } | sha256sum | cut -c1-16)
 
 publish() { # finished folder, name: whole or not at all
@@ -103,18 +105,21 @@ unpack() { # root, deb...
     done
 }
 
+download() { # packages...; with all that they need
+    rm -f "$work/apt/cache/archives"/*.deb
+    apt-get -qq install --download-only -y "$@" >"$work/apt/install.log" 2>&1 || {
+        cat "$work/apt/install.log" >&2
+        fail "packages cannot be downloaded"
+    }
+}
+
 debian_root() { # root, further packages...
     local root=$1 archives=$work/apt/cache/archives name
     shift
     mkdir -p "$root"/{usr/{bin,sbin,lib,lib64,local/bin},dev,etc,proc,sys,tmp,root,run,var/tmp,opt/ml}
     chmod 1777 "$root/tmp" "$root/var/tmp"
     for name in bin sbin lib lib64; do ln -s "usr/$name" "$root/$name"; done
-    rm -f "$archives"/*.deb
-    apt-get -qq install --download-only -y base-files bash coreutils dash libgomp1 libstdc++6 python3 "$@" \
-        >"$work/apt/install.log" 2>&1 || {
-        cat "$work/apt/install.log" >&2
-        fail "packages cannot be downloaded"
-    }
+    download base-files bash coreutils dash libgomp1 libstdc++6 python3 "$@"
     unpack "$root" "$archives"/*.deb
     # Made by the packages' own scripts, which are not run here.
     [ -e "$root/usr/bin/sh" ] || ln -s dash "$root/usr/bin/sh"
@@ -178,9 +183,9 @@ sklearn_image() {
     dist=$(site "$root")
     # numpy's tests are left: numpy.testing, which scipy imports, needs some of them.
     find "$dist/scipy" "$dist/sklearn" -type d -name tests -prune -exec rm -rf {} +
-    install -m 755 "$here/sklearn/train" "$root/usr/local/bin/train"
+    install -m 755 "$here/sklearn/train" "$here/sklearn/serve" "$root/usr/local/bin"
     compile "$root" "$root/usr/lib/python$(image_version "$root")" "$dist"
-    image_python "$root" -c 'import sklearn.ensemble, sklearn.linear_model' ||
+    image_python "$root" -c 'import gunicorn.app.base, sklearn.ensemble, sklearn.linear_model' ||
         fail "scikit-learn does not start in the image"
     publish "$root" sklearn
 }
@@ -205,24 +210,36 @@ torch_image() {
     publish "$root" torch
 }
 
+source_wheels() { # list; makes $work/wheel/*.whl
+    rm -rf "$work/wheel"
+    "$work/venv/bin/pip" --disable-pip-version-check wheel --quiet --no-deps --use-pep517 \
+        --wheel-dir "$work/wheel" -r "$1"
+}
+
+# Descriptions of some 400 services, of which the toolkits speak to these.
+few_services() { # root
+    local service
+    for service in "$(site "$1")"/botocore/data/*/; do
+        case $(basename "$service") in s3 | sts | sagemaker) ;; *) rm -rf "$service" ;; esac
+    done
+}
+
 # The toolkit is published as source with a small C extension. It is compiled here; the headers are
 # the image's, in case this machine has none.
 toolkit_wheels() { # root; makes $work/wheel/*.whl
     local include
     (
-        cd "$work" && rm -rf headers wheel && mkdir headers wheel && cd headers
+        cd "$work" && rm -rf headers && mkdir headers && cd headers
         apt-get -qq download "libpython$(image_version "$1")-dev" >/dev/null
         dpkg-deb --fsys-tarfile ./*.deb | tar -x --wildcards './usr/include/*'
     )
     include=$work/headers/usr/include
-    CPATH="$include/python$(image_version "$1"):$include" "$work/venv/bin/pip" \
-        --disable-pip-version-check wheel --quiet --no-deps --use-pep517 \
-        --wheel-dir "$work/wheel" -r "$here/toolkit/source.txt"
+    CPATH="$include/python$(image_version "$1"):$include" source_wheels "$here/toolkit/source.txt"
 }
 
 toolkit_image() {
     say "assembling toolkit-rootfs ($release, $arch)"
-    local root=$work/toolkit dist wheel service
+    local root=$work/toolkit dist wheel
     rm -rf "$root"
     cp -a --reflink=auto "$images/sklearn-rootfs/." "$root"
     toolkit_wheels "$root"
@@ -232,20 +249,37 @@ toolkit_image() {
     # Named by no version of Python: it was compiled by this machine's, uses only functions that
     # every version has, and is loaded by the image's.
     mv "$dist"/gethostname.*.so "$dist/gethostname.so"
-    # Descriptions of some 400 services, of which the toolkit speaks to these.
-    for service in "$dist"/botocore/data/*/; do
-        case $(basename "$service") in s3 | sts | sagemaker) ;; *) rm -rf "$service" ;; esac
-    done
-    install -m 755 "$here/toolkit/train" "$root/usr/local/bin/train"
-    install -m 755 "$here/toolkit/pip3" "$root/usr/local/bin/pip3"
+    few_services "$root"
+    install -m 755 "$here/toolkit/train" "$here/toolkit/pip3" "$root/usr/local/bin"
     compile "$root" "$dist"
     image_python "$root" -c 'import gethostname, sagemaker_training.cli.train' ||
         fail "the toolkit does not start in the image"
     publish "$root" toolkit
 }
 
-if has sklearn && has toolkit && has torch; then
-    say "sklearn-rootfs, toolkit-rootfs and torch-rootfs are there ($key)"
+inference_image() {
+    say "assembling inference-rootfs ($release, $arch)"
+    local root=$work/inference dist
+    rm -rf "$root"
+    cp -a --reflink=auto "$images/sklearn-rootfs/." "$root"
+    download default-jre-headless
+    unpack "$root" "$work/apt/cache/archives"/*.deb
+    # Made by the packages' own scripts.
+    ln -sf ../lib/jvm/default-java/bin/java "$root/usr/bin/java"
+    source_wheels "$here/inference/source.txt"
+    pip_install "$root" "$work/wheel"/*.whl -r "$here/inference/requirements.txt"
+    dist=$(site "$root")
+    few_services "$root"
+    install -m 755 "$here/inference/"{serve,multi-model-server} "$root/usr/local/bin"
+    install -m 644 "$here/inference/"*.py "$dist"
+    compile "$root" "$dist"
+    image_python "$root" -c 'import sagemaker_inference.model_server, handler_service, mms.model_server' ||
+        fail "the inference toolkit does not start in the image"
+    publish "$root" inference
+}
+
+if has sklearn && has toolkit && has torch && has inference; then
+    say "sklearn-rootfs, toolkit-rootfs, torch-rootfs and inference-rootfs are there ($key)"
     exit 0
 fi
 apt_setup
@@ -256,5 +290,6 @@ fi
 has sklearn || sklearn_image
 has torch || torch_image
 has toolkit || toolkit_image
+has inference || inference_image
 rm -rf "$work/apt/cache/archives" "$work/headers" "$work/wheel"
 du -shD "$images"/*-rootfs

@@ -1,0 +1,433 @@
+"""Endpoints among what goes wrong: wardens that are killed, containers that answer badly or not at
+all, a service that is restarted, and all of it at once under load.
+
+They have a service and a state of their own, because the service comes and goes.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    HTTPClientError,
+)
+from conftest import import_behave
+from hosting import BUCKET, Hosting, refusal, until, variant
+from service import Service
+
+EXITED = "the model process exited"
+REQUESTS = int(os.environ.get("BELLJAR_LOAD", "10000"))
+CONNECTIONS = 64
+
+
+@pytest.fixture(scope="module")
+def own(belljar, behave_rootfs):
+    """A service on a port that stays the same."""
+    state = belljar.new_folder("faults") / "state"
+    import_behave(belljar, behave_rootfs, state)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    service = Service(belljar, state=state, listen=f"127.0.0.1:{port}").start()
+    yield service
+    if service.process.poll() is not None:
+        service.start()
+    service.stop()
+    assert not service.wardens(), "every endpoint of the tests has ended"
+
+
+@pytest.fixture(scope="module")
+def hosted(own) -> Hosting:
+    return Hosting(own)
+
+
+@pytest.fixture(scope="module")
+def behaving(hosted):
+    with hosted.behaving("behave") as name:
+        yield name
+
+
+# --- answers that are none ---
+
+WRONG = [
+    ("half", {}, EXITED),
+    ("nothing", {}, EXITED),
+    ("reset", {}, EXITED),
+    ("garbage", {}, "not HTTP"),
+    ("many_headers", {}, "not HTTP"),
+    ("size", {"bytes": (25 << 20) + 1}, "more than"),
+    ("size", {"bytes": (25 << 20) + 1, "chunked": True}, "more than"),
+    ("stream", {"parts": ["a", "b"], "breaks": True}, EXITED),
+]
+
+
+@pytest.mark.parametrize(("do", "told", "said"), WRONG, ids=lambda v: v if isinstance(v, str) else None)
+def test_an_answer_that_is_none_is_a_model_error(hosted, behaving, do, told, said):
+    born = hosted.tell(behaving, "count")["born"]
+    answer = hosted.fails(behaving, do, **told)
+    assert answer["OriginalStatusCode"] == 0, answer
+    assert "Received server error (0) from primary with message" in answer["Error"]["Message"]
+    assert said in answer["Error"]["Message"], answer
+    assert hosted.tell(behaving, "count")["born"] == born, "a bad answer is no reason to replace it"
+
+
+@pytest.mark.parametrize("do", ["last", "silently_last"])
+def test_a_server_that_closes_its_connections_loses_nothing(hosted, behaving, do):
+    for _ in range(50):
+        assert hosted.tell(behaving, do) == b"last"
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(lambda _: hosted.tell(behaving, do), range(200))) == {b"last"}
+
+
+def resident(pid: int) -> int:
+    """Bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (kib,) = [line.split()[1] for line in lines if line.startswith("VmRSS")]
+    return int(kib) << 10
+
+
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def test_nothing_adds_up(own, hosted, behaving):
+    """Thousands of them, and the service and the warden have what they had."""
+    (server,) = [s["id"] for s in hosted.servers(behaving)]
+    processes = [own.process.pid, *hosted.wardens(server)]
+    bad = [("half", {}), ("nothing", {}), ("reset", {}), ("garbage", {}), ("reply", {"status": 500}), ("silently_last", {})]
+
+    def ask(n: int) -> None:
+        do, told = bad[n % len(bad)]
+        with contextlib.suppress(ClientError):
+            hosted.tell(behaving, do, **told)
+
+    def measure() -> list[tuple[int, int]]:
+        time.sleep(2.5)  # connections that nobody uses are closed
+        return [(descriptors(pid), resident(pid)) for pid in processes]
+
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(ask, range(1000)))
+        before = measure()
+        list(pool.map(ask, range(3000)))
+        after = measure()
+    for pid, (files, memory), (files_then, memory_then) in zip(processes, before, after, strict=True):
+        assert files_then <= files + 8, (pid, before, after)
+        assert memory_then <= memory + (24 << 20), (pid, before, after)
+
+
+def test_what_takes_a_minute(hosted):
+    """A container that hangs has 60 s; a request by way of S3 has no longer than it was given."""
+    output = {"OutputConfig": {"S3OutputPath": f"s3://{BUCKET}/late", "S3FailurePath": f"s3://{BUCKET}/late-failed"}}
+    one_by_one = {**output, "ClientConfig": {"MaxConcurrentInvocationsPerInstance": 1}}
+    model = hosted.model("behave")
+    with hosted.behaving("behave") as direct, hosted.endpoint(model, AsyncInferenceConfig=one_by_one) as by_s3:
+        where = hosted.put("late-in", json.dumps({"do": "sleep", "seconds": 63}))
+        runtime = hosted.runtime_of(4, read_timeout=100)
+        runtime.invoke_endpoint_async(EndpointName=by_s3, InputLocation=where)
+        time.sleep(1)
+        second = runtime.invoke_endpoint_async(EndpointName=by_s3, InputLocation=where, RequestTTLSeconds=60)
+
+        def hang(do: str) -> tuple[float, dict]:
+            began = time.monotonic()
+            answer = refusal(runtime.invoke_endpoint, EndpointName=direct, Body=json.dumps({"do": do}))
+            return time.monotonic() - began, answer
+
+        with ThreadPoolExecutor(2) as pool:
+            for took, answer in pool.map(hang, ["hang", "trickle"]):
+                assert 59 < took < 65, took
+                assert (answer["Error"]["Code"], answer["OriginalStatusCode"]) == ("ModelError", 0), answer
+                assert answer["Error"]["Message"].startswith(
+                    'Received server error (0) from primary with message "Your invocation timed out while waiting for '
+                    "a response from container primary. Review the latency metrics for each container in Amazon "
+                    'CloudWatch, resolve the issue, and try again."'
+                ), answer
+
+        def failed():
+            with contextlib.suppress(ClientError):
+                return hosted.read(second["FailureLocation"])
+
+        until(failed, "the second request has expired", 30)
+        assert hosted.tell(direct, "add", n=1)["n"] == 2
+        with pytest.raises(ClientError):
+            hosted.read(second["OutputLocation"])
+
+
+# --- instances that die ---
+
+
+def healthy(hosted, name: str) -> set[str]:
+    """The births of the containers that answer."""
+    found = set()
+    with ThreadPoolExecutor(8) as pool:
+        for answer in pool.map(lambda _: answered(hosted, name), range(32)):
+            found.add(answer)
+    return found - {None}
+
+
+def answered(hosted, name: str) -> str | None:
+    try:
+        return hosted.tell(name, "count")["born"]
+    except ClientError:
+        return None
+
+
+@dataclasses.dataclass
+class Asked:
+    began: float
+    ended: float
+    n: int
+    answer: dict | None = None
+    error: Exception | None = None
+
+    def is_right(self) -> bool:
+        return self.answer is not None and self.answer["n"] == self.n + 1
+
+
+class Load:
+    """Requests from many threads at once: a number each, to which one is to be added."""
+
+    def __init__(self, hosted, name: str, threads: int = CONNECTIONS, requests: int | None = None, work: float = 0):
+        self.runtime, self.name, self.threads, self.work = hosted.runtime_of(threads), name, threads, work
+        self.left = requests
+        self.asked: list[Asked] = []
+        self.retried = Counter()
+        self.lock = threading.Lock()
+        self.over = threading.Event()
+        self.running: list[threading.Thread] = []
+
+    def wanted(self) -> bool:
+        if self.over.is_set():
+            return False
+        with self.lock:
+            if self.left is None:
+                return True
+            self.left -= 1
+            return self.left >= 0
+
+    def one(self) -> Asked:
+        n = random.randrange(1 << 40)
+        told = {"do": "sleep", "seconds": self.work, "n": n} if self.work else {"do": "add", "n": n}
+        asked = Asked(time.monotonic(), 0, n)
+        while True:
+            try:
+                body = self.runtime.invoke_endpoint(EndpointName=self.name, Body=json.dumps(told))["Body"].read()
+                asked.answer, asked.error = json.loads(body), None
+            except (EndpointConnectionError, ConnectionClosedError, HTTPClientError) as e:
+                # The service is not there: every client tries again.
+                self.retried[type(e).__name__] += 1
+                time.sleep(0.05)
+                if not self.over.is_set():
+                    continue
+                asked.error = e
+            except Exception as e:  # noqa: BLE001: whatever it is, it was lost
+                asked.error = e
+            asked.ended = time.monotonic()
+            return asked
+
+    def ask(self) -> None:
+        while self.wanted():
+            self.asked.append(self.one())
+
+    @property
+    def failed(self) -> list[Asked]:
+        return [a for a in self.asked if a.error is not None]
+
+    def __enter__(self):
+        self.running = [threading.Thread(target=self.ask) for _ in range(self.threads)]
+        for thread in self.running:
+            thread.start()
+        until(lambda: len(self.asked) > self.threads, lambda: f"it answers: {self.failed[:3]}")
+        return self
+
+    def __exit__(self, kind, *_) -> None:
+        if kind is not None or self.left is None:
+            self.over.set()
+        for thread in self.running:
+            thread.join(timeout=300)
+        assert not any(thread.is_alive() for thread in self.running)
+
+
+def hold(load: Load, kills: list[tuple[float, float]]) -> None:
+    """No answer is wrong, and what has none was inside an instance when it was killed."""
+    wrong = [a for a in load.asked if a.answer is not None and not a.is_right()]
+    assert not wrong, wrong[:3]
+    for asked in load.failed:
+        assert isinstance(asked.error, ClientError), asked
+        assert asked.error.response["Error"]["Code"] == "ModelError", asked
+        assert EXITED in str(asked.error), asked
+        inside = any(asked.began <= done and began <= asked.ended for began, done in kills)
+        assert inside, (asked, kills)
+
+
+def killed(hosted, servers: list[str]) -> tuple[float, float]:
+    """When the kill of instances began, and when none of them can have answered any more."""
+    began = time.monotonic()
+    for server in servers:
+        hosted.kill(server)
+    return began, time.monotonic() + 1
+
+
+def test_an_instance_is_killed_while_it_has_requests(hosted):
+    with hosted.behaving("behave", count=2) as name:
+        with Load(hosted, name, threads=16, work=0.02) as load:
+            one, two = [s["id"] for s in hosted.servers(name)]
+            kill = killed(hosted, [one])
+            until(lambda: one not in {s["id"] for s in hosted.servers(name)}, "it is replaced")
+            until(lambda: len(healthy(hosted, name)) == 2, "there are two again")
+            assert two in {s["id"] for s in hosted.servers(name)}, "the other one stays"
+            time.sleep(1)
+        hold(load, [kill])
+        assert len(load.failed) <= 16, "at most what it had"
+        assert hosted.describe(name)["EndpointStatus"] == "InService"
+
+
+def test_a_whole_zone_is_killed(hosted):
+    with hosted.behaving("behave", count=4) as name:
+        zones = Counter(server["zone"] for server in hosted.servers(name))
+        assert len(zones) >= 2 and max(zones.values()) - min(zones.values()) <= 1, zones
+        zone = zones.most_common(1)[0][0]
+        with Load(hosted, name, threads=16, work=0.02) as load:
+            dead = [s["id"] for s in hosted.servers(name) if s["zone"] == zone]
+            kill = killed(hosted, dead)
+            until(lambda: not set(dead) & {s["id"] for s in hosted.servers(name)}, "they are replaced")
+            until(lambda: len(healthy(hosted, name)) == 4, "there are four again")
+        hold(load, [kill])
+        again = Counter(server["zone"] for server in hosted.servers(name))
+        assert max(again.values()) - min(again.values()) <= 1, again
+
+
+def test_a_container_that_dies_is_replaced_slower_and_slower(hosted):
+    with hosted.behaving("behave") as name:
+        gaps, before = [], {s["id"] for s in hosted.servers(name)}
+        for death in range(1, 6):
+            failed = hosted.fails(name, "die")
+            assert EXITED in failed["Error"]["Message"], failed
+            began = time.monotonic()
+            (server,) = until(lambda: [s for s in hosted.servers(name) if s["id"] not in before], "another one")
+            assert server["tries"] == death
+            before.add(server["id"])
+            until(lambda: answered(hosted, name), "it answers")
+            gaps.append(time.monotonic() - began)
+        # The pause is doubled with each: 0.1 s, 0.2 s, ... 1.6 s.
+        assert gaps[-1] > 1.5 and gaps[0] < gaps[-1], gaps
+        seen = hosted.describe(name)
+        assert seen["EndpointStatus"] == "InService"
+        assert any("dies as it was told" in line for line in hosted.lines(name))
+
+
+def test_one_that_is_not_well_has_no_requests(hosted):
+    with hosted.behaving("behave", count=2) as name:
+        sick = hosted.tell(name, "count")["born"]
+        while hosted.tell(name, "count")["born"] != sick:
+            pass
+        hosted.tell(name, "sicken")
+        births = until(lambda: (b := healthy(hosted, name)) and len(b) == 1 and b, "one of them has none any more")
+        until(lambda: len(healthy(hosted, name) | births) >= 2, "another one is in its place", 90)
+        assert hosted.describe(name)["EndpointStatus"] == "InService"
+
+
+def test_a_service_that_is_restarted_finds_its_endpoints(own, hosted):
+    model = hosted.model("behave")
+    with hosted.endpoint(variant(model, count=2)) as name:
+        births = healthy(hosted, name)
+        servers = {s["id"] for s in hosted.servers(name)}
+        assert len(births) == 2
+        for end in (own.stop, own.kill):
+            end()
+            assert all(hosted.wardens(server) for server in servers), "they outlive it"
+            own.start()
+            hosted.wait(name)
+            until(lambda: healthy(hosted, name) == births, "the same containers answer")
+            assert {s["id"] for s in hosted.servers(name)} == servers
+        # What dies while nobody looks is replaced all the same.
+        own.stop()
+        one, two = sorted(servers)
+        hosted.kill(one)
+        own.start()
+        assert until(lambda: answered(hosted, name), "the other one answers") in births
+        until(lambda: one not in {s["id"] for s in hosted.servers(name)}, "it is replaced")
+        until(lambda: len(healthy(hosted, name)) == 2, "there are two again")
+        # A deletion that nobody has carried out.
+        hosted.sagemaker.delete_endpoint(EndpointName=name)
+        own.kill()
+        own.start()
+        until(lambda: not hosted.exists(name), "it is deleted")
+        until(lambda: not any(hosted.wardens(server) for server in servers), "with its wardens")
+
+
+def test_a_service_that_stops_ends_what_it_has(own, hosted):
+    """A request under way is answered before it leaves."""
+    with hosted.behaving("behave") as name:
+        with ThreadPoolExecutor(4) as pool:
+            asked = [pool.submit(hosted.tell, name, "sleep", seconds=2, n=n) for n in range(4)]
+            time.sleep(0.7)
+            own.process.send_signal(signal.SIGTERM)
+            assert [a.result()["n"] for a in asked] == [1, 2, 3, 4]
+            assert own.process.wait(timeout=30) == 0, own.said
+        own.start()
+        until(lambda: answered(hosted, name), "it answers again")
+
+
+def test_everything_at_once(own, hosted):
+    """10,000 requests at 64 connections, while instances are killed, weights changed, the endpoint
+    updated twice and the service restarted."""
+    models = [hosted.model("behave", environment={"TURN": str(turn)}) for turn in range(3)]
+
+    def both(model: str) -> list[dict]:
+        return [variant(model, name, count=2) for name in ("one", "two")]
+
+    kills: list[tuple[float, float]] = []
+
+    def kill_one(name: str) -> None:
+        servers = [s for s in hosted.servers(name) if "stopping" not in s]
+        kills.append(killed(hosted, [random.choice(servers)["id"]]))
+
+    def weights(name: str, one: float, two: float) -> None:
+        shares = [{"VariantName": v, "DesiredWeight": w} for v, w in (("one", one), ("two", two))]
+        hosted.sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=shares)
+        hosted.wait(name)
+
+    def update(name: str, model: str) -> None:
+        hosted.sagemaker.update_endpoint(EndpointName=name, EndpointConfigName=hosted.config(*both(model)))
+        hosted.wait(name)
+
+    with hosted.endpoint(*both(models[0])) as name:
+        began = time.monotonic()
+        with Load(hosted, name, requests=REQUESTS) as load:
+            steps = [
+                lambda: kill_one(name),
+                lambda: weights(name, 3, 1),
+                lambda: update(name, models[1]),
+                lambda: kill_one(name),
+                lambda: (own.stop(), own.start()),
+                lambda: weights(name, 0.5, 0.5),
+                lambda: update(name, models[2]),
+                lambda: kill_one(name),
+            ]
+            for turn, step in enumerate(steps):
+                share = REQUESTS * (turn + 1) // (len(steps) + 2)
+                until(lambda: len(load.asked) >= share, "requests go on", 240)
+                step()
+        took = time.monotonic() - began
+        assert len(load.asked) == REQUESTS
+        print(
+            f"{REQUESTS} requests in {took:.1f} s; {len(load.failed)} inside {len(kills)} killed instances; "
+            f"tried again while there was no service: {dict(load.retried)}"
+        )
+        hold(load, kills)
+        assert len(load.failed) <= CONNECTIONS * len(kills)
+        until(lambda: len(healthy(hosted, name)) == 4, "all instances are there", 60)
+        turns = {hosted.tell(name, "echo")["environment"]["TURN"] for _ in range(16)}
+        assert turns == {"2"}
