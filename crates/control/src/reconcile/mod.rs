@@ -60,8 +60,10 @@ pub(crate) async fn run(service: Arc<Service>, mut stop: watch::Receiver<bool>) 
         followers: BTreeMap::new(),
         endpoints: Endpoints::new(service.clone()),
     };
-    if let Err(e) = reconciler.tidy_all().and_then(|()| reconciler.endpoints.tidy_all()) {
-        tracing::error!(error = %crate::chain(&e), "what jobs left cannot be looked for");
+    for tidied in [reconciler.tidy_all(), reconciler.endpoints.tidy_all().await] {
+        if let Err(e) = tidied {
+            tracing::error!(error = %crate::chain(&e), "what was left cannot be looked for");
+        }
     }
     loop {
         if let Err(e) = reconciler.round().await {

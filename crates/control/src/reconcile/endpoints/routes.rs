@@ -5,14 +5,17 @@ use super::{Endpoints, answers};
 use crate::serving::{Container, Instance, Routes, VariantRoutes};
 use belljar_domain::endpoint::{Endpoint, Fleet, Server, Variant};
 use belljar_domain::fleet::{Seen, State};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Endpoints {
-    /// Brings the table up to date, for all endpoints.
-    pub(super) fn route(&mut self, all: &[Endpoint], seen: &BTreeMap<String, Vec<Seen>>) {
+    /// Brings the table up to date, for all endpoints but those of which nothing was seen.
+    pub(super) fn route<'s>(
+        &mut self,
+        all: &[Endpoint],
+        seen: impl Fn(&Endpoint) -> Option<&'s [Seen]>,
+    ) {
         for endpoint in all {
-            let seen = seen.get(&endpoint.name).map_or(&[][..], Vec::as_slice);
+            let Some(seen) = seen(endpoint) else { continue };
             let routes = self.routes(endpoint, seen);
             self.service.endpoints.set(&endpoint.name, Some(routes));
         }
