@@ -119,3 +119,6 @@ impl Endpoints {
 fn answers(status: EndpointStatus) -> bool {
     matches!(status, EndpointStatus::InService | EndpointStatus::Updating)
 }
+
+#[cfg(test)]
+mod tests;

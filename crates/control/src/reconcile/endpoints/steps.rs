@@ -210,7 +210,7 @@ fn forget(c: &Connection, id: &str) -> Result<(), StoreError> {
     servers::remove(c, id)
 }
 
-fn take_over(progress: &mut EndpointProgress, now: Timestamp) {
+pub(super) fn take_over(progress: &mut EndpointProgress, now: Timestamp) {
     let first = progress.current.is_none();
     progress.current = progress.next.take();
     progress.took_over = (!first).then_some(now);
