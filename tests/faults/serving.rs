@@ -4,7 +4,7 @@ use crate::leftovers::{Footprint, assert_none_of, below};
 use crate::processes::{self, Process};
 use crate::run::{name, scene, until};
 use belljar_domain::serving::{ModelData, ModelForm};
-use belljar_domain::{Assignment, Outcome, Stage};
+use belljar_domain::{Assignment, Event, Outcome, Stage};
 use belljar_testkit::server::{assignment, serving};
 use belljar_testkit::{As, Scene, Server};
 
@@ -102,6 +102,34 @@ fn what_was_begun_is_not_begun_again() {
     assert_eq!(again.code(), Some(75));
     assert_eq!(server.request("GET", "/ping", "").0, 200);
     let _report = server.stop();
+}
+
+/// The reason names it, where there are limits.
+#[test]
+fn out_of_memory_while_it_serves() {
+    for who in As::all() {
+        let scene = scene(who);
+        let mut given = given(&scene, "hog");
+        given.resources.memory_bytes = Some(64 << 20);
+        let mut server = Server::start(&scene, &given, &[]);
+        server.until_healthy();
+        let without =
+            |e: &Event| matches!(e, Event::Warning { message } if message.contains("memory limit"));
+        if server.events().iter().any(without) {
+            eprintln!("not as {who:?}: there is no cgroup controller by which to limit memory");
+            assert_eq!(server.stop().outcome, Outcome::Stopped);
+            continue;
+        }
+        let before = Footprint::of(process(&server));
+        assert_eq!(server.invoke("hog 400000000"), (0, String::new()));
+        let report = server.end();
+        let Outcome::Failed { reason, .. } = &report.outcome else { panic!("{report:?}") };
+        let words = "exceeded its memory limit and was killed while it served";
+        assert!(reason.contains(words), "{reason}");
+        assert!(report.exit.unwrap().out_of_memory, "{report:?}");
+        let job = server.folder().file_name().unwrap().to_str().unwrap().to_owned();
+        assert_none_of(&scene, &job, &before, server.folder());
+    }
 }
 
 /// The helper, or the keeper, dies: the container does, and the warden says so.
