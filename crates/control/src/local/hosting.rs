@@ -6,7 +6,7 @@ use crate::request::serve::{AcceptedServing, VARIANT};
 use crate::serving::{Container, Instance, Routes, Table, VariantRoutes};
 use crate::state::{State, StateError};
 use belljar_domain::endpoint::Routing;
-use belljar_domain::{Assignment, Event, HostName, Outcome, Report, arn};
+use belljar_domain::{Assignment, Event, HostName, Outcome, Report, arn, spool};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -117,10 +117,10 @@ async fn place(
         let assignment = shared.hosting.accepted.instance().ok_or(HostingError::Names)?;
         let folder = shared.hosting.state.create_serving(&assignment)?;
         let one = One::new(&shared, number, &assignment, &folder);
-        let (report, healthy) = one.run(&assignment, &folder, &mut stops).await?;
+        let ended = one.run(&assignment, &folder, &mut stops).await;
         drop(one);
-        // Its evidence is elsewhere. What cannot be removed is swept by the next warden.
-        let _ = std::fs::remove_dir_all(&folder);
+        remove(&shared.hosting.warden, &folder).await;
+        let (report, healthy) = ended?;
         was_ever_healthy |= healthy;
         if stops.iter().any(|s| s.borrow().is_some()) {
             return Ok(());
@@ -136,6 +136,27 @@ async fn place(
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             _ = asked(&mut stops) => return Ok(()),
+        }
+    }
+}
+
+/// Removes the folder of an instance that has ended; its evidence is elsewhere. One that cannot be
+/// swept stays: without it the next warden would not find what is left.
+async fn remove(warden: &Warden, folder: &Path) {
+    let folder_is = folder.display();
+    let swept = match folder.join(spool::JOURNAL).exists() {
+        true => warden.sweep_job(folder).await,
+        // Nothing was begun.
+        false => Ok(()),
+    };
+    match swept.map(|()| std::fs::remove_dir_all(folder)) {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => {
+            tracing::warn!(folder = %folder_is, error = %e, "an instance's folder cannot be removed");
+        }
+        Err(e) => {
+            let e = crate::chain(&e);
+            tracing::warn!(folder = %folder_is, error = %e, "what an instance left cannot be swept");
         }
     }
 }
@@ -187,32 +208,50 @@ impl<'a> One<'a> {
         let (asks, hears) = mpsc::channel(4);
         let warden = &self.shared.hosting.warden;
         let mut run = std::pin::pin!(run(warden, folder, assignment, events, hears));
-        let mut was_healthy = false;
+        let (mut was_healthy, mut leaves, mut killed) = (false, false, false);
+        // Whoever is slow to take events slows the container down, but keeps no ask from it.
+        let mut waiting = None;
         let ended = loop {
             tokio::select! {
                 ended = &mut run => break ended?,
-                Some(event) = heard.recv() => was_healthy |= self.hear(event).await,
+                Some(event) = heard.recv(), if waiting.is_none() => {
+                    was_healthy |= self.note(&event, leaves);
+                    waiting = (!killed).then(|| self.shared.told_of(self.number, event));
+                }
+                permit = self.shared.told.reserve(), if waiting.is_some() => {
+                    // Whoever does not listen any more has asked to stop.
+                    if let (Ok(permit), Some(event)) = (permit, waiting.take()) {
+                        permit.send(event);
+                    }
+                }
                 ask = asked(stops) => {
+                    leaves = true;
                     self.instance.set_healthy(false);
+                    // What is asked for at last is not kept waiting by who does not listen.
+                    killed |= ask == Ask::Kill;
+                    waiting = waiting.filter(|_| !killed);
                     // One that has ended needs no telling.
                     let _ = asks.try_send(ask);
                 }
             }
         };
+        if let Some(event) = waiting {
+            let _ = self.shared.told.send(event).await;
+        }
         while let Ok(event) = heard.try_recv() {
-            was_healthy |= self.hear(event).await;
+            was_healthy |= self.note(&event, true);
+            if !killed {
+                self.shared.tell(self.number, event).await;
+            }
         }
         Ok((Box::new(ended.report), was_healthy))
     }
 
-    /// Whether it says that it is healthy.
-    async fn hear(&self, event: Event) -> bool {
-        let healthy = matches!(event, Event::Health { healthy: true, .. });
-        if matches!(event, Event::Health { .. }) {
-            self.instance.set_healthy(healthy);
-        }
-        self.shared.tell(self.number, event).await;
-        healthy
+    /// Whether it says that it is healthy. One that leaves is given nothing all the same.
+    fn note(&self, event: &Event, leaves: bool) -> bool {
+        let Event::Health { healthy, .. } = event else { return false };
+        self.instance.set_healthy(*healthy && !leaves);
+        *healthy
     }
 }
 
@@ -226,11 +265,15 @@ impl Drop for One<'_> {
 impl Shared {
     /// Whoever does not listen any more has asked to stop.
     async fn tell(&self, number: NonZeroU32, event: Event) {
-        let event = match self.hosting.accepted.instances {
+        let _ = self.told.send(self.told_of(number, event)).await;
+    }
+
+    /// An event as it is told.
+    fn told_of(&self, number: NonZeroU32, event: Event) -> Event {
+        match self.hosting.accepted.instances {
             1 => event,
             _ => Event::Instance { host: HostName::algo(number), told: Box::new(event) },
-        };
-        let _ = self.told.send(event).await;
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<Instance>>)) {
@@ -256,3 +299,7 @@ impl Shared {
         self.table.set(name, Some(routes));
     }
 }
+
+#[cfg(test)]
+#[path = "hosting_tests.rs"]
+mod tests;

@@ -16,7 +16,7 @@ use super::start::Started;
 use crate::service::Service;
 use crate::serving::Instance;
 use belljar_domain::endpoint::{Endpoint, EndpointStatus, Server};
-use belljar_domain::fleet::{self, Seen};
+use belljar_domain::fleet::{self, Seen, State, Step};
 use belljar_store::StoreError;
 use belljar_store::endpoints::{self, servers};
 use std::collections::{BTreeMap, BTreeSet};
@@ -95,6 +95,7 @@ impl Endpoints {
         let zones = &self.service.config.zones;
         let mut changed = false;
         for step in fleet::plan(endpoint, seen, zones, self.service.now()) {
+            tell_of_death(endpoint, seen, &step);
             match self.execute(endpoint, &step).await {
                 Ok(did) => changed |= did,
                 Err(e) => {
@@ -112,6 +113,21 @@ impl Endpoints {
         self.started.retain(|(id, _), _| known(id));
         self.followers.retain(|(id, _), _| known(id));
         self.instances.retain(|id, _| known(id));
+    }
+}
+
+/// A death is told where its place is taken: nobody else would learn why.
+fn tell_of_death(endpoint: &Endpoint, seen: &[Seen], step: &Step) {
+    let Step::Begin { instead: Some(id), .. } = step else { return };
+    let dead = seen.iter().find(|s| s.server.id == *id);
+    if let Some(State::Dead { why, .. }) = dead.map(|s| &s.state) {
+        let name = &endpoint.name;
+        tracing::warn!(
+            endpoint = name,
+            server = id,
+            why,
+            "an instance died; another takes its place"
+        );
     }
 }
 

@@ -3,7 +3,6 @@ use super::*;
 use crate::api::testing::{NOW, Tested};
 use crate::state::{ASSIGNMENT_FILE, write_json};
 use belljar_domain::endpoint::{Container, Deployment, EndpointProgress, Health, Routing, Variant};
-use belljar_domain::fleet::{State, Step};
 use belljar_domain::{Assignment, Resources, Timestamp, serving, spool};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
