@@ -20,7 +20,9 @@ use belljar_domain::fleet::{self, Seen, State, Step};
 use belljar_store::StoreError;
 use belljar_store::endpoints::{self, servers};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// A container: its instance's id, and its number from 1.
 type Key = (String, u32);
@@ -34,9 +36,14 @@ pub(super) struct Endpoints {
     followers: BTreeMap<Key, Follower>,
     /// What requests know of an instance: their number stays with it.
     instances: BTreeMap<String, Arc<Instance>>,
+    /// What takes away what a dead one left, by its instance's id.
+    clearing: BTreeMap<String, Clearing>,
     /// Endpoints in the routing table.
     routed: Vec<String>,
 }
+
+/// Answers the folders of which nothing is needed.
+type Clearing = JoinHandle<Result<Vec<PathBuf>, StepError>>;
 
 impl Endpoints {
     pub(super) fn new(service: Arc<Service>) -> Self {
@@ -45,6 +52,7 @@ impl Endpoints {
             started: BTreeMap::new(),
             followers: BTreeMap::new(),
             instances: BTreeMap::new(),
+            clearing: BTreeMap::new(),
             routed: Vec::new(),
         }
     }
@@ -113,6 +121,7 @@ impl Endpoints {
         self.started.retain(|(id, _), _| known(id));
         self.followers.retain(|(id, _), _| known(id));
         self.instances.retain(|id, _| known(id));
+        self.clearing.retain(|id, _| known(id));
     }
 }
 
