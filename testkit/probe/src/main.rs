@@ -73,10 +73,7 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
         }
         "child" => kernel::child(rest),
         "ids" => files::ids(),
-        "clock" => {
-            let now = SystemTime::UNIX_EPOCH.elapsed().map_err(io::Error::other)?;
-            println!("clock {}", now.as_nanos());
-        }
+        "clock" => clock()?,
         "sleep" => {
             let ignore_term = rest.get(1).is_some_and(|flag| flag == "--ignore-term");
             return Ok(act::sleep(number(text(0)?)?, ignore_term));
@@ -107,6 +104,12 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
         _ => return Err(usage(command)),
     }
     done
+}
+
+fn clock() -> io::Result<()> {
+    let now = SystemTime::UNIX_EPOCH.elapsed().map_err(io::Error::other)?;
+    println!("clock {}", now.as_nanos());
+    Ok(())
 }
 
 /// Runs the command line in hyperparameter `probe`; words are split at spaces, and what is in

@@ -57,10 +57,10 @@ impl<'s> Life<'s> {
         assert_instances(self.scene, count);
         self.note();
         service.delete(&self.name);
-        self.is_gone(service);
+        self.goes(service);
     }
 
-    fn is_gone(self, service: Service<'_>) {
+    fn goes(self, service: Service<'_>) {
         until_gone(&service, &self.name);
         assert_nothing(self.scene, &self.ids);
         service.kill();
@@ -158,7 +158,7 @@ fn killed_at_every_step_of_a_deletion() {
         for place in places(&["tell", "sweep", "tidy", "finish"]) {
             let mut life = Life::begun(&scene, &format!("gone-{place}"), 2);
             life.killed_at(&place, |service, name| service.send("DeleteEndpoint", named(name)));
-            life.is_gone(Service::start(&scene, &[]));
+            life.goes(Service::start(&scene, &[]));
         }
     }
 }
@@ -178,7 +178,7 @@ fn deleted_before_it_began() {
             });
             let service = Service::start(&scene, &[]);
             service.delete(&life.name);
-            life.is_gone(service);
+            life.goes(service);
         }
     }
 }
