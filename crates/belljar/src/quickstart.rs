@@ -6,12 +6,14 @@ use crate::exit::Exit;
 use crate::image_store::{Import, Store};
 use crate::run::state_path;
 use crate::screen::Look;
+use crate::serve::{Around, ask};
 use crate::summary;
-use crate::terminal::Console;
-use crate::terminal::quoted;
+use crate::terminal::{Console, printable, quoted};
 use crate::train::job;
 use crate::trouble::Trouble;
 use belljar_control::request::TrainRequest;
+use belljar_control::request::serve::ServeRequest;
+use belljar_control::serving::Request;
 use belljar_control::state::State;
 use belljar_domain::size::human_bytes;
 use belljar_domain::{Outcome, Report};
@@ -50,12 +52,69 @@ pub(crate) fn run(
 
     let output = state.path().join("quickstart");
     let verify = verify_command(&deps, given);
+    let around = Around::of(&deps, given)?;
     let done = job(deps, console, given, request(&data, &output)?, Look::Lines)?;
     summary::print(console, &done.ended.report, &done.shown);
     done.tell(console);
     console.say("");
-    close(console, &done.ended.report, &verify);
-    Ok(Exit::of(&done.ended.report.outcome))
+    let report = &done.ended.report;
+    if report.outcome != Outcome::Completed {
+        console
+            .say("The example did not complete. `belljar doctor` says what this machine can do.");
+        return Ok(Exit::of(&report.outcome));
+    }
+    accuracy(console, report);
+    let served = predict(console, around, report, &data)?;
+    close(console, report.evidence.iter().chain(&served), &verify);
+    Ok(Exit::of(&report.outcome))
+}
+
+/// Serves the model, sealed like its training, and shows it a digit that it never saw. Answers where
+/// the evidence of that is.
+fn predict(
+    console: &Console,
+    around: Around,
+    report: &Report,
+    data: &Path,
+) -> Result<Vec<String>, Trouble> {
+    let test = data.join("test.csv");
+    let rows = fs::read_to_string(&test).map_err(|e| Trouble::file("read", &test, &e))?;
+    let row = rows.lines().next().and_then(|row| row.split_once(','));
+    let Some((label, pixels)) = row else {
+        return Err(Trouble::new(Exit::Usage, format!("{} has no row", test.display())));
+    };
+    let model = report.artifacts.iter().find(|a| a.name == "model.tar.gz");
+    let request = ServeRequest {
+        name: Some(report.job.to_string()),
+        image: TAG.to_owned(),
+        model: model.map(|m| m.uri.clone()),
+        ..ServeRequest::default()
+    };
+    console.say("");
+    console.say("The model now answers from another sealed container. This is shown to it:");
+    console.say("");
+    drawing(pixels).iter().for_each(|line| console.say(&format!("    {line}")));
+    console.say("");
+    let hosting = around.prepare(console, request)?;
+    let (answer, evidence) = ask(hosting, Request::of("text/csv", format!("{pixels}\n")))?;
+    let answer = String::from_utf8_lossy(&answer);
+    console.say(&format!(
+        "It says {}; whoever wrote it says {}.",
+        printable(answer.trim()).green().bold(),
+        printable(label).bold()
+    ));
+    Ok(evidence)
+}
+
+/// A digit of 8 by 8 pixels from 0 to 16, two characters a pixel.
+fn drawing(pixels: &str) -> Vec<String> {
+    const SHADES: [&str; 5] = ["  ", "░░", "▒▒", "▓▓", "██"];
+    let shade = |text: &str| {
+        let value: usize = text.trim().parse().unwrap_or_default();
+        SHADES.get(value.div_ceil(4)).copied().unwrap_or("██")
+    };
+    let shades: Vec<&str> = pixels.split(',').map(shade).collect();
+    shades.chunks(8).map(|line| line.concat().trim_end().to_owned()).collect()
 }
 
 fn request(data: &Path, output: &Path) -> Result<TrainRequest, Trouble> {
@@ -77,13 +136,8 @@ fn request(data: &Path, output: &Path) -> Result<TrainRequest, Trouble> {
     })
 }
 
-/// What it came to, and what to type next.
-fn close(console: &Console, report: &Report, verify: &str) {
-    if report.outcome != Outcome::Completed {
-        console
-            .say("The example did not complete. `belljar doctor` says what this machine can do.");
-        return;
-    }
+/// What it came to.
+fn accuracy(console: &Console, report: &Report) {
     match report.metrics.iter().find(|m| m.name == METRIC.0) {
         Some(m) => console.say(&format!(
             "Held-out accuracy: {} on digits that it never saw.",
@@ -91,9 +145,14 @@ fn close(console: &Console, report: &Report, verify: &str) {
         )),
         None => console.warn("the program printed no accuracy"),
     }
-    if let Some(evidence) = &report.evidence {
-        console.say("All of this is signed. Check it:");
-        console.say(&format!("  {}", format!("{verify} {}", quoted(evidence)).cyan()));
+}
+
+/// What to type next.
+fn close<'a>(console: &Console, evidence: impl Iterator<Item = &'a String>, verify: &str) {
+    console.say("");
+    console.say("All of this is signed. Check it:");
+    for file in evidence {
+        console.say(&format!("  {}", format!("{verify} {}", quoted(file)).cyan()));
     }
 }
 

@@ -13,7 +13,7 @@ use belljar_control::local::hosting::{self, Hosting, HostingError};
 use belljar_control::local::{Ask, Warden, environment, front};
 use belljar_control::request::serve::ServeRequest;
 use belljar_control::request::{Surroundings, default_name};
-use belljar_control::serving::Table;
+use belljar_control::serving::{Failure, Request, Table, forward};
 use belljar_control::state::State;
 use belljar_domain::{Event, Outcome, serving};
 use owo_colors::OwoColorize;
@@ -34,31 +34,80 @@ pub(crate) fn run(
 ) -> Result<Exit, Trouble> {
     let look = if args.json { Look::Json } else { Look::Lines };
     let listener = bind(args.port)?;
-    let served = prepare(&deps, console, state, args.request())?;
+    let served = Around::of(&deps, state)?.prepare(console, args.request())?;
     runtime()?.block_on(serve(deps, console, served, listener, look))
 }
 
-/// What is to be served, checked.
-pub(crate) fn prepare(
-    deps: &Deps,
-    console: &Console,
-    state: Option<&Path>,
-    request: ServeRequest,
-) -> Result<Hosting, Trouble> {
-    let around = Surroundings {
-        machine: deps.machine,
-        directory: deps.directory.clone(),
-        default_name: default_name((deps.now)(), (deps.random)()),
+/// What is needed of the outside to serve something.
+pub(crate) struct Around {
+    surroundings: Surroundings,
+    state: State,
+    warden: Warden,
+}
+
+impl Around {
+    pub(crate) fn of(deps: &Deps, state: Option<&Path>) -> Result<Self, Trouble> {
+        Ok(Self {
+            surroundings: Surroundings {
+                machine: deps.machine,
+                directory: deps.directory.clone(),
+                default_name: default_name((deps.now)(), (deps.random)()),
+            },
+            state: State::open(&state_path(deps, state)?)?,
+            warden: Warden {
+                program: warden_path(deps)?,
+                environment: environment::for_warden(deps.variables.iter().cloned()).collect(),
+            },
+        })
+    }
+
+    /// What is to be served, checked.
+    pub(crate) fn prepare(
+        self,
+        console: &Console,
+        request: ServeRequest,
+    ) -> Result<Hosting, Trouble> {
+        let Self { surroundings, state, warden } = self;
+        let accepted = request.accept(&surroundings, &state.path().join("evidence"))?;
+        image_store::check(accepted.image())?;
+        accepted.warnings.iter().for_each(|w| console.warn(w));
+        Ok(Hosting { accepted, state, warden })
+    }
+}
+
+/// Serves a model for one request. Answers what it says, and where the evidence is.
+pub(crate) fn ask(hosting: Hosting, request: Request) -> Result<(Vec<u8>, Vec<String>), Trouble> {
+    let name = hosting.accepted.name().to_owned();
+    let table = Arc::new(Table::default());
+    let (stopping, stop) = watch::channel(None);
+    let (events, mut heard) = mpsc::channel(EVENTS_AHEAD);
+    let mut evidence = Vec::new();
+    let (hosted, answer, ()) = runtime()?.block_on(async {
+        let hosted = hosting::host(hosting, table.clone(), events, stop);
+        let asked = async {
+            let answer = loop {
+                match forward(&table, &name, &request).await {
+                    Err(Failure::Unavailable) => {}
+                    answer => break answer,
+                }
+            };
+            stopping.send_replace(Some(Ask::Stop));
+            answer
+        };
+        let listens = async {
+            while let Some(event) = heard.recv().await {
+                if let Event::Report(report) = event {
+                    evidence.extend(report.evidence);
+                }
+            }
+        };
+        tokio::join!(hosted, asked, listens)
+    });
+    let failed = |e: &dyn std::fmt::Display| {
+        Trouble::new(Exit::Failed, format!("the model could not be asked: {e}"))
     };
-    let state = State::open(&state_path(deps, state)?)?;
-    let accepted = request.accept(&around, &state.path().join("evidence"))?;
-    image_store::check(accepted.image())?;
-    accepted.warnings.iter().for_each(|w| console.warn(w));
-    let warden = Warden {
-        program: warden_path(deps)?,
-        environment: environment::for_warden(deps.variables.iter().cloned()).collect(),
-    };
-    Ok(Hosting { accepted, state, warden })
+    hosted.map_err(|e| failed(&e))?;
+    Ok((answer.map_err(|e| failed(&e))?.body.to_vec(), evidence))
 }
 
 fn bind(port: u16) -> Result<TcpListener, Trouble> {

@@ -2,6 +2,7 @@
 
 use super::{MAX_MESSAGE, Order, Spec, Word};
 use crate::error::{During, Error, Result};
+use crate::memory::forget_code;
 use crate::mounts::{Detached, Restrict, open_in_root};
 use crate::process::{ProcessHandle, die_with, die_with_parent};
 use crate::seccomp::Filters;
@@ -71,6 +72,7 @@ fn hold(warden: &UnixStream) -> Result<()> {
         Some(keeper) => {
             // Output that only the container holds ends when the container does.
             silence()?;
+            forget_code();
             wait(keeper, WaitIdOptions::EXITED).map(drop)
         }
     }
@@ -115,6 +117,7 @@ fn exit_as<T>(warden: &UnixStream, result: Result<T>) -> ! {
 /// Waits for the first process, tells how it ended, and reaps it on the warden's word.
 fn attend(mut warden: &UnixStream, child: Pid) -> Result<()> {
     silence()?;
+    forget_code();
     let status = wait(child, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
     let signal = status.terminating_signal();
     let code = status.exit_status().or(signal.map(|s| 128 + s)).unwrap_or(FAILED);

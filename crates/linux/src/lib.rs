@@ -10,6 +10,7 @@ pub mod container;
 mod error;
 pub mod idmap;
 pub mod jar;
+pub mod memory;
 pub mod mounts;
 pub mod netns;
 pub mod nflog;

@@ -2,6 +2,7 @@
 //! container it is the positive control: nothing that it does is harmful where it succeeds.
 
 mod act;
+mod echo;
 mod files;
 mod flow;
 mod kernel;
@@ -20,6 +21,8 @@ use std::time::SystemTime;
 
 /// The hyperparameters of a job whose image is this program.
 const HYPERPARAMETERS: &str = "/opt/ml/input/config/hyperparameters.json";
+/// Set, it makes `serve` an echo: a model has an environment, and no arguments.
+const ECHO: &str = "PROBE_ECHO";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -38,7 +41,9 @@ fn run(args: &[String]) -> io::Result<ExitCode> {
     let done = Ok(ExitCode::SUCCESS);
     match command {
         "train" => return train(),
+        "serve" if std::env::var_os(ECHO).is_some() => return echo::run(8080),
         "serve" => return serve::run(rest),
+        "echo" => return echo::run(number(text(0)?)?),
         "flow" => return flow::run(rest).unwrap_or_else(|| Err(usage(command))),
         "each" => return run(&words(peers::own(rest)?)),
         "in-turn" => return in_turn(rest),

@@ -10,15 +10,19 @@ use flate2::write::GzEncoder;
 use std::path::{Path, PathBuf};
 use tar::{Builder, EntryType, Header};
 
-/// An archive of such entries: kind, path, and content or the link's target. Paths go in as they
-/// are, which honest writers refuse.
-pub(crate) fn archive(scene: &Scene, name: &str, entries: &[(EntryType, &str, &str)]) -> PathBuf {
+/// Kind, path, and content or the link's target.
+pub(crate) type Entry<'a> = (EntryType, &'a str, &'a str);
+
+/// An archive of such entries. Paths go in as they are, which honest writers refuse.
+pub(crate) fn archive(scene: &Scene, name: &str, entries: &[Entry<'_>]) -> PathBuf {
     let mut tar = Builder::new(GzEncoder::new(Vec::new(), flate2::Compression::fast()));
     for (kind, path, content) in entries {
         let mut header = Header::new_gnu();
         header.set_entry_type(*kind);
         header.set_mode(if *kind == EntryType::Directory { 0o755 } else { 0o644 });
-        (header.set_uid(4321), header.set_gid(4321), header.set_mtime(0));
+        header.set_uid(4321);
+        header.set_gid(4321);
+        header.set_mtime(0);
         header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
         let data = if *kind == EntryType::Regular { content.as_bytes() } else { &[] };
         if data.is_empty() {
@@ -95,7 +99,7 @@ fn what_would_leave_the_folder_is_refused() {
         let scene = scene(who);
         let outside = scene.path().join("outside");
         let absolute = outside.to_str().unwrap().to_owned();
-        let cases: [(&str, Vec<(EntryType, &str, &str)>, &str); 8] = [
+        let cases: [(&str, Vec<Entry<'_>>, &str); 8] = [
             ("up", vec![(EntryType::Regular, "../outside", "x")], "leads out"),
             ("up-deep", vec![(EntryType::Regular, "a/../../outside", "x")], "leads out"),
             ("link-up", vec![(EntryType::Symlink, "l", "../outside")], "leads out"),
@@ -134,7 +138,9 @@ fn bombs_and_what_is_no_archive_are_refused() {
     let mut header = Header::new_gnu();
     header.set_size(1 << 30);
     header.set_mode(0o644);
-    (header.set_uid(0), header.set_gid(0), header.set_mtime(0));
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     header.set_path("zeros").unwrap();
     header.set_cksum();
     tar.append(&header, std::io::Read::take(std::io::repeat(0), 1 << 30)).unwrap();

@@ -10,9 +10,11 @@ mod loopback;
 mod memory;
 mod objects;
 mod peers;
+mod proxies;
 mod requests;
 mod sample;
 mod server;
+mod serving;
 mod staging;
 mod start;
 mod table;
@@ -25,7 +27,7 @@ use table::Row;
 
 /// The names of measurements.
 pub(crate) const NAMES: &str =
-    "job|unpack|staging|memory|requests|objects|download|launch|start|peers";
+    "job|unpack|staging|memory|requests|objects|download|launch|start|peers|serving";
 
 /// What a measurement answers: its rows, or why it was not made.
 type Measured = Result<Vec<Row>, String>;
@@ -45,7 +47,7 @@ pub(crate) fn run(names: &[&str]) -> Result<Vec<String>, String> {
     println!("{}\n", tools::host_facts());
     println!("{}", table::HEAD);
     type Measurement = fn(&Bench) -> Measured;
-    let all: [(&str, Measurement); 10] = [
+    let all: [(&str, Measurement); 11] = [
         ("job", job::measure),
         ("unpack", unpack::measure),
         ("staging", staging::measure),
@@ -56,6 +58,7 @@ pub(crate) fn run(names: &[&str]) -> Result<Vec<String>, String> {
         ("launch", launch::measure),
         ("start", start::measure),
         ("peers", peers::measure),
+        ("serving", serving::measure),
     ];
     if let Some(unknown) = names.iter().find(|n| !all.iter().any(|(name, _)| name == *n)) {
         return Err(format!("there is no measurement '{unknown}'"));

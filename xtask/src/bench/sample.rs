@@ -32,8 +32,17 @@ impl Samples {
 
     /// The smallest that at least nine of ten are not above.
     pub(crate) fn p90(&self) -> f64 {
+        self.percentile(90)
+    }
+
+    /// The smallest that at least 99 of a hundred are not above.
+    pub(crate) fn p99(&self) -> f64 {
+        self.percentile(99)
+    }
+
+    fn percentile(&self, percent: usize) -> f64 {
         let sorted = self.sorted();
-        let at = (sorted.len() * 9).div_ceil(10).saturating_sub(1);
+        let at = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
         sorted.get(at).copied().unwrap_or(f64::NAN)
     }
 

@@ -159,6 +159,13 @@ fn check_token(secret: &Secret, given: Option<&str>) -> Result<(), Refusal> {
     }
 }
 
+/// The access key that a request says it is signed with, not verified.
+#[must_use]
+pub fn claimed_key(parts: &Parts) -> Option<String> {
+    let credential = authorization::credential(parts)?;
+    credential.split_once('/').map(|(key, _)| key.to_owned())
+}
+
 /// The service that a request's signature is scoped to, not verified. Also for the asymmetric
 /// variant, whose scope has no region.
 pub(crate) fn scope_service(parts: &Parts) -> Option<String> {

@@ -83,6 +83,8 @@ pub async fn host(
 ) -> Result<(), HostingError> {
     let count = hosting.accepted.instances;
     let shared = Arc::new(Shared { hosting, table, instances: Mutex::default(), told });
+    // Known from the first moment on, so that who asks waits for an instance.
+    shared.change(|_| {});
     let (end_all, ended) = watch::channel(None);
     let mut places = JoinSet::new();
     for number in (1..=count).filter_map(NonZeroU32::new) {

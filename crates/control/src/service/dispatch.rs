@@ -107,6 +107,11 @@ async fn by_table(
 /// An invocation. Its payload stays what it is: it is hashed for the signature, and not looked at.
 async fn invoke(service: &Service, parts: &Parts, incoming: Incoming, id: &str) -> Outcome {
     let aws = Aws::SageMakerRuntime;
+    if limits::is_large(&incoming) && !has_key(service, parts) {
+        // The words for what is wrong are the signature's, whatever the payload is.
+        let refused = verify(service, aws, parts, &Bytes::new()).and(Err(AwsError::internal()));
+        return (None, refused);
+    }
     let body = match limits::held(&service.endpoints.requests, incoming).await {
         Ok(body) => body,
         Err(e) => return (None, Err(e)),
@@ -138,6 +143,14 @@ async fn invoke(service: &Service, parts: &Parts, incoming: Incoming, id: &str) 
         response
     });
     (Some(name.to_owned()), named)
+}
+
+/// Whether a request names a key that there is: for others no room is made.
+fn has_key(service: &Service, parts: &Parts) -> bool {
+    let key = sigv4::claimed_key(parts);
+    key.is_some_and(|id| {
+        service.db().read(|c| identity::find_key(c, &id)).is_ok_and(|key| key.is_some())
+    })
 }
 
 fn panicked(operation: &str) -> AwsError {

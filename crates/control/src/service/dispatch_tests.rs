@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::api::testing::Tested;
-use crate::serving::testing::{Fake, Got, instance, say, table};
+use crate::serving::Table;
+use crate::serving::testing::{Fake, Got, instance, routes, say, variant};
 use belljar_aws::sigv4::{Credentials, sign};
 use http::StatusCode;
 use http_body_util::Full;
@@ -24,7 +25,10 @@ struct Scene {
 impl Scene {
     async fn new(fake: &Fake) -> Self {
         let mut tested = Tested::new().await;
-        tested.service.endpoints = table(vec![instance("i-1", vec![fake.container("primary")])]);
+        // The times of earnest: a machine that is busy takes long for the largest payload.
+        tested.service.endpoints = Table::default();
+        let here = instance("i-1", vec![fake.container("primary")]);
+        tested.service.endpoints.set("e", Some(routes(vec![variant("v", 1.0, vec![here])])));
         let id = tested.caller.access_key_id.clone();
         let key = tested.service.db().read(|c| identity::find_key(c, &id)).unwrap().unwrap();
         let secret_key = key.secret.expose().to_owned();
@@ -119,6 +123,19 @@ async fn nothing_reaches_a_container_that_is_not_signed() {
     let revoked = scene.request("invocations", "hello");
     assert_eq!(scene.send(revoked).await.0, StatusCode::FORBIDDEN);
     assert_eq!(fake.got().len(), 1);
+}
+
+#[tokio::test]
+async fn who_has_no_key_gets_no_room() {
+    let fake = Fake::new(echo);
+    let mut scene = Scene::new(&fake).await;
+    let budget = scene.tested.service.endpoints.requests.clone();
+    let _all = budget.try_acquire_many_owned(u32::try_from(crate::serving::MAX_BODIES).unwrap());
+    scene.credentials.access_key = "AKIAIOSFODNN7EXAMPLE".into();
+    let request = scene.request("invocations", vec![0; 100 << 10]);
+    let (status, _, body) = scene.send(request).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    assert!(String::from_utf8_lossy(&body).contains("security token"), "{body:?}");
 }
 
 #[tokio::test]

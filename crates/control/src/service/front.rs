@@ -7,6 +7,8 @@
 use super::limits::{BODY_TIME, GRACE, HEAD_TIME, MAX_CONNECTIONS, MAX_HEAD, MAX_THREADS, STACK};
 use super::tls::Kind;
 use super::{Service, ServiceError, dispatch};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,6 +21,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// How long nothing is accepted after the kernel refused (no file descriptors are left, say).
 const PAUSE: Duration = Duration::from_millis(50);
@@ -176,17 +180,18 @@ pub(crate) async fn body(
     limit: usize,
 ) -> Result<bytes::Bytes, belljar_aws::AwsError> {
     use belljar_aws::AwsError;
-    use http_body_util::{BodyExt, LengthLimitError, Limited};
+    use http_body_util::{LengthLimitError, Limited};
     use hyper::body::Body;
     let too_long = || {
         let text = format!("The request has more than {limit} bytes.");
         AwsError::new(413, "RequestEntityTooLarge", text)
     };
-    if incoming.size_hint().lower() > limit as u64 {
+    let announced = usize::try_from(incoming.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
         return Err(too_long());
     }
-    match tokio::time::timeout(BODY_TIME, Limited::new(incoming, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
+    match tokio::time::timeout(BODY_TIME, gather(Limited::new(incoming, limit), announced)).await {
+        Ok(Ok(body)) => Ok(body),
         Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_long()),
         Ok(Err(_)) => Err(AwsError::new(400, "RequestTimeout", "The request was cut off.")),
         Err(_) => Err(AwsError::new(
@@ -195,4 +200,27 @@ pub(crate) async fn body(
             format!("The request's body did not arrive within {} s.", BODY_TIME.as_secs()),
         )),
     }
+}
+
+/// A body as a whole: what comes at once stays where it is, and of what comes in parts there is
+/// never a second copy.
+async fn gather(
+    mut body: impl hyper::body::Body<Data = Bytes, Error = BoxError> + Unpin,
+    announced: usize,
+) -> Result<Bytes, BoxError> {
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(bytes) = frame?.into_data() else { continue };
+        if first.is_empty() && all.is_empty() {
+            first = bytes;
+            continue;
+        }
+        if all.is_empty() {
+            all.reserve(announced.max(first.len() + bytes.len()));
+            all.extend_from_slice(&std::mem::take(&mut first));
+        }
+        all.extend_from_slice(&bytes);
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
 }

@@ -48,6 +48,11 @@ pub(super) struct Held {
     _permit: Option<OwnedSemaphorePermit>,
 }
 
+/// Whether a payload needs a share, or may.
+pub(super) fn is_large(incoming: &Incoming) -> bool {
+    incoming.size_hint().upper().is_none_or(|most| most > SMALL)
+}
+
 /// Reads a payload once there is room for it.
 ///
 /// # Errors
@@ -57,7 +62,7 @@ pub(super) async fn held(budget: &Arc<Semaphore>, incoming: Incoming) -> Result<
     let hint = incoming.size_hint();
     // One that is too long is refused below, and takes no room.
     let wanted = hint.upper().unwrap_or(limit as u64);
-    let permit = if wanted <= SMALL || hint.lower() > limit as u64 {
+    let permit = if !is_large(&incoming) || hint.lower() > limit as u64 {
         None
     } else {
         let wait = budget.clone().acquire_many_owned(u32::try_from(wanted).unwrap_or(u32::MAX));

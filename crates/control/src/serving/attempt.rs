@@ -225,7 +225,7 @@ async fn exchange(
         Ok(Ok(reply)) => reply,
         Ok(Err(SendError::Unsent(e))) => {
             let (container, error) = (&container.name, crate::chain(&e));
-            tracing::info!(container, error, "a container cannot be reached");
+            tracing::debug!(container, error, "a container cannot be reached");
             return Err(Miss::Unsent);
         }
         Ok(Err(SendError::Lost(e))) => {

@@ -100,7 +100,7 @@ mod tests {
         fn the_instance_with_the_fewest_requests_is_picked(counts in prop::collection::vec(0usize..4, 1..8)) {
             let all: Vec<_> = (0..counts.len()).map(|n| healthy(&n.to_string(), Vec::new())).collect();
             let _held: Vec<_> =
-                all.iter().zip(&counts).flat_map(|(i, n)| (0..*n).map(|_| i.begin())).collect();
+                all.iter().zip(&counts).flat_map(|(i, n)| (0..*n).map(|_| i.begin().unwrap())).collect();
             let picked = instance(&of("v", 1.0, all), None, &[]).unwrap();
             prop_assert_eq!(Some(&picked.outstanding()), counts.iter().min());
         }

@@ -38,11 +38,21 @@ impl Table {
 
     /// Says where an endpoint's requests go from now on; `None`: nowhere, it is gone. The
     /// [`Instance`]s of servers that stay must be the same, so that what is counted lives on.
+    ///
+    /// When this returns, an instance that is no longer named begins no request: once it has
+    /// [none](Instance::outstanding), it can be stopped, and nobody loses one.
     pub fn set(&self, endpoint: &str, routes: Option<Routes>) {
+        let named = routes.iter().flat_map(Routes::instances).cloned().collect::<Vec<_>>();
         let mut all = self.endpoints.write().unwrap_or_else(PoisonError::into_inner);
-        match routes {
-            Some(routes) => drop(all.insert(endpoint.to_owned(), Arc::new(routes))),
-            None => drop(all.remove(endpoint)),
+        named.iter().for_each(|instance| instance.leaving.store(false, Ordering::SeqCst));
+        let before = match routes {
+            Some(routes) => all.insert(endpoint.to_owned(), Arc::new(routes)),
+            None => all.remove(endpoint),
+        };
+        for instance in before.iter().flat_map(|routes| routes.instances()) {
+            if !named.iter().any(|stays| Arc::ptr_eq(stays, instance)) {
+                instance.leaving.store(true, Ordering::SeqCst);
+            }
         }
     }
 
@@ -79,6 +89,12 @@ pub struct Routes {
     pub variants: Vec<VariantRoutes>,
 }
 
+impl Routes {
+    fn instances(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        self.variants.iter().flat_map(|variant| &variant.instances)
+    }
+}
+
 /// A variant.
 #[derive(Debug)]
 pub struct VariantRoutes {
@@ -113,6 +129,8 @@ pub struct Instance {
     pub containers: Vec<Arc<Container>>,
     outstanding: AtomicUsize,
     healthy: AtomicBool,
+    /// Whether the table names it no more.
+    leaving: AtomicBool,
     /// Milliseconds of [`millis`]; 0: never.
     suspect_until: AtomicU64,
 }
@@ -127,11 +145,13 @@ impl Instance {
             containers: containers.into_iter().map(Arc::new).collect(),
             outstanding: AtomicUsize::new(0),
             healthy: AtomicBool::new(false),
+            leaving: AtomicBool::new(false),
             suspect_until: AtomicU64::new(0),
         }
     }
 
-    /// Requests that it has. One that is in no table any more, and has none, can be stopped.
+    /// Requests that it has, streams included. One that is in no table any more, and has none, can
+    /// be stopped.
     #[must_use]
     pub fn outstanding(&self) -> usize {
         self.outstanding.load(Ordering::SeqCst)
@@ -160,10 +180,12 @@ impl Instance {
         self.suspect_until.store(millis().saturating_add(time), Ordering::Relaxed);
     }
 
-    /// Counts a request until the guard is dropped.
-    pub(crate) fn begin(self: &Arc<Self>) -> Outstanding {
+    /// Counts a request until the guard is dropped. `None` if it is leaving: it is counted before
+    /// that is looked at, so who says that it leaves, and then counts, misses none.
+    pub(crate) fn begin(self: &Arc<Self>) -> Option<Outstanding> {
         self.outstanding.fetch_add(1, Ordering::SeqCst);
-        Outstanding(self.clone())
+        let begun = Outstanding(self.clone());
+        (!self.leaving.load(Ordering::SeqCst)).then_some(begun)
     }
 }
 

@@ -14,6 +14,7 @@ use belljar_domain::{
     ChannelName, Event, Exit, Outcome, Serving, Stage, StagedChannel, StagedFile,
 };
 use belljar_linux::container::{Ended, Running};
+use belljar_linux::memory;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -184,6 +185,8 @@ impl Account<'_> {
             evidence::renew(self.cx, self.facts).await?;
         }
         self.tell(true, String::new()).await;
+        // From here on it waits: an idle container must cost little.
+        memory::forget_code();
         Ok(())
     }
 
@@ -198,6 +201,7 @@ impl Account<'_> {
             let message = format!("the evidence could not be renewed: {}", failure.text);
             self.cx.journal.tell(Event::Warning { message }).await;
         }
+        memory::forget_code();
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 mod fake_s3;
 mod keep;
 mod local;
+mod model;
 mod pipe;
 mod s3;
 mod shard;

@@ -52,27 +52,40 @@ impl Endpoints {
     /// follow from.
     pub(super) async fn round(&mut self) -> Result<bool, StepError> {
         self.started.retain(|_, started| started.reap());
+        let mut changed = false;
+        for (endpoint, seen) in self.look()? {
+            changed |= self.attend(&endpoint, &seen).await;
+        }
+        Ok(changed)
+    }
+
+    /// What there is, and what is seen of it; requests go accordingly from now on.
+    pub(super) fn look(&mut self) -> Result<Vec<(Endpoint, Vec<Seen>)>, StepError> {
         let (all, servers) = self
             .service
             .db()
             .read(|c| Ok::<_, StoreError>((endpoints::all(c)?, servers::all(c)?)))?;
         self.forget(&servers);
         let mut by_endpoint: BTreeMap<String, Vec<Seen>> = BTreeMap::new();
+        let mut unseen = Vec::new();
         for server in servers {
             match self.observe(server.clone()) {
                 Ok(seen) => by_endpoint.entry(server.endpoint).or_default().push(seen),
+                // Nothing is done on a guess: its endpoint stays as it is for now.
                 Err(e) => {
                     tracing::error!(server = server.id, error = %crate::chain(&*e), "an instance cannot be looked at");
+                    unseen.push(server.endpoint);
                 }
             }
         }
-        self.route(&all, &by_endpoint);
-        let mut changed = false;
-        for endpoint in &all {
-            let seen = by_endpoint.remove(&endpoint.name).unwrap_or_default();
-            changed |= self.attend(endpoint, &seen).await;
-        }
-        Ok(changed)
+        let (hidden, all): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|e| unseen.contains(&e.name));
+        self.route(&all, &hidden, &by_endpoint);
+        let seen = |e: Endpoint| {
+            let seen = by_endpoint.remove(&e.name).unwrap_or_default();
+            (e, seen)
+        };
+        Ok(all.into_iter().map(seen).collect())
     }
 
     async fn attend(&mut self, endpoint: &Endpoint, seen: &[Seen]) -> bool {

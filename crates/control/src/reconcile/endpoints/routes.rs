@@ -9,18 +9,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Endpoints {
-    /// Brings the table up to date, for all endpoints.
-    pub(super) fn route(&mut self, all: &[Endpoint], seen: &BTreeMap<String, Vec<Seen>>) {
+    /// Brings the table up to date, for all endpoints; those that are `hidden` stay as they are.
+    pub(super) fn route(
+        &mut self,
+        all: &[Endpoint],
+        hidden: &[Endpoint],
+        seen: &BTreeMap<String, Vec<Seen>>,
+    ) {
         for endpoint in all {
             let seen = seen.get(&endpoint.name).map_or(&[][..], Vec::as_slice);
             let routes = self.routes(endpoint, seen);
             self.service.endpoints.set(&endpoint.name, Some(routes));
         }
-        let gone = |name: &&String| !all.iter().any(|e| e.name == **name);
-        for name in self.routed.iter().filter(gone) {
+        let there: Vec<String> = all.iter().chain(hidden).map(|e| e.name.clone()).collect();
+        for name in self.routed.iter().filter(|name| !there.contains(name)) {
             self.service.endpoints.set(name, None);
         }
-        self.routed = all.iter().map(|e| e.name.clone()).collect();
+        self.routed = there;
     }
 
     fn routes(&mut self, endpoint: &Endpoint, seen: &[Seen]) -> Routes {

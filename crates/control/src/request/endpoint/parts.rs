@@ -58,7 +58,6 @@ pub(super) struct S3Model {
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
-#[expect(clippy::enum_variant_names, reason = "the names of the API")]
 pub(super) enum S3ModelType {
     S3Prefix,
     S3Object,

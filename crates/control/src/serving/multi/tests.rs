@@ -1,9 +1,13 @@
-use super::*;
+use super::model_name;
 use crate::serving::testing::*;
 use crate::serving::{Failure, Fault, Request as Asked, Table, forward};
-use belljar_domain::serving::Answer;
+use belljar_domain::serving::{Answer, Ask};
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// A model server with room for a few models.
 struct Server {
@@ -181,6 +185,8 @@ async fn what_cannot_be_loaded_is_told() {
         let forgotten = |a: &Ask| matches!(a, Ask::Forget { name } if *name == model_name(key));
         assert_eq!(server.asked(forgotten), 1);
     }
+    let instance = table.get("e").unwrap().variants[0].instances[0].clone();
+    assert!(instance.containers[0].loaded.all.lock().unwrap().is_empty());
     let missing = forward(&table, "e", &Asked::default()).await.unwrap_err();
     assert!(
         matches!(missing, Failure::Refused(text) if text.starts_with("TargetModel is required"))
