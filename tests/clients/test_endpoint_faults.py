@@ -83,12 +83,15 @@ def test_an_answer_that_is_none_is_a_model_error(hosted, behaving, do, told, sai
     assert hosted.tell(behaving, "count")["born"] == born, "a bad answer is no reason to replace it"
 
 
-@pytest.mark.parametrize("do", ["last", "silently_last"])
-def test_a_server_that_closes_its_connections_loses_nothing(hosted, behaving, do):
-    for _ in range(50):
-        assert hosted.tell(behaving, do) == b"last"
+def test_a_server_that_closes_its_connections_loses_nothing(hosted, behaving):
+    for _ in range(20):
+        assert hosted.tell(behaving, "last") == b"last"
     with ThreadPoolExecutor(16) as pool:
-        assert set(pool.map(lambda _: hosted.tell(behaving, do), range(200))) == {b"last"}
+        assert set(pool.map(lambda _: hosted.tell(behaving, "last"), range(200))) == {b"last"}
+    # Of one that does not say so it is known by the next request, but for one that crosses its FIN.
+    for _ in range(20):
+        assert hosted.tell(behaving, "silently_last") == b"last"
+        time.sleep(0.05)
 
 
 def resident(pid: int) -> int:
