@@ -6,6 +6,7 @@ use crate::request::serve::{AcceptedServing, VARIANT};
 use crate::serving::{Container, Instance, Routes, Table, VariantRoutes};
 use crate::state::{State, StateError};
 use belljar_domain::endpoint::Routing;
+use belljar_domain::fleet::{self, MAX_TRIES, UNHEALTHY_SECONDS};
 use belljar_domain::{Assignment, Event, HostName, Outcome, Report, arn};
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -16,12 +17,8 @@ use tokio::task::JoinSet;
 
 /// Events of one instance that may wait.
 const EVENTS_AHEAD: usize = 64;
-/// How often an instance that never was healthy is tried again.
-const MAX_TRIES: u32 = 2;
-/// The pause before a dead instance's place is taken: doubled with each that dies there.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
-/// An instance that was up for so long begins the count of deaths anew.
-const STEADY: Duration = Duration::from_secs(300);
+/// An instance that does not answer its pings for so long is replaced.
+const UNHEALTHY: Duration = Duration::from_secs(UNHEALTHY_SECONDS);
 
 /// What is to be served, and by what.
 #[derive(Debug)]
@@ -131,10 +128,11 @@ async fn place(
         }
         let message = format!("an instance ended, another takes its place: {}", reason(&report));
         shared.tell(number, Event::Warning { message }).await;
-        tries = if begun.elapsed() >= STEADY { 1 } else { tries + 1 };
-        let pause = PAUSE.0.saturating_mul(1 << (tries - 1).min(16)).min(PAUSE.1);
+        let up = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (next, pause) = fleet::after_death(tries, up);
+        tries = next;
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(Duration::from_millis(pause)) => {}
             _ = asked(&mut stops) => return Ok(()),
         }
     }
@@ -187,32 +185,60 @@ impl<'a> One<'a> {
         let (asks, hears) = mpsc::channel(4);
         let warden = &self.shared.hosting.warden;
         let mut run = std::pin::pin!(run(warden, folder, assignment, events, hears));
-        let mut was_healthy = false;
+        let mut health = Health::default();
         let ended = loop {
+            // An event is taken when there is room for it: who listens slowly slows the warden down,
+            // and keeps no ask from being heard.
+            let event = async { (self.shared.told.reserve().await.ok(), heard.recv().await) };
             tokio::select! {
                 ended = &mut run => break ended?,
-                Some(event) = heard.recv() => was_healthy |= self.hear(event).await,
+                (room, Some(event)) = event => {
+                    health.take(&event, &self.instance);
+                    if let Some(room) = room {
+                        room.send(self.shared.of_place(self.number, event));
+                    }
+                }
                 ask = asked(stops) => {
                     self.instance.set_healthy(false);
                     // One that has ended needs no telling.
                     let _ = asks.try_send(ask);
                 }
+                () = health.too_long() => {
+                    health.ill_since = None;
+                    let _ = asks.try_send(Ask::Stop);
+                }
             }
         };
         while let Ok(event) = heard.try_recv() {
-            was_healthy |= self.hear(event).await;
+            health.take(&event, &self.instance);
+            self.shared.tell(self.number, event).await;
         }
-        Ok((Box::new(ended.report), was_healthy))
+        Ok((Box::new(ended.report), health.was_good))
+    }
+}
+
+/// What an instance said of its health.
+#[derive(Default)]
+struct Health {
+    /// Whether it was good at any time.
+    was_good: bool,
+    ill_since: Option<Instant>,
+}
+
+impl Health {
+    fn take(&mut self, event: &Event, instance: &Instance) {
+        let Event::Health { healthy, .. } = event else { return };
+        instance.set_healthy(*healthy);
+        self.was_good |= healthy;
+        self.ill_since = (!healthy).then(Instant::now);
     }
 
-    /// Whether it says that it is healthy.
-    async fn hear(&self, event: Event) -> bool {
-        let healthy = matches!(event, Event::Health { healthy: true, .. });
-        if matches!(event, Event::Health { .. }) {
-            self.instance.set_healthy(healthy);
+    /// Returns once it has been ill for too long.
+    async fn too_long(&self) {
+        match self.ill_since {
+            Some(since) => tokio::time::sleep_until((since + UNHEALTHY).into()).await,
+            None => std::future::pending().await,
         }
-        self.shared.tell(self.number, event).await;
-        healthy
     }
 }
 
@@ -226,11 +252,15 @@ impl Drop for One<'_> {
 impl Shared {
     /// Whoever does not listen any more has asked to stop.
     async fn tell(&self, number: NonZeroU32, event: Event) {
-        let event = match self.hosting.accepted.instances {
+        let _ = self.told.send(self.of_place(number, event)).await;
+    }
+
+    /// Of several, each tells by the number of its place.
+    fn of_place(&self, number: NonZeroU32, event: Event) -> Event {
+        match self.hosting.accepted.instances {
             1 => event,
             _ => Event::Instance { host: HostName::algo(number), told: Box::new(event) },
-        };
-        let _ = self.told.send(event).await;
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<Instance>>)) {
