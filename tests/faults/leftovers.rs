@@ -103,7 +103,7 @@ pub(crate) fn assert_none_of(scene: &Scene, job: &str, before: &Footprint, folde
 }
 
 /// Processes that have something of the scene as a mount, a folder, an argument or an open file.
-fn users_of(scene: &Path) -> Vec<String> {
+pub(crate) fn users_of(scene: &Path) -> Vec<String> {
     let scene = scene.to_str().unwrap();
     let own = i32::try_from(std::process::id()).unwrap();
     let mut found = Vec::new();

@@ -81,6 +81,12 @@ fn invoke(line: &str) -> io::Result<(u16, Vec<u8>)> {
     let words = crate::words(line);
     match words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["die", code] => std::process::exit(code.parse().map_err(io::Error::other)?),
+        ["say", lines, bytes] => {
+            let number = |n: &str| n.parse::<usize>().map_err(io::Error::other);
+            let line = "x".repeat(number(bytes)?);
+            (1..=number(lines)?).for_each(|n| println!("line {n} {line}"));
+            Ok((200, Vec::new()))
+        }
         ["ping", status] => fs::write(PING, status).map(|()| (200, Vec::new())),
         ["link", target, path] => {
             std::os::unix::fs::symlink(target, path).map(|()| (200, Vec::new()))

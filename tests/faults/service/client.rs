@@ -52,13 +52,23 @@ impl Client {
         self.sagemaker(operation, input).unwrap().value()
     }
 
+    /// An invocation of an endpoint.
+    pub(crate) fn invoke(&self, endpoint: &str, body: &str) -> io::Result<Answer> {
+        let path = format!("/endpoints/{endpoint}/invocations");
+        self.send("POST", &path, "sagemaker", &[], body.as_bytes())
+    }
+
     /// Every message of a job's log streams, stream by stream.
     pub(crate) fn logs(&self, job: &str) -> Vec<Vec<String>> {
-        let group = "/aws/sagemaker/TrainingJobs";
+        self.streams("/aws/sagemaker/TrainingJobs", &format!("{job}/"))
+    }
+
+    /// Every message of the streams of a group that begin so.
+    pub(crate) fn streams(&self, group: &str, prefix: &str) -> Vec<Vec<String>> {
         let logs = |operation: &str, input: Value| {
             self.json("logs", &format!("Logs_20140328.{operation}"), &input).unwrap()
         };
-        let prefix = json!({"logGroupName": group, "logStreamNamePrefix": format!("{job}/")});
+        let prefix = json!({"logGroupName": group, "logStreamNamePrefix": prefix});
         let found = logs("DescribeLogStreams", prefix);
         if found.status != 200 {
             // There is no group before the first line.
@@ -92,8 +102,13 @@ impl Client {
 
     /// A request to S3.
     pub(crate) fn s3(&self, method: &str, path: &str) -> Answer {
-        let hash: String = Sha256::digest(b"").iter().map(|b| format!("{b:02x}")).collect();
-        self.send(method, path, "s3", &[("x-amz-content-sha256", &hash)], b"").unwrap()
+        self.s3_with(method, path, b"")
+    }
+
+    /// The same with a body.
+    pub(crate) fn s3_with(&self, method: &str, path: &str, body: &[u8]) -> Answer {
+        let hash: String = Sha256::digest(body).iter().map(|b| format!("{b:02x}")).collect();
+        self.send(method, path, "s3", &[("x-amz-content-sha256", &hash)], body).unwrap()
     }
 
     fn send(

@@ -2,6 +2,8 @@
 //! killed, and both.
 
 mod client;
+mod endpoints;
+mod hosted;
 mod scene;
 
 use crate::run::{name, until};

@@ -15,7 +15,7 @@ pub(crate) const LINES: usize = 3000;
 const LINE_BYTES: usize = 500;
 /// Bytes of the model that it writes.
 pub(crate) const MODEL_BYTES: u64 = 200_000;
-const BUCKET: &str = "fault-tests";
+pub(crate) const BUCKET: &str = "fault-tests";
 
 /// `belljar up` while it lives.
 pub(crate) struct Service<'s> {
@@ -51,6 +51,16 @@ impl<'s> Service<'s> {
     /// Who calls it.
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Where it has its state.
+    pub(crate) fn scene(&self) -> &'s Scene {
+        self.scene
+    }
+
+    /// Its own words.
+    pub(crate) fn said(&self) -> String {
+        said(self.scene)
     }
 
     fn process(&self) -> Process {
@@ -113,6 +123,13 @@ impl<'s> Service<'s> {
     pub(crate) fn stop_job(&self, job: &str) {
         let answer =
             self.client.sagemaker("StopTrainingJob", &json!({"TrainingJobName": job})).unwrap();
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    }
+
+    /// Asks for an endpoint's deletion.
+    pub(crate) fn delete(&self, endpoint: &str) {
+        let input = json!({"EndpointName": endpoint});
+        let answer = self.client.sagemaker("DeleteEndpoint", &input).unwrap();
         assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
     }
 

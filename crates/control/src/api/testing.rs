@@ -18,7 +18,7 @@ pub(crate) const NOW: i64 = 1_795_439_700_123;
 
 /// A service in a folder of its own, and who calls it.
 pub(crate) struct Tested {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     pub(crate) service: Service,
     pub(crate) caller: Caller,
 }
@@ -64,7 +64,7 @@ impl Tested {
         let endpoints = crate::serving::Table::default();
         let asked = tokio::sync::Notify::new();
         let service = Service { config, state, s3, objects, wanted, asked, nodes, tls, endpoints };
-        Self { _dir: dir, service, caller }
+        Self { dir, service, caller }
     }
 
     /// Calls an operation as dispatch does.
@@ -75,6 +75,11 @@ impl Tested {
         let output = handler(&self.service, &self.caller, input).await?;
         belljar_aws::check_output(operation, &output).unwrap();
         Ok(output)
+    }
+
+    /// The service alone, for those who work in its background; and its folder, to be held.
+    pub(crate) fn shared(self) -> (Arc<Service>, tempfile::TempDir) {
+        (Arc::new(self.service), self.dir)
     }
 
     /// The code and message of a call that fails.

@@ -55,8 +55,10 @@ pub(crate) struct Reconciler {
 /// Works until `stop` says so. Wardens that run go on.
 pub(crate) async fn run(mut reconciler: Reconciler, mut stop: watch::Receiver<bool>) {
     let service = reconciler.service.clone();
-    if let Err(e) = reconciler.tidy_all().and_then(|()| reconciler.endpoints.tidy_all()) {
-        tracing::error!(error = %crate::chain(&e), "what jobs left cannot be looked for");
+    for tidied in [reconciler.tidy_all(), reconciler.endpoints.tidy_all().await] {
+        if let Err(e) = tidied {
+            tracing::error!(error = %crate::chain(&e), "what was left cannot be looked for");
+        }
     }
     loop {
         if let Err(e) = reconciler.round().await {

@@ -69,7 +69,7 @@ pub(super) fn prepare(state: &Path, assignment: &Assignment) -> Result<PathBuf, 
 
 /// A folder without an Assignment is one whose maker was killed; with another one it is that of a
 /// job that `belljar train` ran.
-fn is_ours(folder: &Path, assignment: &Assignment) -> bool {
+pub(super) fn is_ours(folder: &Path, assignment: &Assignment) -> bool {
     match std::fs::read(folder.join(ASSIGNMENT_FILE)) {
         Ok(text) => serde_json::from_slice::<Assignment>(&text).is_ok_and(|a| a == *assignment),
         Err(e) => e.kind() == io::ErrorKind::NotFound && !super::folder::is_begun(folder),

@@ -177,7 +177,8 @@ impl Reconciler {
         }
         let attempt = self.service.db().read(|c| jobs::attempt(c, job, generation))?;
         let assignment = attempt.ok_or(IngestError::Gone)?.assignment;
-        Ok(sweep(&self.service, &assignment, &folder).await?)
+        sweep(&self.service, &assignment, &folder).await?;
+        Ok(())
     }
 
     /// Records the end, and with it takes the warden's key away.
@@ -251,22 +252,23 @@ impl Reconciler {
     }
 }
 
-/// Takes away what the dead warden of an Assignment left, as that warden.
+/// Takes away what the dead warden of an Assignment left, as that warden. Whether it could.
 pub(super) async fn sweep(
     service: &Service,
     assignment: &Assignment,
     folder: &Path,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let key = start::key(service, assignment).await?;
     let environment = start::environment(service, &key);
     let sweeper = Warden { environment, ..service.config.warden.clone() };
     pause::before(Point::Sweep);
-    if let Err(e) = sweeper.sweep_job(folder).await {
+    let swept = sweeper.sweep_job(folder).await;
+    if let Err(e) = &swept {
         let job = &assignment.job;
-        tracing::warn!(%job, error = %crate::chain(&e), "what a job left cannot be swept");
+        tracing::warn!(%job, error = %crate::chain(e), "what a job left cannot be swept");
     }
     pause::after(Point::Sweep);
-    Ok(())
+    Ok(swept.is_ok())
 }
 
 /// When an attempt begins: a second after the one before at the earliest, because the second is

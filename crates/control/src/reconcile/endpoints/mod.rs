@@ -5,6 +5,7 @@
 //! leaves, and an endpoint goes over to another fleet in the transaction that says so.
 
 mod begin;
+mod folders;
 mod observe;
 mod routes;
 mod steps;
@@ -18,7 +19,7 @@ use belljar_domain::endpoint::{Endpoint, EndpointStatus, Server};
 use belljar_domain::fleet::{self, Seen};
 use belljar_store::StoreError;
 use belljar_store::endpoints::{self, servers};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A container: its instance's id, and its number from 1.
@@ -67,32 +68,43 @@ impl Endpoints {
             .read(|c| Ok::<_, StoreError>((endpoints::all(c)?, servers::all(c)?)))?;
         self.forget(&servers);
         let mut by_endpoint: BTreeMap<String, Vec<Seen>> = BTreeMap::new();
-        let mut unseen = Vec::new();
+        let mut unseen = BTreeSet::new();
         for server in servers {
-            match self.observe(server.clone()) {
-                Ok(seen) => by_endpoint.entry(server.endpoint).or_default().push(seen),
-                // Nothing is done on a guess: its endpoint stays as it is for now.
+            let (id, endpoint) = (server.id.clone(), server.endpoint.clone());
+            match self.observe(server) {
+                Ok(seen) => by_endpoint.entry(endpoint).or_default().push(seen),
                 Err(e) => {
-                    tracing::error!(server = server.id, error = %crate::chain(&*e), "an instance cannot be looked at");
-                    unseen.push(server.endpoint);
+                    tracing::error!(server = id, error = %crate::chain(&*e), "an instance cannot be looked at");
+                    unseen.insert(endpoint);
                 }
             }
         }
-        let (hidden, all): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|e| unseen.contains(&e.name));
-        self.route(&all, &hidden, &by_endpoint);
-        let seen = |e: Endpoint| {
-            let seen = by_endpoint.remove(&e.name).unwrap_or_default();
-            (e, seen)
+        let seen = |name: &str| by_endpoint.get(name).map_or(&[][..], Vec::as_slice);
+        self.route(&all, |e| (!unseen.contains(&e.name)).then(|| seen(&e.name)));
+        // One of which not all is seen is left as it is: nothing is begun on a guess.
+        let all = all.into_iter().filter(|e| !unseen.contains(&e.name));
+        let with_seen = |endpoint: Endpoint| {
+            let mut seen = by_endpoint.remove(&endpoint.name).unwrap_or_default();
+            self.count(&mut seen);
+            (endpoint, seen)
         };
-        Ok(all.into_iter().map(seen).collect())
+        Ok(all.map(with_seen).collect())
+    }
+
+    /// Counts requests. Only now, with the table brought up to date: who is not in it begins none,
+    /// so none that is counted as idle has one.
+    fn count(&self, seen: &mut [Seen]) {
+        for seen in seen {
+            let instance = self.instances.get(&seen.server.id);
+            seen.outstanding = instance.map_or(0, |i| i.outstanding());
+        }
     }
 
     async fn attend(&mut self, endpoint: &Endpoint, seen: &[Seen]) -> bool {
         let zones = &self.service.config.zones;
         let mut changed = false;
         for step in fleet::plan(endpoint, seen, zones, self.service.now()) {
-            match self.execute(endpoint, seen, &step).await {
+            match self.execute(endpoint, &step).await {
                 Ok(did) => changed |= did,
                 Err(e) => {
                     let name = &endpoint.name;
@@ -116,3 +128,6 @@ impl Endpoints {
 fn answers(status: EndpointStatus) -> bool {
     matches!(status, EndpointStatus::InService | EndpointStatus::Updating)
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,23 +5,21 @@ use super::{Endpoints, answers};
 use crate::serving::{Container, Instance, Routes, VariantRoutes};
 use belljar_domain::endpoint::{Endpoint, Fleet, Server, Variant};
 use belljar_domain::fleet::{Seen, State};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Endpoints {
-    /// Brings the table up to date, for all endpoints; those that are `hidden` stay as they are.
-    pub(super) fn route(
+    /// Brings the table up to date, for all endpoints but those of which nothing was seen.
+    pub(super) fn route<'s>(
         &mut self,
         all: &[Endpoint],
-        hidden: &[Endpoint],
-        seen: &BTreeMap<String, Vec<Seen>>,
+        seen: impl Fn(&Endpoint) -> Option<&'s [Seen]>,
     ) {
         for endpoint in all {
-            let seen = seen.get(&endpoint.name).map_or(&[][..], Vec::as_slice);
+            let Some(seen) = seen(endpoint) else { continue };
             let routes = self.routes(endpoint, seen);
             self.service.endpoints.set(&endpoint.name, Some(routes));
         }
-        let there: Vec<String> = all.iter().chain(hidden).map(|e| e.name.clone()).collect();
+        let there: Vec<String> = all.iter().map(|e| e.name.clone()).collect();
         for name in self.routed.iter().filter(|name| !there.contains(name)) {
             self.service.endpoints.set(name, None);
         }

@@ -3,24 +3,23 @@
 
 use super::super::pause::{self, Point};
 use super::super::start::{self, Started};
-use super::super::steps::{sweep, tell, tidy};
+use super::super::steps::{sweep, tell};
 use super::super::{StartError, StepError, folder};
-use super::Endpoints;
 use super::begin::{self, New};
+use super::{Endpoints, folders};
 use belljar_domain::endpoint::{Endpoint, EndpointProgress, EndpointStatus};
-use belljar_domain::fleet::{Seen, Step};
+use belljar_domain::fleet::Step;
 use belljar_domain::spool::Order;
 use belljar_domain::{Timestamp, limits};
 use belljar_store::endpoints::{self, servers};
-use belljar_store::{StoreError, identity};
-use std::io;
+use belljar_store::{Connection, StoreError, identity};
+use std::path::PathBuf;
 
 impl Endpoints {
     /// Carries out one step. Answers whether it may have made another one possible.
     pub(super) async fn execute(
         &mut self,
         endpoint: &Endpoint,
-        seen: &[Seen],
         step: &Step,
     ) -> Result<bool, StepError> {
         match step {
@@ -35,12 +34,12 @@ impl Endpoints {
             Step::TakeOver => self.change(endpoint, take_over).await,
             Step::GiveUp { reason } => {
                 let reason: String = reason.chars().take(limits::MAX_FAILURE_REASON).collect();
-                self.change(endpoint, move |p, _| give_up(p, reason)).await
+                self.give_up(endpoint, reason).await
             }
             Step::Settle => {
                 self.change(endpoint, |p, _| p.status = EndpointStatus::InService).await
             }
-            Step::Delete => self.delete(endpoint, seen).await,
+            Step::Delete => self.delete(endpoint).await,
         }
     }
 
@@ -49,18 +48,27 @@ impl Endpoints {
         endpoint: &Endpoint,
         change: impl FnOnce(&mut EndpointProgress, Timestamp) + Send + 'static,
     ) -> Result<bool, StepError> {
-        let (name, planned, now) =
-            (endpoint.name.clone(), endpoint.progress.clone(), self.service.now());
+        let (planned, now) = (endpoint.clone(), self.service.now());
+        pause::before(Point::Finish);
+        let write = self.service.db().write(move |c| keep(c, &planned, now, change));
+        write.await?;
+        pause::after(Point::Finish);
+        Ok(true)
+    }
+
+    /// In one transaction with its instances' leaving: the next fleet may get the same number, and
+    /// is to have none of them.
+    async fn give_up(&self, endpoint: &Endpoint, reason: String) -> Result<bool, StepError> {
+        let (planned, now) = (endpoint.clone(), self.service.now());
         pause::before(Point::Finish);
         let write = self.service.db().write(move |c| {
-            endpoints::update(c, &name, now, |progress| {
-                // What was planned for another state is decided anew.
-                let same = *progress == planned;
-                if same {
-                    change(progress, now);
-                }
-                same
-            })
+            let given_up = planned.progress.next.as_ref().map(|fleet| fleet.number);
+            if !keep(c, &planned, now, |progress, _| give_up(progress, reason))? {
+                return Ok(());
+            }
+            let all = servers::of_endpoint(c, &planned.name)?.into_iter();
+            all.filter(|server| Some(server.fleet) == given_up)
+                .try_for_each(|server| servers::set_stopping(c, &server.id, now))
         });
         write.await?;
         pause::after(Point::Finish);
@@ -73,9 +81,10 @@ impl Endpoints {
         new: &New<'_>,
         instead: Option<&str>,
     ) -> Result<bool, StepError> {
-        if let Some(dead) = instead {
-            self.clear(dead).await?;
-        }
+        let left = match instead {
+            Some(dead) => self.clear(dead).await?,
+            None => Vec::new(),
+        };
         let Some((server, assignments)) = begin::server(&self.service, endpoint, new) else {
             return Ok(false);
         };
@@ -89,9 +98,7 @@ impl Endpoints {
         });
         write.await?;
         pause::after(Point::Begin);
-        if let Some(dead) = instead {
-            self.remove_folders(dead);
-        }
+        left.iter().for_each(|folder| folders::discard(folder));
         if new.at > now {
             let (service, pause) = (self.service.clone(), new.at.since(now));
             tokio::spawn(async move {
@@ -138,66 +145,64 @@ impl Endpoints {
         Ok(false)
     }
 
+    /// The folders go first: while there is a record, what is left of them is found again.
     async fn remove(&mut self, id: &str) -> Result<bool, StepError> {
-        self.clear(id).await?;
+        let left = self.clear(id).await?;
+        left.iter().for_each(|folder| folders::discard(folder));
         let server = id.to_owned();
+        pause::before(Point::Finish);
         self.service.db().write(move |c| forget(c, &server)).await?;
-        self.remove_folders(id);
+        pause::after(Point::Finish);
         Ok(true)
     }
 
-    /// Takes away what the dead wardens of an instance left.
-    async fn clear(&self, id: &str) -> Result<(), StepError> {
+    /// Takes away what the dead wardens of an instance left. Answers its folders of which nothing
+    /// is needed any more. One that cannot be swept stays, and a later service tries again.
+    async fn clear(&self, id: &str) -> Result<Vec<PathBuf>, StepError> {
+        let mut cleared = Vec::new();
         for container in self.service.db().read(|c| servers::containers(c, id))? {
-            let folder = folder::of_assignment(&self.service.config.state, &container.assignment);
-            if folder.exists() {
-                sweep(&self.service, &container.assignment, &folder).await?;
+            let assignment = &container.assignment;
+            let folder = folder::of_assignment(&self.service.config.state, assignment);
+            if !folder.exists() || !start::is_ours(&folder, assignment) {
+                continue;
+            }
+            if !folder::is_begun(&folder) || sweep(&self.service, assignment, &folder).await? {
+                cleared.push(folder);
             }
         }
-        Ok(())
+        Ok(cleared)
     }
 
-    /// Removes folders of whose instance there is no record any more: their evidence is elsewhere.
-    fn remove_folders(&self, id: &str) {
-        let above = self.service.config.state.join(belljar_domain::serving::FOLDER);
-        let entries = std::fs::read_dir(&above).into_iter().flatten().flatten();
-        let prefix = format!("{id}-");
-        for entry in entries.filter(|e| e.file_name().to_string_lossy().starts_with(&prefix)) {
-            tidy(&entry.path());
-            match std::fs::remove_dir_all(entry.path()) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(folder = %entry.path().display(), error = %e, "an instance's folder cannot be removed");
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// What an earlier service did not come to remove: folders of instances without a record.
-    pub(in super::super) fn tidy_all(&self) -> Result<(), StoreError> {
-        let known = self.service.db().read(servers::all)?;
-        let above = self.service.config.state.join(belljar_domain::serving::FOLDER);
-        for entry in std::fs::read_dir(&above).into_iter().flatten().flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let id = name.rsplit_once('-').map_or(name.as_str(), |(id, _)| id);
-            let ours = entry.path().join(belljar_domain::spool::FOLDER).exists();
-            let held = folder::is_held(&entry.path()).unwrap_or(true);
-            if ours && !held && !known.iter().any(|s| s.id == id) {
-                self.remove_folders(id);
-            }
-        }
-        Ok(())
-    }
-
-    async fn delete(&self, endpoint: &Endpoint, _: &[Seen]) -> Result<bool, StepError> {
+    async fn delete(&self, endpoint: &Endpoint) -> Result<bool, StepError> {
         let name = endpoint.name.clone();
+        pause::before(Point::Finish);
         self.service.db().write(move |c| endpoints::delete(c, &name)).await?;
+        pause::after(Point::Finish);
         Ok(true)
     }
 }
 
+/// Changes how far an endpoint is, and answers whether it did: what was planned for another state
+/// is decided anew.
+fn keep(
+    c: &Connection,
+    planned: &Endpoint,
+    now: Timestamp,
+    change: impl FnOnce(&mut EndpointProgress, Timestamp),
+) -> Result<bool, StoreError> {
+    let mut same = false;
+    endpoints::update(c, &planned.name, now, |progress| {
+        same = *progress == planned.progress;
+        if same {
+            change(progress, now);
+        }
+        same
+    })?;
+    Ok(same)
+}
+
 /// Forgets an instance, and with it takes its wardens' keys away.
-fn forget(c: &belljar_store::Connection, id: &str) -> Result<(), StoreError> {
+fn forget(c: &Connection, id: &str) -> Result<(), StoreError> {
     for container in servers::containers(c, id)? {
         let assignment = &container.assignment;
         identity::revoke_job_keys(c, &start::key_name(assignment), assignment.generation)?;
@@ -205,7 +210,7 @@ fn forget(c: &belljar_store::Connection, id: &str) -> Result<(), StoreError> {
     servers::remove(c, id)
 }
 
-fn take_over(progress: &mut EndpointProgress, now: Timestamp) {
+pub(super) fn take_over(progress: &mut EndpointProgress, now: Timestamp) {
     let first = progress.current.is_none();
     progress.current = progress.next.take();
     progress.took_over = (!first).then_some(now);
