@@ -64,8 +64,9 @@ def test_an_asynchronous_predictor(service, sklearn_image, wine, name):
     kept_inside(said)
 
 
-def test_a_model_builder(service, hosting, sklearn_image, wine, name):
-    told, said = run(service, SDK3, "model_builder.py", image=sklearn_image, name=name, **asked(wine))
+def test_a_model_builder(service, hosting, sklearn_image, wine, name, folder):
+    given = {"image": sklearn_image, "name": name, "folder": str(folder / "builder"), **asked(wine)}
+    told, said = run(service, SDK3, "model_builder.py", **given)
     assert told["described"] == {"status": "InService", "count": 2, "isolated": True}
     assert told["predicted"]["predictions"] == wine.classes
     assert told["variant"] == "AllTraffic"

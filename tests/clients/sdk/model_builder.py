@@ -15,6 +15,7 @@ builder = ModelBuilder(
     role_arn=given["role"],
     instance_type="ml.m5.large",
     network=Networking(enable_network_isolation=True),
+    model_path=given["folder"],  # one folder of /tmp for all users otherwise
 )
 model = builder.build()
 endpoint = builder.deploy(endpoint_name=given["name"], initial_instance_count=2)
