@@ -7,7 +7,7 @@ use crate::serving::{Container, Instance, Routes, Table, VariantRoutes};
 use crate::state::{State, StateError};
 use belljar_domain::endpoint::Routing;
 use belljar_domain::fleet::{self, MAX_TRIES, UNHEALTHY_SECONDS};
-use belljar_domain::{Assignment, Event, HostName, Outcome, Report, arn};
+use belljar_domain::{Assignment, Event, HostName, Outcome, Report, arn, spool};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -114,10 +114,10 @@ async fn place(
         let assignment = shared.hosting.accepted.instance().ok_or(HostingError::Names)?;
         let folder = shared.hosting.state.create_serving(&assignment)?;
         let one = One::new(&shared, number, &assignment, &folder);
-        let (report, healthy) = one.run(&assignment, &folder, &mut stops).await?;
+        let ended = one.run(&assignment, &folder, &mut stops).await;
         drop(one);
-        // Its evidence is elsewhere. What cannot be removed is swept by the next warden.
-        let _ = std::fs::remove_dir_all(&folder);
+        remove(&shared.hosting.warden, &folder).await;
+        let (report, healthy) = ended?;
         was_ever_healthy |= healthy;
         if stops.iter().any(|s| s.borrow().is_some()) {
             return Ok(());
@@ -134,6 +134,27 @@ async fn place(
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(pause)) => {}
             _ = asked(&mut stops) => return Ok(()),
+        }
+    }
+}
+
+/// Removes the folder of an instance that has ended; its evidence is elsewhere. One that cannot be
+/// swept stays: without it the next warden would not find what is left.
+async fn remove(warden: &Warden, folder: &Path) {
+    let folder_is = folder.display();
+    let swept = match folder.join(spool::JOURNAL).exists() {
+        true => warden.sweep_job(folder).await,
+        // Nothing was begun.
+        false => Ok(()),
+    };
+    match swept.map(|()| std::fs::remove_dir_all(folder)) {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => {
+            tracing::warn!(folder = %folder_is, error = %e, "an instance's folder cannot be removed");
+        }
+        Err(e) => {
+            let e = crate::chain(&e);
+            tracing::warn!(folder = %folder_is, error = %e, "what an instance left cannot be swept");
         }
     }
 }
@@ -185,33 +206,44 @@ impl<'a> One<'a> {
         let (asks, hears) = mpsc::channel(4);
         let warden = &self.shared.hosting.warden;
         let mut run = std::pin::pin!(run(warden, folder, assignment, events, hears));
-        let mut health = Health::default();
+        let (mut health, mut killed) = (Health::default(), false);
+        // Whoever is slow to take events slows the container down, but keeps no ask from it.
+        let mut waiting = None;
         let ended = loop {
-            // An event is taken when there is room for it: who listens slowly slows the warden down,
-            // and keeps no ask from being heard.
-            let event = async { (self.shared.told.reserve().await.ok(), heard.recv().await) };
             tokio::select! {
                 ended = &mut run => break ended?,
-                (room, Some(event)) = event => {
+                Some(event) = heard.recv(), if waiting.is_none() => {
                     health.take(&event, &self.instance);
-                    if let Some(room) = room {
-                        room.send(self.shared.of_place(self.number, event));
+                    waiting = (!killed).then(|| self.shared.told_of(self.number, event));
+                }
+                permit = self.shared.told.reserve(), if waiting.is_some() => {
+                    // Whoever does not listen any more has asked to stop.
+                    if let (Ok(permit), Some(event)) = (permit, waiting.take()) {
+                        permit.send(event);
                     }
                 }
                 ask = asked(stops) => {
-                    self.instance.set_healthy(false);
+                    health.leaves(&self.instance);
+                    // What is asked for at last is not kept waiting by who does not listen.
+                    killed |= ask == Ask::Kill;
+                    waiting = waiting.filter(|_| !killed);
                     // One that has ended needs no telling.
                     let _ = asks.try_send(ask);
                 }
                 () = health.too_long() => {
-                    health.ill_since = None;
+                    health.leaves(&self.instance);
                     let _ = asks.try_send(Ask::Stop);
                 }
             }
         };
+        if let Some(event) = waiting {
+            let _ = self.shared.told.send(event).await;
+        }
         while let Ok(event) = heard.try_recv() {
             health.take(&event, &self.instance);
-            self.shared.tell(self.number, event).await;
+            if !killed {
+                self.shared.tell(self.number, event).await;
+            }
         }
         Ok((Box::new(ended.report), health.was_good))
     }
@@ -222,15 +254,22 @@ impl<'a> One<'a> {
 struct Health {
     /// Whether it was good at any time.
     was_good: bool,
+    leaves: bool,
     ill_since: Option<Instant>,
 }
 
 impl Health {
     fn take(&mut self, event: &Event, instance: &Instance) {
         let Event::Health { healthy, .. } = event else { return };
-        instance.set_healthy(*healthy);
+        instance.set_healthy(*healthy && !self.leaves);
         self.was_good |= healthy;
-        self.ill_since = (!healthy).then(Instant::now);
+        self.ill_since = (!healthy && !self.leaves).then(Instant::now);
+    }
+
+    /// It is given nothing more, whatever it says.
+    fn leaves(&mut self, instance: &Instance) {
+        (self.leaves, self.ill_since) = (true, None);
+        instance.set_healthy(false);
     }
 
     /// Returns once it has been ill for too long.
@@ -252,11 +291,11 @@ impl Drop for One<'_> {
 impl Shared {
     /// Whoever does not listen any more has asked to stop.
     async fn tell(&self, number: NonZeroU32, event: Event) {
-        let _ = self.told.send(self.of_place(number, event)).await;
+        let _ = self.told.send(self.told_of(number, event)).await;
     }
 
-    /// Of several, each tells by the number of its place.
-    fn of_place(&self, number: NonZeroU32, event: Event) -> Event {
+    /// An event as it is told.
+    fn told_of(&self, number: NonZeroU32, event: Event) -> Event {
         match self.hosting.accepted.instances {
             1 => event,
             _ => Event::Instance { host: HostName::algo(number), told: Box::new(event) },
@@ -286,3 +325,7 @@ impl Shared {
         self.table.set(name, Some(routes));
     }
 }
+
+#[cfg(test)]
+#[path = "hosting_tests.rs"]
+mod tests;
