@@ -53,6 +53,13 @@ def hosted(own) -> Hosting:
     return Hosting(own)
 
 
+@pytest.fixture
+def once(belljar) -> None:
+    """What takes long, and is the same for every user, is held once."""
+    if belljar.other_user:
+        pytest.skip("held as root")
+
+
 @pytest.fixture(scope="module")
 def behaving(hosted):
     with hosted.behaving("behave") as name:
@@ -130,7 +137,7 @@ def test_nothing_adds_up(own, hosted, behaving):
         assert memory_then <= memory + (24 << 20), (pid, before, after)
 
 
-def test_what_takes_a_minute(hosted):
+def test_what_takes_a_minute(hosted, once):
     """A container that hangs has 60 s; a request by way of S3 has no longer than it was given."""
     output = {"OutputConfig": {"S3OutputPath": f"s3://{BUCKET}/late", "S3FailurePath": f"s3://{BUCKET}/late-failed"}}
     one_by_one = {**output, "ClientConfig": {"MaxConcurrentInvocationsPerInstance": 1}}
@@ -330,7 +337,7 @@ def test_a_container_that_dies_is_replaced_slower_and_slower(hosted):
         assert any("dies as it was told" in line for line in hosted.lines(name))
 
 
-def test_one_that_is_not_well_has_no_requests(hosted):
+def test_one_that_is_not_well_has_no_requests(hosted, once):
     with hosted.behaving("behave", count=2) as name:
         sick = hosted.tell(name, "count")["born"]
         while hosted.tell(name, "count")["born"] != sick:
