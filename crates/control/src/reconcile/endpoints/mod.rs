@@ -113,7 +113,7 @@ impl Endpoints {
         let mut changed = false;
         for step in fleet::plan(endpoint, seen, zones, self.service.now()) {
             tell_of_death(endpoint, seen, &step);
-            match self.execute(endpoint, &step).await {
+            match self.execute(endpoint, seen, &step).await {
                 Ok(did) => changed |= did,
                 Err(e) => {
                     let name = &endpoint.name;
