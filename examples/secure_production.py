@@ -80,11 +80,11 @@ def accuracy(predictor: Predictor) -> float:
 def main() -> int:
     chosen, session = options(), sagemaker.Session()
     estimator = train(session, chosen)
-    print(f"model: {estimator.model_data}")
+    print(f"\nmodel: {estimator.model_data}")
     predictor = deploy(estimator)
     try:
         reached = accuracy(predictor)
-        print(f"endpoint: {predictor.endpoint_name}, accuracy on rows it never saw: {reached:.4f}")
+        print(f"\nendpoint: {predictor.endpoint_name}, accuracy on rows it never saw: {reached:.4f}")
     finally:
         predictor.delete_model()
         predictor.delete_endpoint()

@@ -1,6 +1,7 @@
 //! The image store from the command line, and the quickstart that uses it.
 
-use crate::scene::Scene;
+use crate::door;
+use crate::scene::{Scene, source};
 
 fn root(scene: &Scene) {
     std::fs::create_dir_all(scene.path("root/usr/bin")).unwrap();
@@ -38,14 +39,28 @@ fn what_is_no_image_is_wrong_usage() {
 }
 
 #[test]
-fn the_quickstart_assembles_trains_and_shows() {
+fn the_quickstart_assembles_trains_serves_and_shows() {
     let scene = Scene::new("normal");
-    for file in ["train.csv", "test.csv", "digits"] {
+    for file in ["train.csv", "digits"] {
         std::fs::write(scene.path(file), "1\n").unwrap();
     }
-    let answer = scene.run(&["quickstart", "--program", "digits", "--data", "."]);
+    std::fs::write(scene.path("test.csv"), "7,0,5,16\n1,0,0,0\n").unwrap();
+    // The played report says that the model is there.
+    let model = scene.path("model.tar.gz");
+    std::fs::write(&model, "").unwrap();
+    let report = scene.path("report.json");
+    let played = std::fs::read_to_string(source("fake-report.json")).unwrap();
+    let played = played.replace("/out/JOBNAME/output/model.tar.gz", model.to_str().unwrap());
+    std::fs::write(&report, played).unwrap();
+    let shown = door::answers(&scene.path("state"), "7\n");
+    let mut command = scene.command(&["quickstart", "--program", "digits", "--data", "."]);
+    let answer = scene.answer(command.env("BELLJAR_FAKE_REPORT", &report).spawn().unwrap());
     assert_eq!(answer.code, 0, "{}", answer.stderr);
-    assert!(answer.stderr.contains("/belljar evidence verify /out/"), "{}", answer.stderr);
+    assert_eq!(shown.join().unwrap(), "0,5,16\n", "the row without what it is");
+    assert!(answer.stderr.contains("It says 7; whoever wrote it says 7."), "{}", answer.stderr);
+    let verify =
+        |of: &str| answer.stderr.matches(&format!("/belljar evidence verify /out/{of}")).count();
+    assert_eq!((verify("belljar-"), verify("i-")), (1, 1), "{}", answer.stderr);
     assert!(answer.stderr.contains("tcp  169.254.169.254:80"), "{}", answer.stderr);
     // This part is played without an accuracy: it is not made up.
     assert!(answer.stderr.contains("the program printed no accuracy"), "{}", answer.stderr);

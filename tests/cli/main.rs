@@ -3,11 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends at what goes wrong")]
 
+mod door;
 mod evidence;
 mod image;
 mod job;
 mod refusals;
 mod scene;
+mod serve;
 mod service;
 
 use scene::Scene;
@@ -18,6 +20,7 @@ fn help() {
     for (name, args) in [
         ("help", &["--help"][..]),
         ("help_train", &["train", "--help"]),
+        ("help_serve", &["serve", "--help"]),
         ("help_up", &["up", "--help"]),
         ("help_keys", &["keys", "--help"]),
         ("help_node", &["node", "--help"]),

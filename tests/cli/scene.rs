@@ -14,7 +14,7 @@ pub(crate) struct Answer {
     pub(crate) code: i32,
 }
 
-fn source(path: &str) -> PathBuf {
+pub(crate) fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../control/tests").join(path)
 }
 

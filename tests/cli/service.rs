@@ -66,6 +66,8 @@ fn wrong_settings() {
         scene.transcript(&["up", "--capacity", "elastic"]),
         scene.transcript(&["up", "--s3-endpoint", "ftp://example.com"]),
         scene.transcript(&["up", "--registry-mirror", "example.com"]),
+        scene.transcript(&["up", "--zones", "a,"]),
+        scene.transcript(&["up", "--zones", "rack 1"]),
     ];
     insta::assert_snapshot!("wrong_settings", all.join("\n\n"));
 }
@@ -73,7 +75,8 @@ fn wrong_settings() {
 #[test]
 fn a_service_from_start_to_end() {
     let scene = Scene::new("normal");
-    let service = scene.command(&["up", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+    let args = ["up", "--listen", "127.0.0.1:0", "--zones", "rack-1,rack-2"];
+    let service = scene.command(&args).spawn().unwrap();
     let begun = Instant::now();
     while scene.run(&["env"]).code != 0 {
         assert!(begun.elapsed() < Duration::from_secs(20), "it does not listen");

@@ -58,21 +58,22 @@ class Hosting:
         self.service = service
         self.numbers = itertools.count(1)
         self.sagemaker = service.client("sagemaker")
+        self.s3, self.logs = service.client("s3"), service.client("logs")
         self.runtime = self.runtime_of(64)
         with contextlib.suppress(ClientError):
-            service.client("s3").create_bucket(Bucket=BUCKET)
+            self.s3.create_bucket(Bucket=BUCKET)
 
     def runtime_of(self, connections: int, read_timeout: float = 90):
         config = Config(max_pool_connections=connections, read_timeout=read_timeout)
         return self.service.client("sagemaker-runtime", config=config)
 
     def put(self, key: str, body: bytes | str) -> str:
-        self.service.client("s3").put_object(Bucket=BUCKET, Key=key, Body=body)
+        self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
         return f"s3://{BUCKET}/{key}"
 
     def read(self, uri: str) -> bytes:
         bucket, key = uri.removeprefix("s3://").split("/", 1)
-        return self.service.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        return self.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
 
     # --- making ---
 
@@ -211,16 +212,15 @@ class Hosting:
 
     def streams(self, name: str) -> dict[str, list[str]]:
         """What each instance printed, by its stream."""
-        logs, found = self.service.client("logs"), {}
-        group = f"{GROUP}/{name}"
+        found, group = {}, f"{GROUP}/{name}"
         try:
-            pages = logs.get_paginator("describe_log_streams").paginate(logGroupName=group)
+            pages = self.logs.get_paginator("describe_log_streams").paginate(logGroupName=group)
             names = [stream["logStreamName"] for page in pages for stream in page["logStreams"]]
         except ClientError:
             return {}
         for stream in names:
             where = {"logGroupName": group, "logStreamName": stream, "startFromHead": True}
-            found[stream] = [event["message"] for event in logs.get_log_events(**where)["events"]]
+            found[stream] = [event["message"] for event in self.logs.get_log_events(**where)["events"]]
         return found
 
     def evidence(self, name: str) -> list[Path]:

@@ -9,8 +9,8 @@ use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-/// Trains machine-learning models in containers sealed off the network, behind the SageMaker
-/// container contract, with signed evidence of it.
+/// Trains and serves machine-learning models in containers sealed off the network, behind the
+/// SageMaker container contract, with signed evidence of it.
 #[derive(Debug, Parser)]
 #[command(name = "belljar", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(
@@ -103,7 +103,7 @@ killed by one); 126: it cannot be executed, 127: it is not there."
     Evidence(EvidenceCommand),
     /// Say what this machine can do, and what to change
     Doctor,
-    /// Train an example in a sealed container and show the proof
+    /// Train an example in a sealed container, ask it, and show the proof
     Quickstart(QuickstartArgs),
 }
 

@@ -166,7 +166,8 @@ async fn serve(
         seen
     };
     let (hosted, seen) = tokio::join!(hosting::host(hosting, table, events, stop), listens);
-    (front.abort(), stopper.abort());
+    front.abort();
+    stopper.abort();
     // A panic in that thread has ended the program (see `bug`).
     let _ = screen.join();
     close(console, hosted, &seen.evidence)

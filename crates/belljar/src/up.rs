@@ -44,7 +44,7 @@ pub(crate) fn run(
         let mut interrupts = listen(deps.interrupts).map_err(|e| Trouble::runtime(&e))?;
         let stop = async move {
             interrupts.recv().await;
-            console.say(&format!("{} jobs that run go on", "ending:".yellow().bold()));
+            console.say(&format!("{} jobs and endpoints go on", "ending:".yellow().bold()));
         };
         service::run(config, stop, |ready| console.say(&greeting(ready, given))).await?;
         Ok(Exit::Completed)
@@ -82,8 +82,8 @@ fn greeting(ready: &Ready, given: Option<&Path>) -> String {
     };
     format!(
         "{} at {}  ({}, account {})\n\n    eval \"$(belljar env{state})\"\n\n\
-         then boto3, the SageMaker SDKs and the AWS CLI train here, with the role\n\n    {}\n\n\
-         {key}Ctrl-C ends the service; jobs that run go on.",
+         then boto3, the SageMaker SDKs and the AWS CLI train and serve here, with the role\n\n    {}\n\n\
+         {key}Ctrl-C ends the service; jobs and endpoints go on.",
         "Belljar is up".green().bold(),
         address.endpoint.bold(),
         address.region,

@@ -3,7 +3,7 @@
 import sagemaker
 from common import answer, arguments
 from sagemaker.async_inference import AsyncInferenceConfig, WaiterConfig
-from sagemaker.deserializers import JSONDeserializer
+from sagemaker.deserializers import StringDeserializer
 from sagemaker.exceptions import AsyncInferenceModelError
 from sagemaker.model import Model
 from sagemaker.predictor import Predictor
@@ -24,12 +24,14 @@ predictor = model.deploy(
     instance_type="ml.m5.large",
     endpoint_name=given["name"],
     serializer=CSVSerializer(),
-    deserializer=JSONDeserializer(),
+    # A failure goes through it too, and that is text.
+    deserializer=StringDeserializer(accept="application/json"),
     async_inference_config=AsyncInferenceConfig(max_concurrent_invocations_per_instance=2),
     wait=False,
 )
 described = session.wait_for_endpoint(given["name"], poll=1)
-quick = WaiterConfig(max_attempts=60, delay=1)
+# The SDK's thread that waits for a failure goes on to its last attempt.
+quick = WaiterConfig(max_attempts=15, delay=1)
 predicted = predictor.predict(given["rows"], waiter_config=quick)
 later = predictor.predict_async(given["rows"][:3])
 first = later.get_result(waiter_config=quick)

@@ -15,13 +15,12 @@ builder = ModelBuilder(
     role_arn=given["role"],
     instance_type="ml.m5.large",
     network=Networking(enable_network_isolation=True),
+    model_path=given["folder"],  # one folder of /tmp for all users otherwise
 )
 model = builder.build()
 endpoint = builder.deploy(endpoint_name=given["name"], initial_instance_count=2)
 body = "\n".join(",".join(str(cell) for cell in row) for row in given["rows"])
 said = endpoint.invoke(body=body, content_type="text/csv", accept="application/json")
-parts = endpoint.invoke_with_response_stream(body=body, content_type="text/csv", accept="application/json")
-streamed = b"".join(event["PayloadPart"]["Bytes"] for event in parts.body)
 endpoint.refresh()
 described = {
     "status": endpoint.endpoint_status,
@@ -31,4 +30,4 @@ described = {
 endpoint.delete()
 endpoint.wait_for_delete(poll=1, timeout=60)
 model.delete()
-answer(described=described, predicted=json.loads(said.body.read()), streamed=json.loads(streamed), variant=said.invoked_production_variant)
+answer(described=described, predicted=json.loads(said.body.read()), variant=said.invoked_production_variant)

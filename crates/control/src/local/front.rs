@@ -2,7 +2,7 @@
 //! container has them, for whoever is on this machine.
 
 use crate::service::limits::held;
-use crate::serving::{CUSTOM_ATTRIBUTES, Failure, Fault, Request, Table, forward};
+use crate::serving::{CUSTOM_ATTRIBUTES, Failure, Fault, Request, Table, forward, passed};
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -111,12 +111,7 @@ async fn invoke(
     given: &HeaderMap,
     body: Bytes,
 ) -> Response<Full<Bytes>> {
-    let mut headers = HeaderMap::new();
-    for name in [CONTENT_TYPE, ACCEPT, CUSTOM_ATTRIBUTES] {
-        if let Some(value) = given.get(&name) {
-            headers.insert(name, value.clone());
-        }
-    }
+    let headers = passed(given, ACCEPT);
     let request = Request { headers, body, ..Request::default() };
     match forward(table, endpoint, &request).await {
         Ok(answer) => {

@@ -6,6 +6,7 @@ use crate::request::serve::{AcceptedServing, VARIANT};
 use crate::serving::{Container, Instance, Routes, Table, VariantRoutes};
 use crate::state::{State, StateError};
 use belljar_domain::endpoint::Routing;
+use belljar_domain::fleet::{self, MAX_TRIES, UNHEALTHY_SECONDS};
 use belljar_domain::{Assignment, Event, HostName, Outcome, Report, arn, spool};
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -16,12 +17,8 @@ use tokio::task::JoinSet;
 
 /// Events of one instance that may wait.
 const EVENTS_AHEAD: usize = 64;
-/// How often an instance that never was healthy is tried again.
-const MAX_TRIES: u32 = 2;
-/// The pause before a dead instance's place is taken: doubled with each that dies there.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
-/// An instance that was up for so long begins the count of deaths anew.
-const STEADY: Duration = Duration::from_secs(300);
+/// An instance that does not answer its pings for so long is replaced.
+const UNHEALTHY: Duration = Duration::from_secs(UNHEALTHY_SECONDS);
 
 /// What is to be served, and by what.
 #[derive(Debug)]
@@ -131,10 +128,11 @@ async fn place(
         }
         let message = format!("an instance ended, another takes its place: {}", reason(&report));
         shared.tell(number, Event::Warning { message }).await;
-        tries = if begun.elapsed() >= STEADY { 1 } else { tries + 1 };
-        let pause = PAUSE.0.saturating_mul(1 << (tries - 1).min(16)).min(PAUSE.1);
+        let up = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (next, pause) = fleet::after_death(tries, up);
+        tries = next;
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(Duration::from_millis(pause)) => {}
             _ = asked(&mut stops) => return Ok(()),
         }
     }
@@ -208,14 +206,14 @@ impl<'a> One<'a> {
         let (asks, hears) = mpsc::channel(4);
         let warden = &self.shared.hosting.warden;
         let mut run = std::pin::pin!(run(warden, folder, assignment, events, hears));
-        let (mut was_healthy, mut leaves, mut killed) = (false, false, false);
+        let (mut health, mut killed) = (Health::default(), false);
         // Whoever is slow to take events slows the container down, but keeps no ask from it.
         let mut waiting = None;
         let ended = loop {
             tokio::select! {
                 ended = &mut run => break ended?,
                 Some(event) = heard.recv(), if waiting.is_none() => {
-                    was_healthy |= self.note(&event, leaves);
+                    health.take(&event, &self.instance);
                     waiting = (!killed).then(|| self.shared.told_of(self.number, event));
                 }
                 permit = self.shared.told.reserve(), if waiting.is_some() => {
@@ -225,13 +223,16 @@ impl<'a> One<'a> {
                     }
                 }
                 ask = asked(stops) => {
-                    leaves = true;
-                    self.instance.set_healthy(false);
+                    health.leaves(&self.instance);
                     // What is asked for at last is not kept waiting by who does not listen.
                     killed |= ask == Ask::Kill;
                     waiting = waiting.filter(|_| !killed);
                     // One that has ended needs no telling.
                     let _ = asks.try_send(ask);
+                }
+                () = health.too_long() => {
+                    health.leaves(&self.instance);
+                    let _ = asks.try_send(Ask::Stop);
                 }
             }
         };
@@ -239,19 +240,44 @@ impl<'a> One<'a> {
             let _ = self.shared.told.send(event).await;
         }
         while let Ok(event) = heard.try_recv() {
-            was_healthy |= self.note(&event, true);
+            health.take(&event, &self.instance);
             if !killed {
                 self.shared.tell(self.number, event).await;
             }
         }
-        Ok((Box::new(ended.report), was_healthy))
+        Ok((Box::new(ended.report), health.was_good))
+    }
+}
+
+/// What an instance said of its health.
+#[derive(Default)]
+struct Health {
+    /// Whether it was good at any time.
+    was_good: bool,
+    leaves: bool,
+    ill_since: Option<Instant>,
+}
+
+impl Health {
+    fn take(&mut self, event: &Event, instance: &Instance) {
+        let Event::Health { healthy, .. } = event else { return };
+        instance.set_healthy(*healthy && !self.leaves);
+        self.was_good |= healthy;
+        self.ill_since = (!healthy && !self.leaves).then(Instant::now);
     }
 
-    /// Whether it says that it is healthy. One that leaves is given nothing all the same.
-    fn note(&self, event: &Event, leaves: bool) -> bool {
-        let Event::Health { healthy, .. } = event else { return false };
-        self.instance.set_healthy(*healthy && !leaves);
-        *healthy
+    /// It is given nothing more, whatever it says.
+    fn leaves(&mut self, instance: &Instance) {
+        (self.leaves, self.ill_since) = (true, None);
+        instance.set_healthy(false);
+    }
+
+    /// Returns once it has been ill for too long.
+    async fn too_long(&self) {
+        match self.ill_since {
+            Some(since) => tokio::time::sleep_until((since + UNHEALTHY).into()).await,
+            None => std::future::pending().await,
+        }
     }
 }
 

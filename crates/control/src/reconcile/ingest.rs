@@ -143,16 +143,30 @@ fn of_container(
 ) -> Result<bool, IngestError> {
     let container = servers::container(c, id, number)?.ok_or(IngestError::Gone)?;
     let serving = container.assignment.serving.as_deref().ok_or(IngestError::Gone)?;
-    let (lines, changes) = sort(events, &container.assignment.host);
-    for lines in lines.into_values() {
+    let mut lines = Vec::new();
+    let mut last = None;
+    for event in events {
+        match event {
+            Event::Log { line, at, .. } => lines.push(LogEvent { at, message: message(line) }),
+            // An endpoint has no other place where a person would look.
+            Event::Warning { message } => lines.push(LogEvent { at: now, message }),
+            Event::Attempt(attempt) => {
+                let message = format!("{}.", words(&attempt, "The container"));
+                lines.push(LogEvent { at: attempt.first, message });
+            }
+            Event::Health { healthy, why, at } => {
+                if !healthy {
+                    let message = format!("The container gets no requests for now: {why}");
+                    lines.push(LogEvent { at, message });
+                }
+                last = Some(Health { healthy, why, at });
+            }
+            _ => {}
+        }
+    }
+    if !lines.is_empty() {
         let (group, stream) = (endpoint_group(&serving.endpoint), endpoint_stream(id, serving));
         logs::append_creating(c, &group, &stream, &lines, now)?;
-    }
-    let mut last = None;
-    for event in changes {
-        if let Event::Health { healthy, why, at } = event {
-            last = Some(Health { healthy, why, at });
-        }
     }
     if let Some(health) = &last {
         servers::set_health(c, id, number, health)?;

@@ -53,13 +53,8 @@ pub(crate) struct Reconciler {
 }
 
 /// Works until `stop` says so. Wardens that run go on.
-pub(crate) async fn run(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
-    let mut reconciler = Reconciler {
-        service: service.clone(),
-        started: BTreeMap::new(),
-        followers: BTreeMap::new(),
-        endpoints: Endpoints::new(service.clone()),
-    };
+pub(crate) async fn run(mut reconciler: Reconciler, mut stop: watch::Receiver<bool>) {
+    let service = reconciler.service.clone();
     for tidied in [reconciler.tidy_all(), reconciler.endpoints.tidy_all().await] {
         if let Err(e) = tidied {
             tracing::error!(error = %crate::chain(&e), "what was left cannot be looked for");
@@ -85,6 +80,17 @@ pub(crate) async fn run(service: Arc<Service>, mut stop: watch::Receiver<bool>) 
 }
 
 impl Reconciler {
+    /// One that has looked at what is there: requests to endpoints that were in service before this
+    /// service began can be answered from its first moment on.
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        let mut endpoints = Endpoints::new(service.clone());
+        if let Err(e) = endpoints.look() {
+            tracing::error!(error = %crate::chain(&*e), "the state of endpoints cannot be read");
+        }
+        let (started, followers) = (BTreeMap::new(), BTreeMap::new());
+        Self { service, started, followers, endpoints }
+    }
+
     /// Looks, decides, and does it. A step that fails is tried again in the next round.
     async fn round(&mut self) -> Result<(), jobs::JobError> {
         self.started.retain(|_, started| started.reap());

@@ -91,9 +91,10 @@ pub async fn run(
         first_start: made.new,
     };
     let (stopping, stopped) = watch::channel(false);
+    let reconciler = reconcile::Reconciler::new(service.clone());
     let threads = front::start(&service, &sockets, &stopped)?;
     drop(sockets);
-    let reconciler = tokio::spawn(reconcile::run(service.clone(), stopped.clone()));
+    let reconciler = tokio::spawn(reconcile::run(reconciler, stopped.clone()));
     let queue = tokio::spawn(queue::run(service.clone(), stopped));
     address::write(&service.config.state, &ready_at.address)?;
     ready(&ready_at);

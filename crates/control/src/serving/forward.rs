@@ -1,25 +1,30 @@
 //! A request to an endpoint, without the wire that it came by: pick, send, and where nothing was
 //! sent, try another.
 
-use super::attempt::{self, Head, Held, Miss};
+use super::attempt::{self, Head, Miss};
 use super::choose;
 use super::failure::Failure;
 use super::multi::model_name;
-use super::pool::Connection;
-use super::table::{Container, Routes, Table, VariantRoutes};
+use super::stream::Stream;
+use super::table::{Routes, Table, VariantRoutes};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use hyper::body::{Body, Incoming};
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 /// The header with which a client and a container talk past the service.
 pub const CUSTOM_ATTRIBUTES: HeaderName =
     HeaderName::from_static("x-amzn-sagemaker-custom-attributes");
+
+/// What of a client's head reaches a container, beside what the client accepts. Source: Developer
+/// Guide, "Use your own inference code with hosting services": others are stripped.
+const PASSED: [HeaderName; 4] = [
+    CONTENT_TYPE,
+    CUSTOM_ATTRIBUTES,
+    HeaderName::from_static("x-amzn-sagemaker-inference-id"),
+    HeaderName::from_static("x-amzn-sagemaker-target-model"),
+];
 
 /// Between two looks for an instance.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -49,6 +54,20 @@ impl Request {
         let headers = [(CONTENT_TYPE, value)].into_iter().collect();
         Self { headers, body: body.into(), ..Self::default() }
     }
+}
+
+/// What of a client's head reaches a container, for [`Request::headers`]; `accept` is the header
+/// that says what the client accepts.
+#[must_use]
+pub fn passed(headers: &HeaderMap, accept: HeaderName) -> HeaderMap {
+    let mut passed = HeaderMap::with_capacity(8);
+    let same = PASSED.into_iter().map(|name| (name.clone(), name));
+    for (from, to) in same.chain([(accept, ACCEPT)]) {
+        for value in headers.get_all(from) {
+            passed.append(to.clone(), value.clone());
+        }
+    }
+    passed
 }
 
 /// What it answers.
@@ -86,19 +105,7 @@ pub async fn open(table: &Table, endpoint: &str, request: &Request) -> Result<St
     let deadline = Instant::now() + request.time.unwrap_or(table.limits.stream);
     let head = find(table, endpoint, request, deadline).await?;
     let (content_type, custom_attributes) = told(head.reply.response.headers());
-    Ok(Stream {
-        variant: head.variant,
-        content_type,
-        custom_attributes,
-        body: head.reply.response.into_body(),
-        deadline: Box::pin(tokio::time::sleep_until(deadline)),
-        rest: Some(Rest {
-            connection: head.reply.connection,
-            container: head.container,
-            idle: table.limits.idle,
-            _held: head.held,
-        }),
-    })
+    Ok(Stream::new(head, (content_type, custom_attributes), deadline, table.limits.idle))
 }
 
 /// What a container's head says that is the client's.
@@ -159,69 +166,5 @@ fn variant<'a>(
         Some(name) => routes.variants.iter().find(|v| v.name == *name).ok_or_else(|| {
             Failure::Refused(format!("Endpoint {} has no variant {name}.", routes.name))
         }),
-    }
-}
-
-/// An answer that is passed on as it comes. Whoever drops it drops the container's connection.
-#[derive(Debug)]
-pub struct Stream {
-    /// The variant.
-    pub variant: String,
-    /// `Content-Type`.
-    pub content_type: Option<HeaderValue>,
-    /// [`CUSTOM_ATTRIBUTES`].
-    pub custom_attributes: Option<HeaderValue>,
-    body: Incoming,
-    deadline: Pin<Box<Sleep>>,
-    /// Gone with the answer's end.
-    rest: Option<Rest>,
-}
-
-#[derive(Debug)]
-struct Rest {
-    connection: Connection,
-    container: Arc<Container>,
-    idle: Duration,
-    _held: Held,
-}
-
-/// Why a stream ends early.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum StreamError {
-    /// It takes too long.
-    #[error("the answer takes too long")]
-    TimedOut,
-    /// The container broke it off.
-    #[error("the answer broke off")]
-    Broken,
-}
-
-impl Stream {
-    /// The next bytes; `None` at the end.
-    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, StreamError>>> {
-        if self.rest.is_none() {
-            return Poll::Ready(None);
-        }
-        loop {
-            let error = match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(bytes) if !bytes.is_empty() => return Poll::Ready(Some(Ok(bytes))),
-                    _ => continue,
-                },
-                Poll::Ready(None) => {
-                    if let Some(rest) = self.rest.take() {
-                        rest.container.idle.put(rest.connection, rest.idle);
-                    }
-                    return Poll::Ready(None);
-                }
-                Poll::Ready(Some(Err(_))) => StreamError::Broken,
-                Poll::Pending if self.deadline.as_mut().poll(cx).is_ready() => {
-                    StreamError::TimedOut
-                }
-                Poll::Pending => return Poll::Pending,
-            };
-            self.rest = None;
-            return Poll::Ready(Some(Err(error)));
-        }
     }
 }

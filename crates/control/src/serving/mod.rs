@@ -18,12 +18,14 @@ mod multi;
 mod pool;
 mod read;
 mod socket;
+mod stream;
 mod table;
 
 pub use failure::{Failure, Fault};
-pub use forward::{Answer, CUSTOM_ATTRIBUTES, Request, Stream, StreamError, forward, open};
+pub use forward::{Answer, CUSTOM_ATTRIBUTES, Request, forward, open, passed};
 pub use limits::{Limits, MAX_BODIES, MAX_BODY};
 pub use multi::model_name;
+pub use stream::{Stream, StreamError};
 pub use table::{Container, Instance, Routes, Table, VariantRoutes};
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ use std::time::Duration;
 
 /// Times in tests.
 pub(crate) const LIMITS: Limits = Limits {
-    answer: Duration::from_millis(800),
+    answer: Duration::from_millis(1500),
     stream: Duration::from_millis(800),
-    door: Duration::from_millis(400),
+    door: Duration::from_secs(1),
     wait: Duration::from_millis(300),
     suspect: Duration::from_millis(300),
     idle: Duration::from_millis(200),

@@ -102,13 +102,20 @@ async fn a_request_waits_for_a_replacement() {
 
 /// What comes of a container that does `act`, and how often it was asked.
 async fn fault(act: impl Fn(&Got, &mut TcpStream) -> bool + Send + Sync + 'static) -> Fault {
+    fault_of(of("hello"), act).await
+}
+
+async fn fault_of(
+    request: Request,
+    act: impl Fn(&Got, &mut TcpStream) -> bool + Send + Sync + 'static,
+) -> Fault {
     let fake = Fake::new(act);
     let spare = Fake::new(echo);
     let broken = instance("i-1", vec![fake.container("primary")]);
     let table = table(vec![broken.clone(), instance("i-2", vec![spare.container("primary")])]);
     // The other one has more to do.
     let busy = table.get("e").unwrap().variants[0].instances[1].begin().unwrap();
-    let failure = forward(&table, "e", &of("hello")).await.unwrap_err();
+    let failure = forward(&table, "e", &request).await.unwrap_err();
     drop(busy);
     assert_eq!((fake.got().len(), spare.got().len()), (1, 0), "it is not sent again");
     assert_eq!(broken.outstanding(), 0);
@@ -172,7 +179,7 @@ async fn a_container_has_its_time_and_no_more() {
     let head = fault(|_, stream| {
         for byte in b"HTTP/1.1 200 OK and so on and on and on and on" {
             raw(stream, [*byte]);
-            std::thread::sleep(Duration::from_millis(30));
+            std::thread::sleep(Duration::from_millis(60));
         }
         false
     });
@@ -181,12 +188,13 @@ async fn a_container_has_its_time_and_no_more() {
 
 #[tokio::test]
 async fn an_answer_that_is_too_long_is_not_read() {
-    let said = fault(|_, stream| {
+    let long = Request { time: Some(Duration::from_secs(60)), ..of("hello") };
+    let said = fault_of(long.clone(), |_, stream| {
         raw(stream, format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", MAX_BODY + 1));
         true
     });
     assert!(matches!(said.await, Fault::TooLong));
-    let chunks = fault(|_, stream| {
+    let chunks = fault_of(long, |_, stream| {
         raw(stream, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
         let chunk = [b"100000\r\n".to_vec(), vec![0; 1 << 20], b"\r\n".to_vec()].concat();
         (0..27).all(|_| stream.write_all(&chunk).is_ok())
@@ -261,11 +269,12 @@ async fn a_connection_that_is_not_free_is_not_waited_for() {
     });
     let fake = Fake::at(address);
     let table = one(&fake);
-    let large = Request { body: vec![0; 20 << 20].into(), ..Request::default() };
+    let time = Some(Duration::from_secs(60));
+    let large = Request { body: vec![0; 20 << 20].into(), time, ..Request::default() };
     forward(&table, "e", &large).await.unwrap();
     let begun = Instant::now();
     forward(&table, "e", &of("a")).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_millis(200));
+    assert!(begun.elapsed() < LIMITS.answer / 2);
 }
 
 #[tokio::test]

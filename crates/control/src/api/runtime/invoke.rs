@@ -11,14 +11,6 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use std::sync::Arc;
 
-/// What of a request's head reaches a container, beside what the client accepts.
-const PASSED: [HeaderName; 4] = [
-    CONTENT_TYPE,
-    CUSTOM_ATTRIBUTES,
-    HeaderName::from_static("x-amzn-sagemaker-inference-id"),
-    HeaderName::from_static("x-amzn-sagemaker-target-model"),
-];
-
 /// Members that stand for features that are not served.
 const REFUSED: [&str; 4] =
     ["EnableExplanations", "InferenceComponentName", "SessionId", "PrefixAwareId"];
@@ -81,19 +73,12 @@ pub(super) fn request(
     if let Some(member) = REFUSED.iter().find(|member| input.get(**member).is_some()) {
         return Err(invalid(format!("Belljar does not serve {member} of invocations.")));
     }
-    let mut passed = HeaderMap::with_capacity(8);
-    let same = PASSED.into_iter().map(|name| (name.clone(), name));
-    for (from, to) in same.chain([(accept, ACCEPT)]) {
-        for value in headers.get_all(from) {
-            passed.append(to.clone(), value.clone());
-        }
-    }
     let mut text = |member: &str| match input.get_mut(member).map(Value::take) {
         Some(Value::String(text)) => Some(text),
         _ => None,
     };
     Ok(Request {
-        headers: passed,
+        headers: serving::passed(headers, accept),
         body,
         variant: text("TargetVariant"),
         container: text("TargetContainerHostname"),

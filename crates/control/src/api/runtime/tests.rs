@@ -117,7 +117,7 @@ async fn errors_are_in_the_services_words() {
 #[tokio::test]
 async fn a_time_out_and_nobody_there_are_told_apart() {
     let fake = Fake::new(|_, _| {
-        std::thread::sleep(Duration::from_secs(2));
+        std::thread::sleep(Duration::from_secs(3));
         false
     });
     let t = on(&fake).await;

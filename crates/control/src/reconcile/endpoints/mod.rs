@@ -61,6 +61,15 @@ impl Endpoints {
     /// follow from.
     pub(super) async fn round(&mut self) -> Result<bool, StepError> {
         self.started.retain(|_, started| started.reap());
+        let mut changed = false;
+        for (endpoint, seen) in self.look()? {
+            changed |= self.attend(&endpoint, &seen).await;
+        }
+        Ok(changed)
+    }
+
+    /// What there is, and what is seen of it; requests go accordingly from now on.
+    pub(super) fn look(&mut self) -> Result<Vec<(Endpoint, Vec<Seen>)>, StepError> {
         let (all, servers) = self
             .service
             .db()
@@ -80,14 +89,14 @@ impl Endpoints {
         }
         let seen = |name: &str| by_endpoint.get(name).map_or(&[][..], Vec::as_slice);
         self.route(&all, |e| (!unseen.contains(&e.name)).then(|| seen(&e.name)));
-        let mut changed = false;
         // One of which not all is seen is left as it is: nothing is begun on a guess.
-        for endpoint in all.iter().filter(|e| !unseen.contains(&e.name)) {
+        let all = all.into_iter().filter(|e| !unseen.contains(&e.name));
+        let with_seen = |endpoint: Endpoint| {
             let mut seen = by_endpoint.remove(&endpoint.name).unwrap_or_default();
             self.count(&mut seen);
-            changed |= self.attend(endpoint, &seen).await;
-        }
-        Ok(changed)
+            (endpoint, seen)
+        };
+        Ok(all.map(with_seen).collect())
     }
 
     /// Counts requests. Only now, with the table brought up to date: who is not in it begins none,
@@ -104,7 +113,7 @@ impl Endpoints {
         let mut changed = false;
         for step in fleet::plan(endpoint, seen, zones, self.service.now()) {
             tell_of_death(endpoint, seen, &step);
-            match self.execute(endpoint, &step).await {
+            match self.execute(endpoint, seen, &step).await {
                 Ok(did) => changed |= did,
                 Err(e) => {
                     let name = &endpoint.name;

@@ -19,14 +19,14 @@ impl Endpoints {
             let routes = self.routes(endpoint, seen);
             self.service.endpoints.set(&endpoint.name, Some(routes));
         }
-        let gone = |name: &&String| !all.iter().any(|e| e.name == **name);
-        for name in self.routed.iter().filter(gone) {
+        let there: Vec<String> = all.iter().map(|e| e.name.clone()).collect();
+        for name in self.routed.iter().filter(|name| !there.contains(name)) {
             self.service.endpoints.set(name, None);
         }
-        self.routed = all.iter().map(|e| e.name.clone()).collect();
+        self.routed = there;
     }
 
-    fn routes(&mut self, endpoint: &Endpoint, seen: &[Seen]) -> Routes {
+    pub(super) fn routes(&mut self, endpoint: &Endpoint, seen: &[Seen]) -> Routes {
         let progress = &endpoint.progress;
         let config = &self.service.config;
         let (region, account) = (config.region.clone(), config.account.clone());

@@ -8,7 +8,7 @@ use super::super::{StartError, StepError, folder};
 use super::begin::{self, New};
 use super::{Endpoints, folders};
 use belljar_domain::endpoint::{Endpoint, EndpointProgress, EndpointStatus};
-use belljar_domain::fleet::Step;
+use belljar_domain::fleet::{Seen, Step};
 use belljar_domain::spool::Order;
 use belljar_domain::{Timestamp, limits};
 use belljar_store::endpoints::{self, servers};
@@ -19,6 +19,7 @@ impl Endpoints {
     pub(super) async fn execute(
         &mut self,
         endpoint: &Endpoint,
+        seen: &[Seen],
         step: &Step,
     ) -> Result<bool, StepError> {
         match step {
@@ -30,24 +31,31 @@ impl Endpoints {
             Step::Leave(id) => self.leave(id).await,
             Step::Tell(id, order) => self.tell(id, *order),
             Step::Remove(id) => self.remove(id).await,
-            Step::TakeOver => self.change(endpoint, take_over).await,
+            Step::TakeOver => self.change(endpoint, seen, take_over).await,
             Step::GiveUp { reason } => {
                 let reason: String = reason.chars().take(limits::MAX_FAILURE_REASON).collect();
                 self.give_up(endpoint, reason).await
             }
             Step::Settle => {
-                self.change(endpoint, |p, _| p.status = EndpointStatus::InService).await
+                self.change(endpoint, seen, |p, _| p.status = EndpointStatus::InService).await
             }
             Step::Delete => self.delete(endpoint).await,
         }
     }
 
+    /// Requests go by what it comes to before anybody can read of it: who is told that an endpoint
+    /// is in service can call it.
     async fn change(
-        &self,
+        &mut self,
         endpoint: &Endpoint,
-        change: impl FnOnce(&mut EndpointProgress, Timestamp) + Send + 'static,
+        seen: &[Seen],
+        change: fn(&mut EndpointProgress, Timestamp),
     ) -> Result<bool, StepError> {
         let (planned, now) = (endpoint.clone(), self.service.now());
+        let mut changed = endpoint.clone();
+        change(&mut changed.progress, now);
+        let routes = self.routes(&changed, seen);
+        self.service.endpoints.set(&endpoint.name, Some(routes));
         pause::before(Point::Finish);
         let write = self.service.db().write(move |c| keep(c, &planned, now, change));
         write.await?;

@@ -83,7 +83,7 @@ impl Scene {
     /// Carries a step out.
     async fn step(&mut self, step: Step) -> bool {
         let endpoint = self.endpoint();
-        self.endpoints.execute(&endpoint, &step).await.unwrap()
+        self.endpoints.execute(&endpoint, &[], &step).await.unwrap()
     }
 
     /// The same, until it is done.
@@ -285,7 +285,7 @@ async fn a_fleet_takes_over_only_as_it_was_planned() {
     s.progress(next).await;
     let planned = s.endpoint();
     s.progress(|p| p.status = EndpointStatus::Deleting).await;
-    s.endpoints.execute(&planned, &Step::TakeOver).await.unwrap();
+    s.endpoints.execute(&planned, &[], &Step::TakeOver).await.unwrap();
     assert_eq!(s.endpoint().progress.current.unwrap().number, 1, "it was deleted meanwhile");
     s.progress(next).await;
     s.step(Step::TakeOver).await;
@@ -324,7 +324,7 @@ async fn what_is_given_up_leaves_at_once() {
     // A first fleet is the endpoint's failure. What was planned for another state changes nothing.
     let planned = s.endpoint();
     s.progress(|p| (p.current, p.status) = (None, EndpointStatus::Creating)).await;
-    s.endpoints.execute(&planned, &Step::GiveUp { reason: "y".into() }).await.unwrap();
+    s.endpoints.execute(&planned, &[], &Step::GiveUp { reason: "y".into() }).await.unwrap();
     assert_eq!(s.endpoint().progress.status, EndpointStatus::Creating);
     assert!(!leaving(&s).contains(&old.id));
     s.step(Step::GiveUp { reason: "z".into() }).await;
