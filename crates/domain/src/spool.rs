@@ -34,7 +34,8 @@ pub const DIAGNOSTICS: &str = "warden.log";
 /// Bytes after which a segment is followed by the next.
 pub const SEGMENT_BYTES: u64 = 1 << 20;
 /// Bytes of all segments that are there; beyond, the container's output waits. What a warden
-/// itself tells (a few hundred lines at most) does not wait.
+/// itself tells does not: a few hundred lines at most, and of one that serves a short one every few
+/// seconds if its health flips all the time, some megabytes a day.
 pub const TOTAL_BYTES: u64 = 64 << 20;
 /// Seconds for which a spool that cannot be written (a full disk) is tried again; then the job
 /// is ended.

@@ -15,6 +15,7 @@ use super::follow::Follower;
 use super::start::Started;
 use crate::service::Service;
 use crate::serving::Instance;
+use belljar_domain::Timestamp;
 use belljar_domain::endpoint::{Endpoint, EndpointStatus, Server};
 use belljar_domain::fleet::{self, Seen, State, Step};
 use belljar_store::StoreError;
@@ -30,6 +31,8 @@ type Key = (String, u32);
 /// What the loop remembers of endpoints; a new service finds it again.
 pub(super) struct Endpoints {
     service: Arc<Service>,
+    /// Since when it looks.
+    began: Timestamp,
     /// Wardens that this process started.
     started: BTreeMap<Key, Started>,
     /// Who takes in the events of which container.
@@ -48,6 +51,7 @@ type Clearing = JoinHandle<Result<Vec<PathBuf>, StepError>>;
 impl Endpoints {
     pub(super) fn new(service: Arc<Service>) -> Self {
         Self {
+            began: service.now(),
             service,
             started: BTreeMap::new(),
             followers: BTreeMap::new(),

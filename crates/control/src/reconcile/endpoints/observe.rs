@@ -55,16 +55,16 @@ impl Endpoints {
     fn part(&self, key: &super::Key, container: &Container, folder: &Path) -> Part {
         let started = self.started.get(key);
         let how = match started {
-            Some(Started::Running(_)) => return Part::State(alive(container)),
+            Some(Started::Running(_)) => return Part::State(self.alive(container)),
             Some(Started::Ended(how)) => how.as_str(),
             None => "the warden died",
         };
         match folder::is_held(folder) {
             Ok(false) => {}
-            Ok(true) => return Part::State(alive(container)),
+            Ok(true) => return Part::State(self.alive(container)),
             Err(e) => {
                 tracing::error!(of = %container.assignment.job, error = %e, "a warden's lock cannot be looked at");
-                return Part::State(alive(container));
+                return Part::State(self.alive(container));
             }
         }
         match state::read_report(folder) {
@@ -75,6 +75,16 @@ impl Endpoints {
         }
     }
 
+    /// What was told while no service was there may be outdated by what is yet to be taken in: no
+    /// container has been unwell for longer than it could be seen.
+    fn alive(&self, container: &Container) -> State {
+        match &container.health {
+            None => State::Starting,
+            Some(health) if health.healthy => State::Healthy,
+            Some(health) => State::Unhealthy { since: health.at.max(self.began) },
+        }
+    }
+
     /// Takes in what a container's warden says.
     pub(super) fn follower(&mut self, key: &super::Key, folder: &Path) -> &Follower {
         let service = &self.service;
@@ -82,14 +92,6 @@ impl Endpoints {
             let whose = Whose::Container(key.0.clone(), key.1);
             Follower::start(service.clone(), whose, folder)
         })
-    }
-}
-
-fn alive(container: &Container) -> State {
-    match &container.health {
-        None => State::Starting,
-        Some(health) if health.healthy => State::Healthy,
-        Some(health) => State::Unhealthy { since: health.at },
     }
 }
 

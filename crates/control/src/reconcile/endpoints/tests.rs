@@ -3,7 +3,7 @@ use super::*;
 use crate::api::testing::{NOW, Tested};
 use crate::state::{ASSIGNMENT_FILE, write_json};
 use belljar_domain::endpoint::{Container, Deployment, EndpointProgress, Health, Routing, Variant};
-use belljar_domain::{Assignment, Resources, Timestamp, serving, spool};
+use belljar_domain::{Assignment, Resources, serving, spool};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -260,6 +260,13 @@ async fn an_instance_is_as_its_worst_container() {
     s.healthy(&one, 1, true).await;
     assert_eq!(s.seen(&one).await.state, State::Starting);
     s.healthy(&one, 2, false).await;
+    assert_eq!(s.seen(&one).await.state, State::Unhealthy { since: NOW_IS });
+    // What an earlier service was told, an hour ago, may have changed: it is heard out.
+    let health =
+        Health { healthy: false, why: "late".into(), at: Timestamp::from_millis(NOW - 3_600_000) };
+    let id = one.id.clone();
+    let write = s.service.db().write(move |c| servers::set_health(c, &id, 2, &health));
+    write.await.unwrap();
     assert_eq!(s.seen(&one).await.state, State::Unhealthy { since: NOW_IS });
     s.healthy(&one, 2, true).await;
     assert_eq!(s.seen(&one).await.state, State::Healthy);
