@@ -4,10 +4,11 @@
 pub(crate) mod queue;
 mod work;
 
-use super::invalid;
+use super::{error, invalid};
 use crate::api::failed;
 use crate::service::table::{Entry, operation};
 use crate::service::{Caller, Service};
+use crate::serving::Failure;
 use belljar_aws::AwsError;
 use belljar_domain::Timestamp;
 use belljar_domain::endpoint::Asynchronous;
@@ -64,10 +65,13 @@ fn asynchronous(service: &Service, name: &str) -> Result<Asynchronous, AwsError>
     if service.config.outside_s3.is_some() {
         return Err(invalid("Belljar does not serve InvokeEndpointAsync with an S3 elsewhere."));
     }
-    let Some(routes) = service.endpoints.get(name) else {
-        let account = &service.config.account;
-        return Err(invalid(format!("Endpoint {name} of account {account} not found.")));
-    };
+    let refused = |failure, routes| error::of(failure, service, name, routes);
+    let routes = service.endpoints.get(name);
+    let routes = routes.ok_or_else(|| refused(&Failure::NoEndpoint, None))?;
+    // What waits goes with its endpoint: none is accepted by one that goes.
+    if !routes.in_service {
+        return Err(refused(&Failure::NotInService, Some(&routes)));
+    }
     routes.asynchronous.clone().ok_or_else(|| {
         invalid(format!(
             "Endpoint {name} has no AsyncInferenceConfig: it is invoked by InvokeEndpoint."
@@ -132,6 +136,8 @@ fn id() -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::testing::Tested;
+    use crate::serving::testing::routes;
 
     fn config() -> Asynchronous {
         Asynchronous {
@@ -158,6 +164,23 @@ mod tests {
         let made = request(input(given), &config(), Timestamp::from_millis(0)).unwrap();
         assert_eq!(made.output, "s3://my-bucket/out/a/b/f.json");
         assert_eq!(made.expires.millis(), 60_000);
+    }
+
+    #[tokio::test]
+    async fn one_that_goes_accepts_nothing() {
+        let t = Tested::new().await;
+        let no = |t: &Tested| asynchronous(&t.service, "e").unwrap_err().message;
+        assert_eq!(no(&t), "Endpoint e of account 123456789012 not found.");
+        let mut of = routes(Vec::new());
+        (of.asynchronous, of.in_service) = (Some(config()), false);
+        t.service.endpoints.set("e", Some(of));
+        assert!(no(&t).contains("is not in service"));
+        let mut of = routes(Vec::new());
+        of.asynchronous = Some(config());
+        t.service.endpoints.set("e", Some(of));
+        asynchronous(&t.service, "e").unwrap();
+        t.service.endpoints.set("e", Some(routes(Vec::new())));
+        assert!(no(&t).contains("InvokeEndpoint."));
     }
 
     #[test]
