@@ -188,9 +188,9 @@ def healthy(hosted, name: str) -> set[str]:
     return found - {None}
 
 
-def answered(hosted, name: str) -> str | None:
+def answered(hosted, name: str, **more) -> str | None:
     try:
-        return hosted.tell(name, "count")["born"]
+        return hosted.tell(name, "count", more)["born"]
     except ClientError:
         return None
 
@@ -337,6 +337,53 @@ def test_a_container_that_dies_is_replaced_slower_and_slower(hosted):
         seen = hosted.describe(name)
         assert seen["EndpointStatus"] == "InService"
         assert any("dies as it was told" in line for line in hosted.lines(name))
+
+
+# --- models that are brought ---
+
+LARGE = 160 << 20
+
+
+def half_there(hosted, name: str) -> list[Path]:
+    """What of a large model is on its way into a container."""
+    found = []
+    for folder in hosted.folders(name):
+        for path in folder.rglob("*"):
+            with contextlib.suppress(OSError):
+                if path.is_file() and 1000 < path.stat().st_size < LARGE and "/ml/" in str(path):
+                    found.append(path)
+    return found
+
+
+@pytest.mark.parametrize("victim", ["warden", "service"])
+def test_a_kill_while_a_model_is_brought(own, hosted, victim):
+    """No half of a model is left, and none is ever loaded."""
+    prefix = f"models-{victim}/"
+    hosted.put(f"{prefix}large", os.urandom(1 << 20) * (LARGE >> 20))
+    hosted.put(f"{prefix}small", b"small")
+    model = hosted.model("behave", f"s3://{BUCKET}/{prefix}", Mode="MultiModel")
+    with hosted.endpoint(model) as name:
+        (before,) = hosted.servers(name)
+        folders = hosted.folders(name)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(hosted.runtime_of(1).invoke_endpoint, EndpointName=name, Body=b"x", TargetModel="large")
+            until(lambda: half_there(hosted, name) or asked.done(), "it is on its way", pause=0.001)
+            assert not asked.done(), "the model should be larger"
+            if victim == "warden":
+                hosted.kill(before["id"])
+                until(lambda: before["id"] not in {s["id"] for s in hosted.servers(name)}, "it is replaced")
+                until(lambda: not any(folder.exists() for folder in folders), "nothing of it is left")
+            else:
+                own.kill()
+                own.start()
+                assert [s["id"] for s in hosted.servers(name)] == [before["id"]]
+            with contextlib.suppress(ClientError, HTTPClientError, ConnectionClosedError):
+                asked.result()
+        until(lambda: answered(hosted, name, TargetModel="small"), "it answers")
+        assert hosted.tell(name, "echo", {"TargetModel": "large"})["headers"]
+        sizes = [p.stat().st_size for f in hosted.folders(name) for p in f.rglob("*") if p.is_file()]
+        assert sizes.count(LARGE) == 1, "it is there once, and whole"
+        assert not half_there(hosted, name)
 
 
 def test_one_that_is_not_well_has_no_requests(hosted, once):

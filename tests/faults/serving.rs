@@ -104,6 +104,35 @@ fn what_was_begun_is_not_begun_again() {
     let _report = server.stop();
 }
 
+/// The reason names it, where there are limits.
+#[test]
+fn out_of_memory_while_it_serves() {
+    for who in As::all() {
+        let scene = scene(who);
+        let mut given = given(&scene, "hog");
+        given.resources.memory_bytes = Some(64 << 20);
+        let mut server = Server::start(&scene, &given, &[]);
+        server.until_healthy();
+        // Whoever may not set a limit is told so, and has none.
+        let told = format!("{:?}", server.events());
+        if told.contains("is not enforced") {
+            assert_eq!(who, As::User);
+            eprintln!("not as {who:?}: there is no cgroup controller by which to limit memory");
+            assert_eq!(server.stop().outcome, Outcome::Stopped);
+            continue;
+        }
+        let before = Footprint::of(process(&server));
+        assert_eq!(server.invoke("hog 400000000"), (0, String::new()));
+        let report = server.end();
+        let Outcome::Failed { reason, .. } = &report.outcome else { panic!("{report:?}") };
+        let words = "exceeded its memory limit and was killed while it served";
+        assert!(reason.contains(words), "{reason}");
+        assert!(report.exit.unwrap().out_of_memory, "{report:?}");
+        let job = server.folder().file_name().unwrap().to_str().unwrap().to_owned();
+        assert_none_of(&scene, &job, &before, server.folder());
+    }
+}
+
 /// The helper, or the keeper, dies: the container does, and the warden says so.
 #[test]
 fn the_helper_while_it_serves() {

@@ -87,7 +87,7 @@ pub enum Step {
     Remove(String),
     /// Let the next fleet take over.
     TakeOver,
-    /// Give the next fleet up.
+    /// Give the next fleet up, or what an update asked of the one that answers.
     GiveUp {
         /// `FailureReason`.
         reason: String,
@@ -113,7 +113,10 @@ pub fn plan(endpoint: &Endpoint, seen: &[Seen], zones: &[String], now: Timestamp
     }
     let fleets: Vec<&Fleet> = [&progress.current, &progress.next].into_iter().flatten().collect();
     let kept = |s: &&Seen| fleets.iter().any(|f| f.number == s.server.fleet);
-    if let Some(reason) = progress.next.as_ref().and_then(|f| hopeless(f, seen, now)) {
+    // What an update asks of a fleet that answers can be of no use either.
+    let updating = progress.status == EndpointStatus::Updating;
+    let asked = progress.next.as_ref().or(progress.current.as_ref().filter(|_| updating));
+    if let Some(reason) = asked.and_then(|f| hopeless(f, seen, now)) {
         steps.push(Step::GiveUp { reason });
         return steps;
     }
@@ -135,6 +138,15 @@ pub fn plan(endpoint: &Endpoint, seen: &[Seen], zones: &[String], now: Timestamp
         steps.push(Step::Settle);
     }
     steps
+}
+
+/// How many an instance then comes after that died, and the milliseconds until it may be begun: of
+/// one that came after `tries`, and was up for so many milliseconds.
+#[must_use]
+pub fn after_death(tries: u32, up_millis: u64) -> (u32, u64) {
+    let tries = if up_millis / 1000 >= STEADY_SECONDS { 1 } else { tries.saturating_add(1) };
+    let (first, longest) = PAUSE_MILLIS;
+    (tries, first.saturating_mul(1 << (tries - 1).min(16)).min(longest))
 }
 
 /// Whether it has not been told to leave.
@@ -282,9 +294,7 @@ impl Places<'_> {
     }
 
     fn replace<'s>(&'s self, dead: &'s Seen, zones: &mut Vec<&'s str>) -> Step {
-        let steady = self.now.since(dead.server.begun) / 1000 >= STEADY_SECONDS;
-        let tries = if steady { 1 } else { dead.server.tries + 1 };
-        let pause = PAUSE_MILLIS.0.saturating_mul(1 << (tries - 1).min(16)).min(PAUSE_MILLIS.1);
+        let (tries, pause) = after_death(dead.server.tries, self.now.since(dead.server.begun));
         let at = Timestamp::from_millis(self.now.millis().saturating_add_unsigned(pause));
         self.begin(zones, tries, at, Some(dead.server.id.clone()))
     }

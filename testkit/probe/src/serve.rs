@@ -87,6 +87,10 @@ fn invoke(line: &str) -> io::Result<(u16, Vec<u8>)> {
             (1..=number(lines)?).for_each(|n| println!("line {n} {line}"));
             Ok((200, Vec::new()))
         }
+        ["hog", bytes] => {
+            let code = crate::act::hog_memory(bytes.parse().map_err(io::Error::other)?);
+            Ok((200, format!("{code:?}").into_bytes()))
+        }
         ["ping", status] => fs::write(PING, status).map(|()| (200, Vec::new())),
         ["link", target, path] => {
             std::os::unix::fs::symlink(target, path).map(|()| (200, Vec::new()))

@@ -32,7 +32,7 @@ pub(crate) fn config_of(
     count: u32,
 ) -> String {
     let variant = json!({"VariantName": "v", "ModelName": name, "InitialInstanceCount": count,
-        "InstanceType": "ml.t2.medium"});
+        "InstanceType": "ml.m5.large"});
     let client = service.client();
     client.ask(
         "CreateModel",

@@ -53,11 +53,6 @@ impl<'s> Service<'s> {
         &self.client
     }
 
-    /// Where it has its state.
-    pub(crate) fn scene(&self) -> &'s Scene {
-        self.scene
-    }
-
     /// Its own words.
     pub(crate) fn said(&self) -> String {
         said(self.scene)

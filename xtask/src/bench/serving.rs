@@ -45,7 +45,7 @@ pub(super) fn measure(bench: &Bench) -> Measured {
         rows.extend(rates(what, &ours, &peers, &load)?);
     }
     rows.extend(times(&ours, &direct, &nginx)?);
-    rows.push(memory(&ours)?);
+    rows.push(memory(&ours, &state)?);
     rows.push(starts(bench, &ours, &state, &role)?);
     Ok(rows)
 }
@@ -236,20 +236,19 @@ fn starts(bench: &Bench, ours: &Server, state: &Path, role: &str) -> Result<Row,
 
 /// The share (`Pss`) of the idle instance's own processes: its warden, and the two that hold the
 /// container.
-fn memory(ours: &Server) -> Result<Row, String> {
+fn memory(ours: &Server, state: &Path) -> Result<Row, String> {
     // What a request leaves is given back.
     std::thread::sleep(Duration::from_secs(2));
-    let mut kib = 0.0;
-    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let read = |name: &str| fs::read_to_string(process.path().join(name)).unwrap_or_default();
-        let command = read("cmdline");
-        if !command.contains("belljar-warden") && !command.starts_with("/proc/self/exe\0box") {
-            continue;
-        }
-        let rollup = read("smaps_rollup");
-        let pss = rollup.lines().find_map(|l| l.strip_prefix("Pss:")?.split_whitespace().next());
-        kib += pss.and_then(|k| k.parse::<f64>().ok()).unwrap_or(0.0);
+    let all = processes();
+    let place = state.join("endpoints").display().to_string();
+    let mut own: Vec<u32> = all.iter().filter(|p| p.2.contains(&place)).map(|p| p.0).collect();
+    // The container's helper is the warden's child, and its keeper the helper's.
+    for _ in 0..2 {
+        let below = all.iter().filter(|p| own.contains(&p.1) && p.2.starts_with("/proc/self/exe"));
+        let below: Vec<u32> = below.map(|p| p.0).filter(|pid| !own.contains(pid)).collect();
+        own.extend(below);
     }
+    let kib: f64 = own.iter().filter_map(|pid| share(*pid)).sum();
     if kib == 0.0 {
         return Err(format!("no warden of {:?} is to be seen", ours.endpoint));
     }
@@ -257,4 +256,24 @@ fn memory(ours: &Server) -> Result<Row, String> {
     samples.push(kib / 1024.0);
     let against = Against::Limit(LIMIT_MIB);
     Ok(Row { what: "memory of an idle instance", unit: "MiB", ours: samples, against })
+}
+
+/// Number, parent and command line of each process.
+fn processes() -> Vec<(u32, u32, String)> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let one = |entry: fs::DirEntry| {
+        let pid = entry.file_name().to_str()?.parse().ok()?;
+        let read = |name: &str| fs::read_to_string(entry.path().join(name)).ok();
+        let status = read("status")?;
+        let parent = status.lines().find_map(|l| l.strip_prefix("PPid:"))?.trim().parse().ok()?;
+        Some((pid, parent, read("cmdline")?))
+    };
+    entries.filter_map(one).collect()
+}
+
+/// In KiB.
+fn share(pid: u32) -> Option<f64> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let pss = rollup.lines().find_map(|l| l.strip_prefix("Pss:"))?;
+    pss.split_whitespace().next()?.parse().ok()
 }

@@ -1,10 +1,8 @@
 //! The local address of a model that is served without a service: `/invocations` and `/ping`, as a
 //! container has them, for whoever is on this machine.
 
-use crate::service::body;
-use crate::serving::{
-    CUSTOM_ATTRIBUTES, Failure, Fault, MAX_BODY, Request, Table, forward, passed,
-};
+use crate::service::limits::held;
+use crate::serving::{CUSTOM_ATTRIBUTES, Failure, Fault, Request, Table, forward, passed};
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -79,14 +77,14 @@ async fn answer(
     match (&parts.method, parts.uri.path()) {
         (&Method::GET, "/ping") => ping(table, endpoint),
         (&Method::POST, "/invocations") => {
-            let body = match body(incoming, MAX_BODY).await {
+            let body = match held(&table.requests, incoming).await {
                 Ok(body) => body,
                 Err(e) => {
                     let status = StatusCode::from_u16(e.status).unwrap_or(StatusCode::BAD_REQUEST);
                     return refuse(status, &e.message);
                 }
             };
-            invoke(table, endpoint, &parts.headers, body).await
+            invoke(table, endpoint, &parts.headers, body.bytes.clone()).await
         }
         (_, path @ ("/ping" | "/invocations")) => {
             let allowed = if path == "/ping" { "GET" } else { "POST" };

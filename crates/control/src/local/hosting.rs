@@ -6,7 +6,8 @@ use crate::request::serve::{AcceptedServing, VARIANT};
 use crate::serving::{Container, Instance, Routes, Table, VariantRoutes};
 use crate::state::{State, StateError};
 use belljar_domain::endpoint::Routing;
-use belljar_domain::{Assignment, Event, HostName, Outcome, Report, arn};
+use belljar_domain::fleet::{self, MAX_TRIES, UNHEALTHY_SECONDS};
+use belljar_domain::{Assignment, Event, HostName, Outcome, Report, arn, spool};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,12 +17,8 @@ use tokio::task::JoinSet;
 
 /// Events of one instance that may wait.
 const EVENTS_AHEAD: usize = 64;
-/// How often an instance that never was healthy is tried again.
-const MAX_TRIES: u32 = 2;
-/// The pause before a dead instance's place is taken: doubled with each that dies there.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
-/// An instance that was up for so long begins the count of deaths anew.
-const STEADY: Duration = Duration::from_secs(300);
+/// An instance that does not answer its pings for so long is replaced.
+const UNHEALTHY: Duration = Duration::from_secs(UNHEALTHY_SECONDS);
 
 /// What is to be served, and by what.
 #[derive(Debug)]
@@ -117,10 +114,10 @@ async fn place(
         let assignment = shared.hosting.accepted.instance().ok_or(HostingError::Names)?;
         let folder = shared.hosting.state.create_serving(&assignment)?;
         let one = One::new(&shared, number, &assignment, &folder);
-        let (report, healthy) = one.run(&assignment, &folder, &mut stops).await?;
+        let ended = one.run(&assignment, &folder, &mut stops).await;
         drop(one);
-        // Its evidence is elsewhere. What cannot be removed is swept by the next warden.
-        let _ = std::fs::remove_dir_all(&folder);
+        remove(&shared.hosting.warden, &folder).await;
+        let (report, healthy) = ended?;
         was_ever_healthy |= healthy;
         if stops.iter().any(|s| s.borrow().is_some()) {
             return Ok(());
@@ -131,11 +128,33 @@ async fn place(
         }
         let message = format!("an instance ended, another takes its place: {}", reason(&report));
         shared.tell(number, Event::Warning { message }).await;
-        tries = if begun.elapsed() >= STEADY { 1 } else { tries + 1 };
-        let pause = PAUSE.0.saturating_mul(1 << (tries - 1).min(16)).min(PAUSE.1);
+        let up = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let (next, pause) = fleet::after_death(tries, up);
+        tries = next;
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(Duration::from_millis(pause)) => {}
             _ = asked(&mut stops) => return Ok(()),
+        }
+    }
+}
+
+/// Removes the folder of an instance that has ended; its evidence is elsewhere. One that cannot be
+/// swept stays: without it the next warden would not find what is left.
+async fn remove(warden: &Warden, folder: &Path) {
+    let folder_is = folder.display();
+    let swept = match folder.join(spool::JOURNAL).exists() {
+        true => warden.sweep_job(folder).await,
+        // Nothing was begun.
+        false => Ok(()),
+    };
+    match swept.map(|()| std::fs::remove_dir_all(folder)) {
+        Ok(Ok(())) => {}
+        Ok(Err(e)) => {
+            tracing::warn!(folder = %folder_is, error = %e, "an instance's folder cannot be removed");
+        }
+        Err(e) => {
+            let e = crate::chain(&e);
+            tracing::warn!(folder = %folder_is, error = %e, "what an instance left cannot be swept");
         }
     }
 }
@@ -187,32 +206,78 @@ impl<'a> One<'a> {
         let (asks, hears) = mpsc::channel(4);
         let warden = &self.shared.hosting.warden;
         let mut run = std::pin::pin!(run(warden, folder, assignment, events, hears));
-        let mut was_healthy = false;
+        let (mut health, mut killed) = (Health::default(), false);
+        // Whoever is slow to take events slows the container down, but keeps no ask from it.
+        let mut waiting = None;
         let ended = loop {
             tokio::select! {
                 ended = &mut run => break ended?,
-                Some(event) = heard.recv() => was_healthy |= self.hear(event).await,
+                Some(event) = heard.recv(), if waiting.is_none() => {
+                    health.take(&event, &self.instance);
+                    waiting = (!killed).then(|| self.shared.told_of(self.number, event));
+                }
+                permit = self.shared.told.reserve(), if waiting.is_some() => {
+                    // Whoever does not listen any more has asked to stop.
+                    if let (Ok(permit), Some(event)) = (permit, waiting.take()) {
+                        permit.send(event);
+                    }
+                }
                 ask = asked(stops) => {
-                    self.instance.set_healthy(false);
+                    health.leaves(&self.instance);
+                    // What is asked for at last is not kept waiting by who does not listen.
+                    killed |= ask == Ask::Kill;
+                    waiting = waiting.filter(|_| !killed);
                     // One that has ended needs no telling.
                     let _ = asks.try_send(ask);
                 }
+                () = health.too_long() => {
+                    health.leaves(&self.instance);
+                    let _ = asks.try_send(Ask::Stop);
+                }
             }
         };
-        while let Ok(event) = heard.try_recv() {
-            was_healthy |= self.hear(event).await;
+        if let Some(event) = waiting {
+            let _ = self.shared.told.send(event).await;
         }
-        Ok((Box::new(ended.report), was_healthy))
+        while let Ok(event) = heard.try_recv() {
+            health.take(&event, &self.instance);
+            if !killed {
+                self.shared.tell(self.number, event).await;
+            }
+        }
+        Ok((Box::new(ended.report), health.was_good))
+    }
+}
+
+/// What an instance said of its health.
+#[derive(Default)]
+struct Health {
+    /// Whether it was good at any time.
+    was_good: bool,
+    leaves: bool,
+    ill_since: Option<Instant>,
+}
+
+impl Health {
+    fn take(&mut self, event: &Event, instance: &Instance) {
+        let Event::Health { healthy, .. } = event else { return };
+        instance.set_healthy(*healthy && !self.leaves);
+        self.was_good |= healthy;
+        self.ill_since = (!healthy && !self.leaves).then(Instant::now);
     }
 
-    /// Whether it says that it is healthy.
-    async fn hear(&self, event: Event) -> bool {
-        let healthy = matches!(event, Event::Health { healthy: true, .. });
-        if matches!(event, Event::Health { .. }) {
-            self.instance.set_healthy(healthy);
+    /// It is given nothing more, whatever it says.
+    fn leaves(&mut self, instance: &Instance) {
+        (self.leaves, self.ill_since) = (true, None);
+        instance.set_healthy(false);
+    }
+
+    /// Returns once it has been ill for too long.
+    async fn too_long(&self) {
+        match self.ill_since {
+            Some(since) => tokio::time::sleep_until((since + UNHEALTHY).into()).await,
+            None => std::future::pending().await,
         }
-        self.shared.tell(self.number, event).await;
-        healthy
     }
 }
 
@@ -226,11 +291,15 @@ impl Drop for One<'_> {
 impl Shared {
     /// Whoever does not listen any more has asked to stop.
     async fn tell(&self, number: NonZeroU32, event: Event) {
-        let event = match self.hosting.accepted.instances {
+        let _ = self.told.send(self.told_of(number, event)).await;
+    }
+
+    /// An event as it is told.
+    fn told_of(&self, number: NonZeroU32, event: Event) -> Event {
+        match self.hosting.accepted.instances {
             1 => event,
             _ => Event::Instance { host: HostName::algo(number), told: Box::new(event) },
-        };
-        let _ = self.told.send(event).await;
+        }
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<Instance>>)) {
@@ -256,3 +325,7 @@ impl Shared {
         self.table.set(name, Some(routes));
     }
 }
+
+#[cfg(test)]
+#[path = "hosting_tests.rs"]
+mod tests;

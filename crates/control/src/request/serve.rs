@@ -4,7 +4,9 @@ use super::{RequestError, Surroundings, command, environment, image_name, place,
 use belljar_domain::cluster::ONE_GROUP;
 use belljar_domain::serving::{DOWNLOAD_SECONDS, ModelData, ModelForm, PORT, STARTUP_SECONDS};
 use belljar_domain::serving::{STOP_GRACE_SECONDS, Serving};
-use belljar_domain::{Assignment, HostName, JobName, OutputCompression, StopPolicy, arn, limits};
+use belljar_domain::{
+    Assignment, HostName, JobName, NameError, OutputCompression, StopPolicy, arn, limits,
+};
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -101,7 +103,9 @@ impl ServeRequest {
         around: &Surroundings,
         evidence: &Path,
     ) -> Result<AcceptedServing, RequestError> {
-        let name: JobName = self.name.as_deref().unwrap_or(&around.default_name).parse()?;
+        let name = self.name.as_deref().unwrap_or(&around.default_name);
+        let name: JobName =
+            name.parse().map_err(|e: NameError| NameError { what: "endpoint name", ..e })?;
         if self.image.trim().is_empty() {
             return Err(RequestError::Empty("the image"));
         }

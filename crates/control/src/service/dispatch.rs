@@ -97,7 +97,7 @@ async fn by_table(
     };
     let name = call.operation.name().to_owned();
     if let Err(e) = belljar_aws::validate(call.operation, &call.input) {
-        return (Some(name), Err(e));
+        return (Some(name), Err(in_words_of(aws, e)));
     }
     let input = call.input.take();
     let result = handle(service, caller, &call, input).await;
@@ -129,7 +129,7 @@ async fn invoke(service: &Service, parts: &Parts, incoming: Incoming, id: &str) 
         return by_table(service, aws, &caller, parts, &body.bytes, id).await;
     }
     if let Err(e) = belljar_aws::validate(call.operation, &call.input) {
-        return (Some(name.to_owned()), Err(e));
+        return (Some(name.to_owned()), Err(in_words_of(aws, e)));
     }
     let answer = runtime::answer(service, name, call.input, &parts.headers, body.bytes.clone());
     let result = match AssertUnwindSafe(answer).catch_unwind().await {
@@ -151,6 +151,14 @@ fn has_key(service: &Service, parts: &Parts) -> bool {
     key.is_some_and(|id| {
         service.db().read(|c| identity::find_key(c, &id)).is_ok_and(|key| key.is_some())
     })
+}
+
+/// The runtime's model has another name for what is not valid than all others have.
+fn in_words_of(aws: Aws, e: AwsError) -> AwsError {
+    match aws {
+        Aws::SageMakerRuntime => aws.error("ValidationError", e.message),
+        _ => e,
+    }
 }
 
 fn panicked(operation: &str) -> AwsError {
@@ -220,7 +228,7 @@ fn verify(service: &Service, aws: Aws, parts: &Parts, body: &Bytes) -> Result<Ca
     let (key, principal) = found.ok_or_else(AwsError::internal)?;
     if let Owner::Job { name, .. } = &key.owner {
         // It stages what the job was given, and nothing else.
-        let text = format!("The key of the training job {name} is for S3 only.");
+        let text = format!("The key of {name} is for S3 only.");
         return Err(AwsError::access_denied(text));
     }
     let deleted = || AwsError::access_denied("The role of this session was deleted.");

@@ -43,8 +43,8 @@ const SMALL: u64 = 64 << 10;
 
 /// A payload that is held in memory, and its share of what all of them may have.
 #[derive(Debug)]
-pub(super) struct Held {
-    pub(super) bytes: Bytes,
+pub(crate) struct Held {
+    pub(crate) bytes: Bytes,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -57,7 +57,7 @@ pub(super) fn is_large(incoming: &Incoming) -> bool {
 ///
 /// # Errors
 /// As [`front::body`]; if there is no room for long.
-pub(super) async fn held(budget: &Arc<Semaphore>, incoming: Incoming) -> Result<Held, AwsError> {
+pub(crate) async fn held(budget: &Arc<Semaphore>, incoming: Incoming) -> Result<Held, AwsError> {
     let limit = max_body(Aws::SageMakerRuntime);
     let hint = incoming.size_hint();
     // One that is too long is refused below, and takes no room.

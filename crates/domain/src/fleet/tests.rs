@@ -221,3 +221,13 @@ fn deleting_ends_with_the_record_and_failing_keeps_it() {
     assert_eq!(steps(&e, &[seen("i-1", 1, State::Starting)], 1), [Step::Leave("i-1".into())]);
     assert_eq!(steps(&e, &[], 1), []);
 }
+
+#[test]
+fn an_update_whose_instances_do_not_come_up_ends_and_they_are_tried_on() {
+    let mut e = in_service(&[("v", 2)]);
+    e.progress.status = EndpointStatus::Updating;
+    let two = [seen("i-1", 1, State::Healthy), seen("i-2", 1, dead(false))];
+    assert_eq!(steps(&e, &two, 1), [Step::GiveUp { reason: "it broke".into() }]);
+    e.progress.status = EndpointStatus::InService;
+    assert!(matches!(steps(&e, &two, 1)[..], [Step::Begin { .. }]));
+}

@@ -99,14 +99,21 @@ pub fn take(
     taken(c, &sql, params![endpoint, now.millis(), limit])
 }
 
-/// Takes all, of any endpoint, that have waited for too long: what is left is to say so.
+/// Takes up to `limit`, of any endpoint, that have waited for too long: what is left is to say so.
 ///
 /// # Errors
 /// If the state fails.
-pub fn take_expired(c: &Connection, now: Timestamp) -> Result<Vec<Taken>, StoreError> {
-    let sql = "UPDATE async_request SET state = 'running', tries = tries + 1
-        WHERE state = 'queued' AND expires <= ?1 RETURNING number, tries, request";
-    taken(c, sql, params![now.millis()])
+pub fn take_expired(
+    c: &Connection,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<Taken>, StoreError> {
+    let sql = "UPDATE async_request SET state = 'running', tries = tries + 1 WHERE number IN
+         (SELECT number FROM async_request WHERE state = 'queued' AND expires <= ?1
+          ORDER BY number LIMIT ?2)
+         RETURNING number, tries, request";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    taken(c, sql, params![now.millis(), limit])
 }
 
 fn taken(

@@ -193,7 +193,8 @@ fn requests_are_carried_out_once_and_in_order() {
     };
     assert_eq!(take(9, 2), [("b".to_owned(), 1), ("a".to_owned(), 1)]);
     assert_eq!(async_requests::count(&c, "e").unwrap(), Count { queued: 2, running: 2 });
-    let expired = async_requests::take_expired(&c, at(9)).unwrap();
+    assert!(async_requests::take_expired(&c, at(9), 0).unwrap().is_empty());
+    let expired = async_requests::take_expired(&c, at(9), 9).unwrap();
     assert_eq!(expired[0].request, request("late", 5));
     async_requests::finish(&c, "late").unwrap();
     async_requests::put_back(&c, "b", at(20)).unwrap();

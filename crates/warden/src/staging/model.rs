@@ -262,6 +262,10 @@ async fn archive(
                 return Ok(());
             }
         }
+        if first {
+            let reason = "it has no bytes".to_owned();
+            return Err(Broken::Archive(UnpackError::Malformed { reason }));
+        }
         // Without this word the stream did not end, but broke off.
         let _ = sender.send(Piece::End).await;
         Ok(())

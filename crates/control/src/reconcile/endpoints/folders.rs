@@ -1,14 +1,16 @@
-//! The folders of instances of which there is no record any more: their evidence is elsewhere.
+//! What dead instances leave, and their folders: their evidence is elsewhere.
 
-use super::super::folder;
 use super::super::pause::{self, Point};
+use super::super::steps::sweep;
+use super::super::{StepError, folder, start};
 use super::Endpoints;
+use crate::service::Service;
 use crate::state::ASSIGNMENT_FILE;
 use belljar_domain::{Assignment, serving};
 use belljar_store::StoreError;
 use belljar_store::endpoints::servers;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the name of a folder begins with that is being removed.
 const GONE: &str = "gone-";
@@ -39,7 +41,44 @@ fn complain(folder: &Path, e: &io::Error) {
     }
 }
 
+/// Takes away what the dead wardens of an instance left. Answers its folders of which nothing is
+/// needed any more. One that cannot be swept stays, and a later service tries again.
+async fn clear(service: &Service, id: &str) -> Result<Vec<PathBuf>, StepError> {
+    let mut cleared = Vec::new();
+    for container in service.db().read(|c| servers::containers(c, id))? {
+        let assignment = &container.assignment;
+        let folder = folder::of_assignment(&service.config.state, assignment);
+        if !folder.exists() || !start::is_ours(&folder, assignment) {
+            continue;
+        }
+        if !folder::is_begun(&folder) || sweep(service, assignment, &folder).await? {
+            cleared.push(folder);
+        }
+    }
+    Ok(cleared)
+}
+
 impl Endpoints {
+    /// Has what an instance left taken away, beside the loop: others do not wait for it. `None` until
+    /// it is done, and the loop is woken then.
+    pub(super) async fn cleared(&mut self, id: &str) -> Result<Option<Vec<PathBuf>>, StepError> {
+        let Some(task) = self.clearing.remove(id) else {
+            let (service, server) = (self.service.clone(), id.to_owned());
+            let task = tokio::spawn(async move {
+                let cleared = clear(&service, &server).await;
+                service.wanted.notify_one();
+                cleared
+            });
+            self.clearing.insert(id.to_owned(), task);
+            return Ok(None);
+        };
+        if !task.is_finished() {
+            self.clearing.insert(id.to_owned(), task);
+            return Ok(None);
+        }
+        Ok(Some(task.await??))
+    }
+
     /// What an earlier service did not come to remove: folders of instances without a record. Those
     /// of `belljar serve`, which has none, are its own.
     pub(in super::super) async fn tidy_all(&self) -> Result<(), StoreError> {

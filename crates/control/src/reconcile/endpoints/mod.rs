@@ -16,11 +16,13 @@ use super::start::Started;
 use crate::service::Service;
 use crate::serving::Instance;
 use belljar_domain::endpoint::{Endpoint, EndpointStatus, Server};
-use belljar_domain::fleet::{self, Seen};
+use belljar_domain::fleet::{self, Seen, State, Step};
 use belljar_store::StoreError;
 use belljar_store::endpoints::{self, servers};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::task::JoinHandle;
 
 /// A container: its instance's id, and its number from 1.
 type Key = (String, u32);
@@ -34,9 +36,14 @@ pub(super) struct Endpoints {
     followers: BTreeMap<Key, Follower>,
     /// What requests know of an instance: their number stays with it.
     instances: BTreeMap<String, Arc<Instance>>,
+    /// What takes away what a dead one left, by its instance's id.
+    clearing: BTreeMap<String, Clearing>,
     /// Endpoints in the routing table.
     routed: Vec<String>,
 }
+
+/// Answers the folders of which nothing is needed.
+type Clearing = JoinHandle<Result<Vec<PathBuf>, StepError>>;
 
 impl Endpoints {
     pub(super) fn new(service: Arc<Service>) -> Self {
@@ -45,6 +52,7 @@ impl Endpoints {
             started: BTreeMap::new(),
             followers: BTreeMap::new(),
             instances: BTreeMap::new(),
+            clearing: BTreeMap::new(),
             routed: Vec::new(),
         }
     }
@@ -104,7 +112,8 @@ impl Endpoints {
         let zones = &self.service.config.zones;
         let mut changed = false;
         for step in fleet::plan(endpoint, seen, zones, self.service.now()) {
-            match self.execute(endpoint, &step).await {
+            tell_of_death(endpoint, seen, &step);
+            match self.execute(endpoint, seen, &step).await {
                 Ok(did) => changed |= did,
                 Err(e) => {
                     let name = &endpoint.name;
@@ -121,6 +130,22 @@ impl Endpoints {
         self.started.retain(|(id, _), _| known(id));
         self.followers.retain(|(id, _), _| known(id));
         self.instances.retain(|id, _| known(id));
+        self.clearing.retain(|id, _| known(id));
+    }
+}
+
+/// A death is told where its place is taken: nobody else would learn why.
+fn tell_of_death(endpoint: &Endpoint, seen: &[Seen], step: &Step) {
+    let Step::Begin { instead: Some(id), .. } = step else { return };
+    let dead = seen.iter().find(|s| s.server.id == *id);
+    if let Some(State::Dead { why, .. }) = dead.map(|s| &s.state) {
+        let name = &endpoint.name;
+        tracing::warn!(
+            endpoint = name,
+            server = id,
+            why,
+            "an instance died; another takes its place"
+        );
     }
 }
 

@@ -26,7 +26,7 @@ impl Endpoints {
         self.routed = there;
     }
 
-    fn routes(&mut self, endpoint: &Endpoint, seen: &[Seen]) -> Routes {
+    pub(super) fn routes(&mut self, endpoint: &Endpoint, seen: &[Seen]) -> Routes {
         let progress = &endpoint.progress;
         let config = &self.service.config;
         let (region, account) = (config.region.clone(), config.account.clone());

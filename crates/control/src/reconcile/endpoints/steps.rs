@@ -3,23 +3,23 @@
 
 use super::super::pause::{self, Point};
 use super::super::start::{self, Started};
-use super::super::steps::{sweep, tell};
+use super::super::steps::tell;
 use super::super::{StartError, StepError, folder};
 use super::begin::{self, New};
 use super::{Endpoints, folders};
 use belljar_domain::endpoint::{Endpoint, EndpointProgress, EndpointStatus};
-use belljar_domain::fleet::Step;
+use belljar_domain::fleet::{Seen, Step};
 use belljar_domain::spool::Order;
 use belljar_domain::{Timestamp, limits};
 use belljar_store::endpoints::{self, servers};
 use belljar_store::{Connection, StoreError, identity};
-use std::path::PathBuf;
 
 impl Endpoints {
     /// Carries out one step. Answers whether it may have made another one possible.
     pub(super) async fn execute(
         &mut self,
         endpoint: &Endpoint,
+        seen: &[Seen],
         step: &Step,
     ) -> Result<bool, StepError> {
         match step {
@@ -31,24 +31,31 @@ impl Endpoints {
             Step::Leave(id) => self.leave(id).await,
             Step::Tell(id, order) => self.tell(id, *order),
             Step::Remove(id) => self.remove(id).await,
-            Step::TakeOver => self.change(endpoint, take_over).await,
+            Step::TakeOver => self.change(endpoint, seen, take_over).await,
             Step::GiveUp { reason } => {
                 let reason: String = reason.chars().take(limits::MAX_FAILURE_REASON).collect();
                 self.give_up(endpoint, reason).await
             }
             Step::Settle => {
-                self.change(endpoint, |p, _| p.status = EndpointStatus::InService).await
+                self.change(endpoint, seen, |p, _| p.status = EndpointStatus::InService).await
             }
             Step::Delete => self.delete(endpoint).await,
         }
     }
 
+    /// Requests go by what it comes to before anybody can read of it: who is told that an endpoint
+    /// is in service can call it.
     async fn change(
-        &self,
+        &mut self,
         endpoint: &Endpoint,
-        change: impl FnOnce(&mut EndpointProgress, Timestamp) + Send + 'static,
+        seen: &[Seen],
+        change: fn(&mut EndpointProgress, Timestamp),
     ) -> Result<bool, StepError> {
         let (planned, now) = (endpoint.clone(), self.service.now());
+        let mut changed = endpoint.clone();
+        change(&mut changed.progress, now);
+        let routes = self.routes(&changed, seen);
+        self.service.endpoints.set(&endpoint.name, Some(routes));
         pause::before(Point::Finish);
         let write = self.service.db().write(move |c| keep(c, &planned, now, change));
         write.await?;
@@ -82,9 +89,10 @@ impl Endpoints {
         instead: Option<&str>,
     ) -> Result<bool, StepError> {
         let left = match instead {
-            Some(dead) => self.clear(dead).await?,
-            None => Vec::new(),
+            Some(dead) => self.cleared(dead).await?,
+            None => Some(Vec::new()),
         };
+        let Some(left) = left else { return Ok(false) };
         let Some((server, assignments)) = begin::server(&self.service, endpoint, new) else {
             return Ok(false);
         };
@@ -147,30 +155,13 @@ impl Endpoints {
 
     /// The folders go first: while there is a record, what is left of them is found again.
     async fn remove(&mut self, id: &str) -> Result<bool, StepError> {
-        let left = self.clear(id).await?;
+        let Some(left) = self.cleared(id).await? else { return Ok(false) };
         left.iter().for_each(|folder| folders::discard(folder));
         let server = id.to_owned();
         pause::before(Point::Finish);
         self.service.db().write(move |c| forget(c, &server)).await?;
         pause::after(Point::Finish);
         Ok(true)
-    }
-
-    /// Takes away what the dead wardens of an instance left. Answers its folders of which nothing
-    /// is needed any more. One that cannot be swept stays, and a later service tries again.
-    async fn clear(&self, id: &str) -> Result<Vec<PathBuf>, StepError> {
-        let mut cleared = Vec::new();
-        for container in self.service.db().read(|c| servers::containers(c, id))? {
-            let assignment = &container.assignment;
-            let folder = folder::of_assignment(&self.service.config.state, assignment);
-            if !folder.exists() || !start::is_ours(&folder, assignment) {
-                continue;
-            }
-            if !folder::is_begun(&folder) || sweep(&self.service, assignment, &folder).await? {
-                cleared.push(folder);
-            }
-        }
-        Ok(cleared)
     }
 
     async fn delete(&self, endpoint: &Endpoint) -> Result<bool, StepError> {

@@ -3,7 +3,6 @@ use super::*;
 use crate::api::testing::{NOW, Tested};
 use crate::state::{ASSIGNMENT_FILE, write_json};
 use belljar_domain::endpoint::{Container, Deployment, EndpointProgress, Health, Routing, Variant};
-use belljar_domain::fleet::{State, Step};
 use belljar_domain::{Assignment, Resources, Timestamp, serving, spool};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, File};
@@ -49,7 +48,10 @@ impl Scene {
     /// In service, of one instance of so many containers; wardens are a program.
     async fn new(containers: usize, warden: &str) -> Self {
         let mut tested = Tested::new().await;
-        tested.service.config.warden.program = warden.into();
+        let warden = tested.service.config.state.join(warden);
+        let environment = &mut tested.service.config.warden.environment;
+        environment.push(("PATH".into(), "/usr/bin:/bin".into()));
+        tested.service.config.warden.program = warden;
         let (service, dir) = tested.shared();
         let endpoint = Endpoint {
             name: "e".into(),
@@ -81,7 +83,18 @@ impl Scene {
     /// Carries a step out.
     async fn step(&mut self, step: Step) -> bool {
         let endpoint = self.endpoint();
-        self.endpoints.execute(&endpoint, &step).await.unwrap()
+        self.endpoints.execute(&endpoint, &[], &step).await.unwrap()
+    }
+
+    /// The same, until it is done.
+    async fn until(&mut self, step: Step) {
+        for _ in 0..500 {
+            if self.step(step.clone()).await {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("{step:?} is not done");
     }
 
     /// Has an instance of a fleet recorded.
@@ -89,7 +102,7 @@ impl Scene {
         let (variant, zone) = ("v".to_owned(), "z".to_owned());
         let instead = instead.map(str::to_owned);
         let before = self.servers();
-        self.step(Step::Begin { fleet, variant, zone, tries: 0, at: NOW_IS, instead }).await;
+        self.until(Step::Begin { fleet, variant, zone, tries: 0, at: NOW_IS, instead }).await;
         let mut new = self.servers();
         new.retain(|s| before.iter().all(|b| b.id != s.id));
         new.remove(0)
@@ -272,7 +285,7 @@ async fn a_fleet_takes_over_only_as_it_was_planned() {
     s.progress(next).await;
     let planned = s.endpoint();
     s.progress(|p| p.status = EndpointStatus::Deleting).await;
-    s.endpoints.execute(&planned, &Step::TakeOver).await.unwrap();
+    s.endpoints.execute(&planned, &[], &Step::TakeOver).await.unwrap();
     assert_eq!(s.endpoint().progress.current.unwrap().number, 1, "it was deleted meanwhile");
     s.progress(next).await;
     s.step(Step::TakeOver).await;
@@ -311,7 +324,7 @@ async fn what_is_given_up_leaves_at_once() {
     // A first fleet is the endpoint's failure. What was planned for another state changes nothing.
     let planned = s.endpoint();
     s.progress(|p| (p.current, p.status) = (None, EndpointStatus::Creating)).await;
-    s.endpoints.execute(&planned, &Step::GiveUp { reason: "y".into() }).await.unwrap();
+    s.endpoints.execute(&planned, &[], &Step::GiveUp { reason: "y".into() }).await.unwrap();
     assert_eq!(s.endpoint().progress.status, EndpointStatus::Creating);
     assert!(!leaving(&s).contains(&old.id));
     s.step(Step::GiveUp { reason: "z".into() }).await;
@@ -332,7 +345,7 @@ fn keys(s: &Scene) -> usize {
 
 #[tokio::test]
 async fn of_one_that_is_removed_nothing_is_left() {
-    let mut s = Scene::new(2, "true").await;
+    let mut s = Scene::new(2, "/bin/true").await;
     let one = s.begun(1, None).await;
     let (begun, prepared) = (s.dead(&one, 1), s.prepared(&one, 2));
     let assignment = s.service.db().read(|c| servers::containers(c, &one.id)).unwrap();
@@ -342,16 +355,35 @@ async fn of_one_that_is_removed_nothing_is_left() {
     assert!(!begun.exists() && !prepared.exists());
     assert_eq!((s.servers().len(), keys(&s)), (1, 0));
     // Nothing of it is there, and yet it is removed.
-    s.step(Step::Remove(two.id)).await;
+    s.until(Step::Remove(two.id)).await;
     assert!(s.servers().is_empty());
     s.step(Step::Delete).await;
     assert!(s.service.db().read(endpoints::all).unwrap().is_empty());
 }
 
+/// A sweep takes its time, and the loop does not wait for it.
+#[tokio::test]
+async fn others_do_not_wait_for_a_sweep() {
+    let mut s = Scene::new(1, "sweeps").await;
+    let one = s.begun(1, None).await;
+    s.dead(&one, 1);
+    let program = s.service.config.state.join("sweeps");
+    let text = "#!/bin/sh\nwhile [ ! -e \"$(dirname \"$0\")/go\" ]; do sleep 0.02; done\n";
+    fs::write(&program, text).unwrap();
+    fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for _ in 0..3 {
+        assert!(!s.step(Step::Remove(one.id.clone())).await);
+        assert_eq!(s.servers().len(), 1);
+    }
+    fs::write(program.with_file_name("go"), "").unwrap();
+    s.until(Step::Remove(one.id)).await;
+    assert!(s.servers().is_empty());
+}
+
 /// A folder of somebody else is neither begun in nor swept nor removed.
 #[tokio::test]
 async fn a_strangers_folder_stays() {
-    let mut s = Scene::new(1, "true").await;
+    let mut s = Scene::new(1, "/bin/true").await;
     let one = s.begun(1, None).await;
     let folder = s.folder(&one, 1);
     fs::create_dir_all(&folder).unwrap();
@@ -366,7 +398,7 @@ async fn a_strangers_folder_stays() {
 
 #[tokio::test]
 async fn an_earlier_services_folders_are_removed_and_nobody_elses() {
-    let mut s = Scene::new(1, "true").await;
+    let mut s = Scene::new(1, "/bin/true").await;
     let mut folders = Vec::new();
     for _ in 0..4 {
         let one = s.begun(1, None).await;
@@ -399,10 +431,10 @@ async fn an_earlier_services_folders_are_removed_and_nobody_elses() {
 /// What cannot be swept is kept for who can; it is in nobody's way.
 #[tokio::test]
 async fn what_cannot_be_swept_is_not_removed() {
-    let mut s = Scene::new(1, "false").await;
+    let mut s = Scene::new(1, "/bin/false").await;
     let one = s.begun(1, None).await;
     let folder = s.dead(&one, 1);
-    s.step(Step::Remove(one.id)).await;
+    s.until(Step::Remove(one.id)).await;
     assert!(folder.exists() && s.servers().is_empty());
     s.endpoints.tidy_all().await.unwrap();
     assert!(folder.exists());

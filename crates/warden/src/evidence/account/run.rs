@@ -87,13 +87,14 @@ pub(super) fn claims(statement: &Statement, holds: bool) -> Vec<String> {
             "{when}, the kernel reported the same of the network, the privileges and the filter."
         ));
     }
-    claims.push(format!(
-        "{} of its attempts to reach something were seen; each failed.",
-        p.attempts.total()
-    ));
+    claims.push(match p.attempts.total() {
+        0 => "No attempt of it to reach something was seen.".into(),
+        1 => "One attempt of it to reach something was seen, and it failed.".into(),
+        n => format!("{n} attempts of it to reach something were seen; each failed."),
+    });
     claims.push("Belljar gave it no credential.".into());
     if !holds {
-        claims.retain(|c| !c.ends_with("each failed.") && !c.contains("no credential"));
+        claims.retain(|c| !c.contains("to reach something") && !c.contains("no credential"));
     }
     claims
 }

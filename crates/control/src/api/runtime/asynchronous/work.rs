@@ -4,19 +4,25 @@ use super::super::error;
 use crate::service::Service;
 use crate::serving::{self, CUSTOM_ATTRIBUTES, Failure, Request, Stream};
 use belljar_domain::Timestamp;
-use belljar_store::endpoints::async_requests::{self, AsyncRequest, Taken};
+use belljar_store::StoreError;
+use belljar_store::endpoints::async_requests::{self, AsyncRequest};
 use belljar_store::objects::{Condition, Meta, ObjectError};
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes of a payload: it is held in memory. (The real service takes 1 GB.)
-const MAX_INPUT: u64 = 256 << 20;
+const MAX_INPUT: u32 = 256 << 20;
 /// Bytes of an answer, which is not.
 const MAX_OUTPUT: u64 = 1 << 30;
 /// Milliseconds until one that no instance could take is tried again.
 const AGAIN_MILLIS: u64 = 2_000;
+
+/// Bytes of all payloads together: who comes later waits.
+const MAX_INPUTS: usize = 512 << 20;
 
 /// Why there is no answer.
 enum Trouble {
@@ -26,31 +32,59 @@ enum Trouble {
     Later,
 }
 
-/// Carries it out, and forgets it once its outcome is written.
-pub(super) async fn carry_out(service: &Service, taken: Taken, expired: bool) {
-    let request = taken.request;
-    let result = match expired {
-        true => {
-            Err(Trouble::Failed("The request waited longer than its RequestTTLSeconds.".into()))
-        }
-        false => answer(service, &request).await,
-    };
-    let written = match result {
-        Ok(()) => true,
-        Err(Trouble::Later) => return put_back(service, &request).await,
-        Err(Trouble::Failed(words)) => tell(service, &request, words).await,
-    };
-    let id = request.id;
-    if !written {
-        return;
-    }
-    if let Err(e) = service.db().write(move |c| async_requests::finish(c, &id)).await {
-        tracing::error!(error = %crate::chain(&e), "an asynchronous request's end cannot be written");
+/// What becomes of a request's record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// Its outcome is written: it is forgotten.
+    Done(String),
+    /// It is tried again from then on.
+    Later(String, Timestamp),
+}
+
+impl End {
+    /// Keeps it. It can be done twice.
+    pub(super) async fn write(&self, service: &Service) -> Result<(), StoreError> {
+        let end = self.clone();
+        let write = service.db().write(move |c| match end {
+            Self::Done(id) => async_requests::finish(c, &id),
+            Self::Later(id, due) => async_requests::put_back(c, &id, due),
+        });
+        write.await
     }
 }
 
-async fn answer(service: &Service, request: &AsyncRequest) -> Result<(), Trouble> {
-    let (body, held) = (read(service, &request.input).await?, service);
+/// What is left for payloads.
+pub(super) type Room = Arc<Semaphore>;
+
+/// Room for payloads.
+pub(super) fn room() -> Room {
+    Arc::new(Semaphore::new(MAX_INPUTS))
+}
+
+/// Carries it out, and writes its outcome.
+pub(super) async fn carry_out(service: &Service, room: &Room, request: AsyncRequest) -> End {
+    match answer(service, room, &request).await {
+        Ok(()) => End::Done(request.id),
+        Err(Trouble::Later) => {
+            let due = service.now().millis().saturating_add_unsigned(AGAIN_MILLIS);
+            End::Later(request.id, Timestamp::from_millis(due))
+        }
+        Err(Trouble::Failed(words)) => {
+            tell(service, &request, words).await;
+            End::Done(request.id)
+        }
+    }
+}
+
+/// Says of one that it was not carried out.
+pub(super) async fn expire(service: &Service, request: AsyncRequest) -> End {
+    let words = "The request waited longer than its RequestTTLSeconds.";
+    tell(service, &request, words.to_owned()).await;
+    End::Done(request.id)
+}
+
+async fn answer(service: &Service, room: &Room, request: &AsyncRequest) -> Result<(), Trouble> {
+    let (body, _share) = read(service, room, &request.input).await?;
     let asked = Request {
         headers: headers(request),
         body,
@@ -58,8 +92,7 @@ async fn answer(service: &Service, request: &AsyncRequest) -> Result<(), Trouble
         ..Request::default()
     };
     let name = &request.endpoint;
-    let stream = serving::open(&held.endpoints, name, &asked).await;
-    match stream {
+    match serving::open(&service.endpoints, name, &asked).await {
         Ok(stream) => write(service, request, stream).await,
         Err(Failure::Unavailable | Failure::NotInService | Failure::NotReady(_)) => {
             Err(Trouble::Later)
@@ -93,19 +126,26 @@ pub(super) fn place(uri: &str) -> Option<(&str, &str)> {
     (!bucket.is_empty() && !key.is_empty()).then_some((bucket, key))
 }
 
-async fn read(service: &Service, uri: &str) -> Result<Bytes, Trouble> {
+/// The payload, and its share of the room for all.
+async fn read(
+    service: &Service,
+    room: &Room,
+    uri: &str,
+) -> Result<(Bytes, OwnedSemaphorePermit), Trouble> {
     let failed = |why: String| Trouble::Failed(format!("Failed to read {uri}: {why}"));
     let (bucket, key) = place(uri).ok_or_else(|| failed("it is no object's URI".into()))?;
     let found = service.objects.get(bucket, key).map_err(|e| failed(e.to_string()))?;
-    if found.info.size > MAX_INPUT {
+    let size = u32::try_from(found.info.size).ok().filter(|size| *size <= MAX_INPUT);
+    let Some(size) = size else {
         return Err(failed(format!("it has more than {MAX_INPUT} bytes")));
-    }
-    let mut body = BytesMut::new();
+    };
+    let share = room.clone().acquire_many_owned(size).await.map_err(|_| Trouble::Later)?;
+    let mut body = BytesMut::with_capacity(size as usize);
     let mut chunks = found.body.chunks(0..found.info.size);
     while let Some(chunk) = chunks.next().await {
         body.extend_from_slice(&chunk.map_err(|e| failed(e.to_string()))?);
     }
-    Ok(body.freeze())
+    Ok((body.freeze(), share))
 }
 
 /// The answer, as it comes: an object that is there is whole.
@@ -117,7 +157,7 @@ async fn write(
     let kind = stream.content_type.as_ref().and_then(|v| v.to_str().ok()).map(str::to_owned);
     let mut incoming = service.objects.receive(&[]);
     while let Some(chunk) = std::future::poll_fn(|cx| stream.poll_next(cx)).await {
-        let chunk = chunk.map_err(|e| Trouble::Failed(format!("The model's {e}.")))?;
+        let chunk = chunk.map_err(|e| Trouble::Failed(format!("From the model: {e}.")))?;
         if incoming.size() + chunk.len() as u64 > MAX_OUTPUT {
             let words = format!("The model's answer has more than {MAX_OUTPUT} bytes.");
             return Err(Trouble::Failed(words));
@@ -146,15 +186,11 @@ fn unwritten(uri: &str, e: &ObjectError) -> Trouble {
     Trouble::Failed(format!("Failed to write {uri}: {e}"))
 }
 
-/// Writes a failure where failures go. Whether there is nothing more to do.
-async fn tell(service: &Service, request: &AsyncRequest, words: String) -> bool {
-    tracing::info!(
-        endpoint = request.endpoint,
-        id = request.id,
-        words,
-        "an asynchronous request failed"
-    );
-    let Some(uri) = &request.failure else { return true };
+/// Writes a failure where failures go, if there is such a place.
+async fn tell(service: &Service, request: &AsyncRequest, words: String) {
+    let (endpoint, id) = (&request.endpoint, &request.id);
+    tracing::info!(endpoint, id, words, "an asynchronous request failed");
+    let Some(uri) = &request.failure else { return };
     let mut incoming = service.objects.receive(&[]);
     let written = async {
         incoming.push(words.into()).await.map_err(|e| unwritten(uri, &e))?;
@@ -162,20 +198,6 @@ async fn tell(service: &Service, request: &AsyncRequest, words: String) -> bool 
         put(service, uri, received, Some("text/plain".into())).await
     };
     if let Err(Trouble::Failed(why)) = written.await {
-        tracing::error!(
-            endpoint = request.endpoint,
-            id = request.id,
-            why,
-            "a failure cannot be written"
-        );
-    }
-    true
-}
-
-async fn put_back(service: &Service, request: &AsyncRequest) {
-    let due = service.now().millis().saturating_add_unsigned(AGAIN_MILLIS);
-    let (id, due) = (request.id.clone(), Timestamp::from_millis(due));
-    if let Err(e) = service.db().write(move |c| async_requests::put_back(c, &id, due)).await {
-        tracing::error!(error = %crate::chain(&e), "an asynchronous request cannot be put back");
+        tracing::error!(endpoint, id, why, "a failure cannot be written");
     }
 }
