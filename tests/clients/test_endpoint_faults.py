@@ -6,6 +6,7 @@ They have a service and a state of their own, because the service comes and goes
 
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import random
@@ -429,8 +430,10 @@ def test_a_service_that_stops_ends_what_it_has(own, hosted):
     """A request under way is answered before it leaves."""
     with hosted.behaving("behave") as name:
         with ThreadPoolExecutor(4) as pool:
-            asked = [pool.submit(hosted.tell, name, "sleep", seconds=2, n=n) for n in range(4)]
-            time.sleep(0.7)
+            asked = [pool.submit(hosted.tell, name, "sleep", seconds=3, n=n) for n in range(4)]
+            # Who looks is counted, too.
+            looks = itertools.count(1)
+            until(lambda: hosted.tell(name, "count")["served"] >= 4 + next(looks), "it has them all")
             own.process.send_signal(signal.SIGTERM)
             assert [a.result()["n"] for a in asked] == [1, 2, 3, 4]
             assert own.process.wait(timeout=30) == 0, own.said
