@@ -46,6 +46,8 @@ pub async fn run(
 ) -> Result<(), ServiceError> {
     config.state = state::State::open(&config.state)?.path().to_owned();
     let state = State::open(&config.state)?;
+    // That of a service that was killed: nobody is to be led there while this one is not yet ready.
+    address::remove(&config.state);
     let (account, now) = (config.account.clone(), (config.now)());
     let made = state.db().write(move |c| {
         let made = identity::ensure_root(c, &account, now)?;
