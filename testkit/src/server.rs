@@ -153,14 +153,19 @@ impl Server {
         writeln!(fifo.expect("its orders"), "{word}").expect("an order");
     }
 
-    /// Waits for its end and its report.
-    #[must_use]
-    pub fn end(&mut self) -> Report {
+    /// Waits for its end.
+    pub fn wait(&mut self) {
         let began = Instant::now();
         while self.warden.try_wait().expect("wait").is_none() {
             assert!(began.elapsed() < PATIENCE, "it does not end: {}", self.account());
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+
+    /// Waits for its end and its report.
+    #[must_use]
+    pub fn end(&mut self) -> Report {
+        self.wait();
         self.report_if_any().unwrap_or_else(|| panic!("no report: {}", self.account()))
     }
 

@@ -74,6 +74,19 @@ fn a_changed_one_does_not_verify() {
     let _report = server.stop();
 }
 
+/// Whoever removes its folder has taken away every way to reach it, or to stop it.
+#[test]
+fn it_does_not_outlive_its_folder() {
+    let scene = scene(As::User);
+    let given = assignment(&scene, "i-7-1", &[], serving());
+    let mut server = Server::start(&scene, &given, &[("BELLJAR_EVIDENCE_SECONDS", "1")]);
+    server.until_healthy();
+    let moved = server.folder().with_extension("gone");
+    fs::rename(server.folder(), &moved).unwrap();
+    server.wait();
+    assert!(!server.folder().exists());
+}
+
 /// Nobody is to take for sealed what there is no evidence of.
 #[test]
 fn without_evidence_it_does_not_serve() {

@@ -34,6 +34,13 @@ pub(super) fn measure(bench: &Bench) -> Measured {
     let echo = json!({ "Image": "noop", "Environment": { "PROBE_ECHO": "1" } });
     define(&ours.endpoint, "echo", &role, &echo)?;
     bring_up(&ours.endpoint, ENDPOINT, "echo")?;
+    let rows = rows(bench, &ours, &state, &role);
+    // It would outlive the service, and this measurement.
+    delete(&ours.endpoint, ENDPOINT)?;
+    rows
+}
+
+fn rows(bench: &Bench, ours: &Server, state: &Path, role: &str) -> Measured {
     let direct = proxies::direct(bench)?;
     let upstream = direct.endpoint.address.clone();
     let nginx = proxies::nginx(bench, &upstream)?;
@@ -42,11 +49,11 @@ pub(super) fn measure(bench: &Bench) -> Measured {
     for (what, bytes) in [("InvokeEndpoint 1 KiB", 1 << 10), ("InvokeEndpoint 1 MiB", 1 << 20)] {
         let load = load(bytes);
         let peers = [("nginx", &nginx, Some(1.0)), ("haproxy", &haproxy, None)];
-        rows.extend(rates(what, &ours, &peers, &load)?);
+        rows.extend(rates(what, ours, &peers, &load)?);
     }
-    rows.extend(times(&ours, &direct, &nginx)?);
-    rows.push(memory(&ours, &state)?);
-    rows.push(starts(bench, &ours, &state, &role)?);
+    rows.extend(times(ours, &direct, &nginx)?);
+    rows.push(memory(ours, state)?);
+    rows.push(starts(bench, ours, state, role)?);
     Ok(rows)
 }
 

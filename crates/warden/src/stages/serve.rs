@@ -196,6 +196,10 @@ impl Account<'_> {
 
     /// Writes the evidence anew. That it could not be is told, and it is tried again.
     async fn renew(&mut self, pid: i32) -> Result<(), Failure> {
+        if !self.cx.job.path().exists() {
+            // Nobody can reach it any more, or tell it to stop.
+            return Err(internal("the container's folder is gone"));
+        }
         self.read(pid).await?;
         if let Err(failure) = evidence::renew(self.cx, self.facts).await {
             let message = format!("the evidence could not be renewed: {}", failure.text);
