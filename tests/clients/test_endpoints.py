@@ -341,6 +341,7 @@ def test_what_never_comes_up_fails_and_says_why(hosting, behave_image):
     name = hosting.create(hosting.config(variant(model, **short)))
     try:
         seen = hosting.wait(name, "Failed")
+        assert seen["EndpointConfigName"] and seen["ProductionVariants"][0]["CurrentInstanceCount"] == 0
         assert seen["FailureReason"].startswith(
             "The primary container for production variant AllTraffic did not pass the ping health check. "
             "Please check CloudWatch logs for this endpoint."

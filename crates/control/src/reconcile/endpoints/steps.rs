@@ -209,12 +209,14 @@ pub(super) fn take_over(progress: &mut EndpointProgress, now: Timestamp) {
     progress.failure_reason = None;
 }
 
-/// A first fleet that fails is the endpoint's failure; a later one leaves it as it was.
+/// A first fleet that fails is the endpoint's failure, which then still says what it was to be; a
+/// later one leaves it as it was.
 fn give_up(progress: &mut EndpointProgress, reason: String) {
-    progress.next = None;
     progress.failure_reason = Some(reason);
-    progress.status = match progress.current {
-        Some(_) => EndpointStatus::InService,
-        None => EndpointStatus::Failed,
-    };
+    if progress.current.is_some() {
+        progress.next = None;
+        progress.status = EndpointStatus::InService;
+    } else {
+        progress.status = EndpointStatus::Failed;
+    }
 }
