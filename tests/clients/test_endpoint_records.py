@@ -35,7 +35,8 @@ def invalid(call, **arguments) -> str:
 
 
 def new(prefix: str) -> str:
-    return f"{prefix}-{next(NUMBERS)}"
+    # The service is shared with other tests, whose names are not like these.
+    return f"Kept{prefix}-{next(NUMBERS)}"
 
 
 def model(sagemaker, name: str | None = None, **more) -> str:
