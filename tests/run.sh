@@ -29,6 +29,12 @@ run() { # name, command...
     fi
 }
 
+# What was run beside the others, as if it had run just now.
+shown() { # log, exit code
+    cat "$1"
+    return "$2"
+}
+
 # The sum of the numbers before a word (an extended regular expression), over the lines of a log
 # that match a pattern.
 sum() { # log, line pattern, word
@@ -43,8 +49,15 @@ run_static() {
 }
 others=(--workspace --exclude digits --exclude belljar-probe --release --locked)
 
+# The SDKs ask every 30 s how far something is: their tests do little but wait, beside the others.
+sdks=(tests/clients/test_{sdk,serving_sdk,secure_production}.py)
+
 run models cargo run --release --locked --quiet -p xtask -- models --check
-run clients .venv/bin/python -m pytest -q tests/clients
+.venv/bin/python -m pytest -q "${sdks[@]}" >"$logs/aside.log" 2>&1 &
+aside=$!
+run clients .venv/bin/python -m pytest -q tests/clients "${sdks[@]/#/--ignore=}"
+wait "$aside"
+run sdks shown "$logs/aside.log" $?
 run docs cargo test "${others[@]}" --doc
 if cargo nextest --version >/dev/null 2>&1; then
     run static run_static cargo nextest run
@@ -68,6 +81,7 @@ while read -r log pattern; do
     fi
 done <<EOF
 clients ^[=]*[ ]*[0-9]+ (passed|failed|error).* in [0-9]
+sdks ^[=]*[ ]*[0-9]+ (passed|failed|error).* in [0-9]
 docs ^test result:
 static $summary
 workspace $summary
