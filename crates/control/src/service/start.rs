@@ -48,17 +48,7 @@ pub async fn run(
     let state = State::open(&config.state)?;
     // That of a service that was killed: nobody is to be led there while this one is not yet ready.
     address::remove(&config.state);
-    let (account, now) = (config.account.clone(), (config.now)());
-    let made = state.db().write(move |c| {
-        let made = identity::ensure_root(c, &account, now)?;
-        identity::expire_keys(c, now)?;
-        // A key can be there before the first start (`belljar keys create`), a role cannot.
-        if identity::list_roles(c, "/", "", 1)?.is_empty() {
-            identity::ensure_default(c, &account, now)?;
-        }
-        Ok::<_, StoreError>(made)
-    });
-    let made = made.await?;
+    let made = identities(&config, &state).await?;
     let tcp = listen(config.listen)?;
     let endpoint = endpoint(tcp.local_addr().unwrap_or(config.listen));
     let sockets = Sockets { tcp, unix: listen_unix(state.folder())? };
@@ -117,6 +107,21 @@ pub async fn run(
     let _ = tokio::join!(reconciler, queue);
     let _ = std::fs::remove_file(service.state.folder().join(SOCKET));
     Ok(())
+}
+
+/// Makes the first key and role, and forgets the keys that are over.
+async fn identities(config: &Config, state: &State) -> Result<identity::Made, StoreError> {
+    let (account, now) = (config.account.clone(), (config.now)());
+    let made = state.db().write(move |c| {
+        let made = identity::ensure_root(c, &account, now)?;
+        identity::expire_keys(c, now)?;
+        // A key can be there before the first start (`belljar keys create`), a role cannot.
+        if identity::list_roles(c, "/", "", 1)?.is_empty() {
+            identity::ensure_default(c, &account, now)?;
+        }
+        Ok::<_, StoreError>(made)
+    });
+    made.await
 }
 
 /// The own S3, for all who have a key.
