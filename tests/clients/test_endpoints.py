@@ -10,10 +10,15 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, EventStreamError
 from conftest import ROOT
 from hosting import BUCKET, GROUP, ROLE_ARN, TYPE, archive, refusal, until, variant
@@ -60,6 +65,36 @@ def digits_model(service, hosting) -> str:
 def held_out() -> list[list[str]]:
     with (ROOT / "examples/digits/data/test.csv").open(newline="") as file:
         return list(csv.reader(file))
+
+@pytest.mark.parametrize("road", ["invocations", "invocations-response-stream"])
+def test_only_who_signs_reaches_a_container(service, hosting, behaving, road):
+    """The container counts what reaches it: one request of each that is signed as it must be."""
+    env = service.environment
+    url = f"{env['AWS_ENDPOINT_URL']}/endpoints/{behaving}/{road}"
+    body = json.dumps({"do": "count"}).encode()
+
+    def status(secret: str | None, sent: bytes = body, **credentials) -> int:
+        request = AWSRequest("POST", url, data=body, headers={"Content-Type": "application/json"})
+        if secret:
+            key = Credentials(env["AWS_ACCESS_KEY_ID"], secret, **credentials)
+            SigV4Auth(key, "sagemaker", env["AWS_REGION"]).add_auth(request)
+        given = urllib.request.Request(url, data=sent, headers=dict(request.headers.items()))
+        try:
+            with urllib.request.urlopen(given, timeout=30) as answer:
+                answer.read()
+                return answer.status
+        except urllib.error.HTTPError as e:
+            return e.code
+
+    secret = env["AWS_SECRET_ACCESS_KEY"]
+    before = hosting.tell(behaving, "count")["served"]
+    assert status(secret) == 200
+    assert hosting.tell(behaving, "count")["served"] == before + 2
+    assert status(None) in (400, 403)
+    assert status("x" * 40) in (400, 403)
+    assert status(secret, sent=body + b" ") in (400, 403)
+    assert status(secret, token="not-this-key's") in (400, 403)
+    assert hosting.tell(behaving, "count")["served"] == before + 3, "nothing else was let through"
 
 
 def test_a_model_that_a_job_trained(hosting, digits_model):

@@ -64,6 +64,7 @@ pub fn route(parts: &Parts) -> Result<Route, AwsError> {
     let service = match by_host(parts) {
         Some(service) => service,
         None if action(parts).is_some() || is_form(parts) => Service::Sts,
+        None if is_invocation(parts) => Service::SageMakerRuntime,
         None => Service::S3,
     };
     Ok(Route { service, operation: operation(service, parts) })
@@ -139,6 +140,14 @@ fn is_form(parts: &Parts) -> bool {
     parts.method == Method::POST
         && parts.uri.path() == "/"
         && kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+}
+
+/// Whether it is for an endpoint, by its path: of no object, which nobody POSTs without a query.
+fn is_invocation(parts: &Parts) -> bool {
+    let path = parts.uri.path().strip_prefix("/endpoints/");
+    let road = path.and_then(|path| path.split_once('/')).map_or("", |(_, road)| road);
+    let roads = ["invocations", "async-invocations", "invocations-response-stream"];
+    parts.method == Method::POST && parts.uri.query().is_none() && roads.contains(&road)
 }
 
 fn not_served(name: &str) -> AwsError {
