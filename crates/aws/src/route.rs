@@ -47,7 +47,7 @@ impl ErrorForm {
 }
 
 /// Finds the service by, in this order: the target header, the scope of the signature, the host,
-/// the parameter `Action` or a form as body; what is left is for objects.
+/// the parameter `Action` or a form as body, the path of an invocation; what is left is for objects.
 ///
 /// # Errors
 /// If the request names a service that is not known here, or a target that is not of the service
