@@ -69,8 +69,11 @@ impl Stream {
         if self.rest.is_none() {
             return Poll::Ready(None);
         }
+        // Looked at first: a container that always has more to say is not to be listened to for ever.
+        let late = self.deadline.as_mut().poll(cx).is_ready();
         loop {
             let error = match Pin::new(&mut self.body).poll_frame(cx) {
+                _ if late => StreamError::TimedOut,
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(bytes) if !bytes.is_empty() => return Poll::Ready(Some(Ok(bytes))),
                     _ => continue,
@@ -82,9 +85,6 @@ impl Stream {
                     return Poll::Ready(None);
                 }
                 Poll::Ready(Some(Err(_))) => StreamError::Broken,
-                Poll::Pending if self.deadline.as_mut().poll(cx).is_ready() => {
-                    StreamError::TimedOut
-                }
                 Poll::Pending => return Poll::Pending,
             };
             self.rest = None;

@@ -430,3 +430,28 @@ fn no_request_is_lost_to_replacements() {
     let count: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
     assert!(count > 100, "{count}");
 }
+
+/// Time is up also for one who never pauses: what is ready at every look is looked at no more.
+#[tokio::test]
+async fn a_stream_without_an_end_has_one() {
+    let fake = Fake::new(|_, stream| {
+        raw(stream, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+        let chunk = [b"10000\r\n".to_vec(), vec![b'x'; 0x10000], b"\r\n".to_vec()].concat();
+        while std::io::Write::write_all(stream, &chunk).is_ok() {}
+        false
+    });
+    let table = table(vec![instance("a", vec![fake.container("primary")])]);
+    let time = Some(Duration::from_millis(300));
+    let request = Request { time, ..Request::of("text/x", "x") };
+    let mut stream = super::open(&table, "e", &request).await.unwrap();
+    let ended = async {
+        loop {
+            match std::future::poll_fn(|cx| stream.poll_next(cx)).await {
+                Some(Ok(_)) => {}
+                end => return end,
+            }
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(5), ended).await;
+    assert_eq!(ended, Ok(Some(Err(super::StreamError::TimedOut))));
+}
