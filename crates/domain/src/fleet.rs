@@ -115,8 +115,14 @@ pub fn plan(endpoint: &Endpoint, seen: &[Seen], zones: &[String], now: Timestamp
     let kept = |s: &&Seen| fleets.iter().any(|f| f.number == s.server.fleet);
     // What an update asks of a fleet that answers can be of no use either.
     let updating = progress.status == EndpointStatus::Updating;
-    let asked = progress.next.as_ref().or(progress.current.as_ref().filter(|_| updating));
-    if let Some(reason) = asked.and_then(|f| hopeless(f, seen, now)) {
+    let added = || seen.iter().filter(|s| s.server.begun >= endpoint.modified);
+    let hopeless = match (&progress.next, &progress.current) {
+        (Some(next), _) => hopeless(next, seen.iter(), now),
+        // Those that were there before are replaced, and say nothing of what was asked.
+        (None, Some(current)) if updating => hopeless(current, added(), now),
+        _ => None,
+    };
+    if let Some(reason) = hopeless {
         steps.push(Step::GiveUp { reason });
         return steps;
     }
@@ -171,8 +177,13 @@ fn after_leaving(s: &Seen, now: Timestamp) -> Option<Step> {
 }
 
 /// Why a fleet that is to take over never will.
-fn hopeless(fleet: &Fleet, seen: &[Seen], now: Timestamp) -> Option<String> {
-    seen.iter().filter(|s| s.server.fleet == fleet.number && stays(s)).find_map(|s| {
+fn hopeless<'s>(
+    fleet: &Fleet,
+    seen: impl Iterator<Item = &'s Seen>,
+    now: Timestamp,
+) -> Option<String> {
+    let mut ours = seen.filter(|s| s.server.fleet == fleet.number && stays(s));
+    ours.find_map(|s| {
         let State::Dead { why, ran } = &s.state else { return None };
         let variant = fleet.deployment.variants.iter().find(|v| v.name == s.server.variant)?;
         let had_its_time = now.since(s.server.begun) / 1000 >= variant.startup_seconds;

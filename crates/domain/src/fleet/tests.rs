@@ -228,6 +228,10 @@ fn an_update_whose_instances_do_not_come_up_ends_and_they_are_tried_on() {
     e.progress.status = EndpointStatus::Updating;
     let two = [seen("i-1", 1, State::Healthy), seen("i-2", 1, dead(false))];
     assert_eq!(steps(&e, &two, 1), [Step::GiveUp { reason: "it broke".into() }]);
+    // One that was there before is replaced, whatever it ends in.
+    e.modified = at(100);
+    let old = [seen("i-1", 1, State::Healthy), seen("i-2", 1, dead(true))];
+    assert!(matches!(steps(&e, &old, 101)[..], [Step::Begin { .. }]));
     e.progress.status = EndpointStatus::InService;
     assert!(matches!(steps(&e, &two, 1)[..], [Step::Begin { .. }]));
 }
