@@ -93,9 +93,8 @@ impl Endpoints {
             None => Some(Vec::new()),
         };
         let Some(left) = left else { return Ok(false) };
-        let Some((server, assignments)) = begin::server(&self.service, endpoint, new) else {
-            return Ok(false);
-        };
+        let made = begin::server(&self.service, endpoint, new);
+        let (server, assignments) = made.ok_or("a new instance cannot be described")?;
         let (dead, now) = (instead.map(str::to_owned), self.service.now());
         pause::before(Point::Begin);
         let write = self.service.db().write(move |c| {
