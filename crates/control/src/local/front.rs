@@ -4,7 +4,7 @@
 use crate::service::limits::held;
 use crate::serving::{CUSTOM_ATTRIBUTES, Failure, Fault, Request, Table, forward, passed};
 use bytes::Bytes;
-use http::header::{ACCEPT, ALLOW, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -74,6 +74,9 @@ async fn answer(
     request: http::Request<Incoming>,
 ) -> Response<Full<Bytes>> {
     let (parts, incoming) = request.into_parts();
+    if !is_for_this_machine(&parts.headers) {
+        return refuse(StatusCode::MISDIRECTED_REQUEST, "call it 127.0.0.1 or localhost");
+    }
     match (&parts.method, parts.uri.path()) {
         (&Method::GET, "/ping") => ping(table, endpoint),
         (&Method::POST, "/invocations") => {
@@ -94,6 +97,14 @@ async fn answer(
         }
         _ => refuse(StatusCode::NOT_FOUND, "there are GET /ping and POST /invocations"),
     }
+}
+
+/// Whether the caller knows that it calls its own machine. A page in a browser may have a name of its
+/// own lead here, and would be shown what the model answers.
+fn is_for_this_machine(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name == "127.0.0.1" || name.eq_ignore_ascii_case("localhost")
 }
 
 fn ping(table: &Table, endpoint: &str) -> Response<Full<Bytes>> {
@@ -151,4 +162,25 @@ fn refuse(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_this_machine_are_answered() {
+        let is = |host: &'static str| {
+            is_for_this_machine(&[(HOST, HeaderValue::from_static(host))].into_iter().collect())
+        };
+        for ours in ["127.0.0.1:8080", "localhost:8080", "LocalHost", "127.0.0.1"] {
+            assert!(is(ours), "{ours}");
+        }
+        for other in
+            ["model.example.com:8080", "localhost.example.com", "127.0.0.1.example.com", ""]
+        {
+            assert!(!is(other), "{other}");
+        }
+        assert!(!is_for_this_machine(&HeaderMap::new()));
+    }
 }
