@@ -110,14 +110,6 @@ pub struct VariantRoutes {
     pub instances: Vec<Arc<Instance>>,
 }
 
-impl VariantRoutes {
-    /// Whether its instances have several models in one container.
-    #[must_use]
-    pub fn has_models(&self) -> bool {
-        self.instances.iter().any(|i| i.containers.iter().any(|c| c.models))
-    }
-}
-
 /// An instance, for as long as it is there.
 #[derive(Debug)]
 pub struct Instance {

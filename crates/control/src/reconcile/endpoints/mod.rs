@@ -1,8 +1,8 @@
 //! Endpoints: the same loop for what stays. The records of endpoints and of their instances
 //! (desired), the instances' folders (observed), and [`belljar_domain::fleet`] between them.
 //!
-//! **Invariant**: the routing table never names an instance of which the record says that it
-//! leaves, and an endpoint goes over to another fleet in the transaction that says so.
+//! **Invariant**: an instance is told to stop only after the routing table has ceased to name it,
+//! and an endpoint goes over to another fleet in the transaction that says so.
 
 mod begin;
 mod folders;
