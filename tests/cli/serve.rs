@@ -81,7 +81,10 @@ fn a_model_from_start_to_end() {
     let args = ["serve", "--image", "x", "--model", "model", "--name", "digits", "--port", "0"];
     let mut child = scene.command(&args).spawn().unwrap();
     let (reader, said, port) = serving(&mut child);
-    let close = "host: x\r\nconnection: close\r\n";
+    let other = "host: model.example.com\r\nconnection: close\r\n";
+    let refused = ask(port, &format!("GET /ping HTTP/1.1\r\n{other}\r\n"));
+    assert!(refused.starts_with("HTTP/1.1 421 "), "{refused}");
+    let close = "host: localhost\r\nconnection: close\r\n";
     let pinged = ask(port, &format!("GET /ping HTTP/1.1\r\n{close}\r\n"));
     assert!(pinged.starts_with("HTTP/1.1 200 "), "{pinged}");
     let post = format!("POST /invocations HTTP/1.1\r\n{close}content-length: 3\r\n\r\n1,2");
