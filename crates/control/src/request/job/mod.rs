@@ -83,6 +83,7 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
         generation: 0,
         // Both are those of an attempt, or of the real service.
         serving: None,
+        vpc: None,
         begun: None,
         replace_output: true,
         best_effort_limits: place.best_effort_limits,
