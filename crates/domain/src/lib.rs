@@ -34,6 +34,7 @@ pub mod spool;
 pub mod status;
 pub mod timestamp;
 pub mod training_job;
+pub mod vpc_config;
 pub mod vpc_link;
 
 pub use assignment::{Assignment, MetricDefinition, Resources, StopPolicy};
@@ -54,4 +55,5 @@ pub use serving::Serving;
 pub use status::{SecondaryStatus, TrainingJobStatus, Transition};
 pub use timestamp::Timestamp;
 pub use training_job::TrainingJob;
+pub use vpc_config::{VpcConfig, VpcConfigError};
 pub use vpc_link::VpcLink;
