@@ -55,5 +55,5 @@ pub use serving::Serving;
 pub use status::{SecondaryStatus, TrainingJobStatus, Transition};
 pub use timestamp::Timestamp;
 pub use training_job::TrainingJob;
-pub use vpc_config::{VpcConfig, VpcConfigError};
+pub use vpc_config::{VpcConfig, VpcConfigError, VpcPlacement};
 pub use vpc_link::VpcLink;

@@ -26,6 +26,16 @@ struct Raw {
     subnets: Vec<String>,
 }
 
+/// Where in a VPC instances are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct VpcPlacement {
+    /// `VpcConfig`.
+    pub config: VpcConfig,
+    /// `EnableNetworkIsolation`: only what is staged for an instance goes by its interface.
+    pub isolated: bool,
+}
+
 /// Why a `VpcConfig` cannot be used: EC2's own codes and texts, which the real service passes on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VpcConfigError {
@@ -39,17 +49,13 @@ pub enum VpcConfigError {
     #[error("InvalidGroup.NotFound: The security group '{0}' does not exist")]
     NoGroup(GroupId),
     /// A group and a subnet of different VPCs.
-    #[error(
-        "InvalidParameter: Security group {0} and subnet {1} belong to different networks."
-    )]
+    #[error("InvalidParameter: Security group {0} and subnet {1} belong to different networks.")]
     OtherNetwork(GroupId, SubnetId),
     /// Subnets of different VPCs.
     #[error("InvalidParameter: Subnets {0} and {1} belong to different networks.")]
     OtherSubnet(SubnetId, SubnetId),
     /// No subnet has room for the instances.
-    #[error(
-        "InsufficientFreeAddressesInSubnet: none of the subnets {0} has {1} free addresses"
-    )]
+    #[error("InsufficientFreeAddressesInSubnet: none of the subnets {0} has {1} free addresses")]
     NoRoom(String, usize),
     /// The VPC's DHCP options lack one of those that are needed (the real service's words).
     #[error(
@@ -80,6 +86,18 @@ impl TryFrom<Raw> for VpcConfig {
 }
 
 impl VpcConfig {
+    /// As the API has it.
+    ///
+    /// # Errors
+    /// If an id is none. (That it has the right members, the service model has seen to.)
+    pub fn parse(value: &serde_json::Value) -> Result<Self, VpcConfigError> {
+        let texts = |member: &str| {
+            let list = value[member].as_array().into_iter().flatten();
+            list.filter_map(|v| Some(v.as_str()?.to_owned())).collect()
+        };
+        Raw { security_group_ids: texts("SecurityGroupIds"), subnets: texts("Subnets") }.try_into()
+    }
+
     /// Its VPC, if all of it is there and belongs together.
     ///
     /// # Errors
@@ -198,9 +216,8 @@ mod tests {
             json!({"vpc": vpc, "isDefault": true, "ingress": {}, "egress": {},
                    "associations": subnets})
         };
-        let table = |vpc: &str| {
-            json!({"vpc": vpc, "main": "rtbassoc-1", "associations": {}, "routes": []})
-        };
+        let table =
+            |vpc: &str| json!({"vpc": vpc, "main": "rtbassoc-1", "associations": {}, "routes": []});
         let vpc = |block: &str, options: Option<&str>| {
             json!({"cidrs": [{"association": "vpc-cidr-assoc-1", "block": block}],
                    "dnsSupport": true, "dnsHostnames": true, "dhcpOptions": options,
@@ -246,7 +263,8 @@ mod tests {
             assert!(text.starts_with(code), "{text}");
         }
         let bad = json!({"Subnets": ["x"], "SecurityGroupIds": ["sg-1"]});
-        assert!(serde_json::from_value::<VpcConfig>(bad).is_err());
+        let text = VpcConfig::parse(&bad).unwrap_err().to_string();
+        assert!(text.starts_with("InvalidSubnetID.Malformed or"), "{text}");
     }
 
     #[test]

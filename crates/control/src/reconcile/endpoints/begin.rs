@@ -89,5 +89,6 @@ fn assignment(
         metrics: Vec::new(),
         serving: Some(Box::new(serving)),
         begun: Some(server.begun),
+        vpc: None,
     })
 }
