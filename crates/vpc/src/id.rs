@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 /// Why a text is not the id it was given for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{value}' is not the id of a {what}: it must be '{prefix}' and up to 32 letters and digits")]
+#[error(
+    "'{value}' is not the id of a {what}: it must be '{prefix}' and up to 32 letters and digits"
+)]
 pub struct IdError {
     /// What the text was to name: "VPC", "subnet".
     pub what: &'static str,
