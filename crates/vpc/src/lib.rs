@@ -5,8 +5,10 @@
 //!
 //! **Invariant**: what is enforced and what is explained are the same value.
 
+pub mod compile;
 pub mod flow;
 pub mod id;
+pub mod interpret;
 pub mod network;
 pub mod peers;
 pub mod reach;
@@ -14,7 +16,9 @@ pub mod rules;
 pub mod sealed;
 pub mod traffic;
 
+pub use compile::{Router, compile};
 pub use flow::{Flow, Source};
+pub use interpret::interpret;
 pub use network::{Description, Network};
 pub use reach::{Reach, reach};
 pub use rules::{Action, Decision, Match, Packet, Rule, Ruleset, Verdict};
