@@ -7,6 +7,7 @@
 //! are under a temporary name until they are whole.
 
 mod attempts;
+mod carry;
 mod dns;
 mod doctor;
 mod door;
@@ -29,5 +30,6 @@ mod stages;
 pub mod staging;
 mod sweep;
 pub mod wireguard;
+mod words;
 
 pub use program::main;
