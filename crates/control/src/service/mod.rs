@@ -14,11 +14,13 @@ mod front;
 mod keys;
 pub mod limits;
 mod nodes;
+mod proxied;
 mod request_id;
 mod start;
 pub(crate) mod table;
 pub(crate) mod tls;
 mod upkeep;
+pub(crate) mod via;
 
 pub use address::{Address, address};
 pub use ca::{CaError, certificate_path};
