@@ -13,7 +13,9 @@ pub mod network;
 pub mod peers;
 pub mod reach;
 pub mod rules;
+pub mod sample;
 pub mod sealed;
+pub mod text;
 pub mod traffic;
 
 pub use compile::{Router, compile};
