@@ -40,9 +40,9 @@ class PrivateNetwork:
 
 
 @contextlib.contextmanager
-def private_network(name: str) -> Iterator[PrivateNetwork]:
+def private_network(name: str, ec2=None) -> Iterator[PrivateNetwork]:
     """Makes it, and takes it down again when it is left."""
-    ec2 = boto3.client("ec2")
+    ec2 = ec2 or boto3.client("ec2")
     vpc = ec2.create_vpc(CidrBlock=BLOCK, TagSpecifications=tagged("vpc", name))["Vpc"]["VpcId"]
     try:
         yield build(ec2, vpc, name)
