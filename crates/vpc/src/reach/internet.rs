@@ -14,8 +14,8 @@ pub(super) fn attached(
     if let Some(id) = net.internet_gateway(vpc) {
         return Some((vec![], id.clone()));
     }
-    let mut gateways = net.network.internet_gateways.iter();
-    let free = gateways.find(|(_, g)| g.vpc.is_none()).map(|(id, _)| id.clone());
+    let mut gateways = net.network.internet_gateways.keys();
+    let free = gateways.find(|id| net.internet(id).is_some_and(|g| g.vpc.is_none())).cloned();
     if let Some(id) = free {
         return Some((vec![Edit::AttachGateway(id.clone(), vpc.clone())], id));
     }

@@ -49,8 +49,53 @@ use walk::{End, Entrance, Failure, Lost, Place, Walk};
 /// Explains a flow.
 #[must_use]
 pub fn reach(network: &Network, flow: &Flow) -> Reach {
+    let mut answer = explain(&mut Mended::new(network), flow);
+    if answer.blockers.iter().all(|b| b.fix.is_some()) {
+        prune(network, flow, &mut answer);
+        settle(network, flow, &mut answer);
+    }
+    answer
+}
+
+/// Whether a flow passes with the fixes of some blockers.
+fn passes_with<'a>(
+    network: &Network,
+    flow: &Flow,
+    blockers: impl Iterator<Item = &'a Blocker>,
+) -> bool {
     let mut net = Mended::new(network);
-    explain(&mut net, flow)
+    for fix in blockers.filter_map(|b| b.fix.as_ref()) {
+        net.mend(fix.edits.clone());
+    }
+    explain(&mut net, flow).passes()
+}
+
+/// Leaves out what the fixes of the others mend, too: two interfaces may have one group.
+fn prune(network: &Network, flow: &Flow, answer: &mut Reach) {
+    let mut place = 0;
+    while answer.blockers.len() > 1 && place < answer.blockers.len() {
+        let others = answer.blockers.iter().enumerate().filter(|(p, _)| *p != place);
+        if passes_with(network, flow, others.map(|(_, b)| b)) {
+            answer.blockers.remove(place);
+        } else {
+            place += 1;
+        }
+    }
+}
+
+/// A reply's fix may take the request's way away, if one route leads both astray: then there is
+/// no fix of single rules.
+fn settle(network: &Network, flow: &Flow, answer: &mut Reach) {
+    if answer.passes() || passes_with(network, flow, answer.blockers.iter()) {
+        return;
+    }
+    let removes = |b: &Blocker| {
+        let edits = b.fix.iter().flat_map(|f| &f.edits);
+        edits.into_iter().any(|e| matches!(e, Edit::RemoveRoute(..)))
+    };
+    let last = answer.blockers.len() - 1;
+    let place = answer.blockers.iter().rposition(removes).unwrap_or(last);
+    answer.blockers[place].fix = None;
 }
 
 fn explain(net: &mut Mended<'_>, flow: &Flow) -> Reach {

@@ -3,6 +3,7 @@
 use super::answer::Leg;
 use super::fix::Edit;
 use super::mended::Mended;
+use super::routes::{self, Way};
 use super::walk::Entrance;
 use super::{Code, addresses, gateways, internet};
 use crate::id::{InterfaceId, PeeringId, RouteTableId, SubnetId, VpcId};
@@ -72,14 +73,21 @@ pub(super) fn edits(
         };
     }
     match found {
-        None => candidate(net, wanted),
-        Some((_, target)) => revive(net, wanted, target).or_else(|| {
-            let (mut edits, left) = without(net, wanted, leg)?;
-            if !left {
-                edits.extend(candidate(net, wanted)?);
-            }
-            Some(edits)
-        }),
+        None => candidate(net, wanted, false),
+        Some((_, target)) => {
+            let little = if net.blackhole(wanted.vpc, target) {
+                revive(net, wanted, target)
+            } else {
+                candidate(net, wanted, true)
+            };
+            little.or_else(|| {
+                let (mut edits, left) = without(net, wanted, leg)?;
+                if !left {
+                    edits.extend(candidate(net, wanted, false)?);
+                }
+                Some(edits)
+            })
+        }
     }
 }
 
@@ -94,15 +102,13 @@ fn without(net: &Mended<'_>, wanted: &Wanted<'_>, leg: Leg) -> Option<(Vec<Edit>
         let bad = match table.choose(vpc, list, wanted.to) {
             None => return Some((edits, false)),
             Some(Chosen::Local(_)) => return Some((edits, true)),
-            Some(Chosen::Route(r)) if !net.blackhole(wanted.vpc, &r.target) => {
-                // A reply inside of the VPC must not go by a gateway.
-                let forwards = matches!(r.target, Target::Interface(_));
-                if leg == Leg::Request || forwards {
+            Some(Chosen::Route(r)) => {
+                let way = Way::Route(r.destination.clone(), r.target.clone());
+                if routes::complaint(net, leg, wanted, &way).is_none() {
                     return Some((edits, true));
                 }
                 r.destination.clone()
             }
-            Some(Chosen::Route(r)) => r.destination.clone(),
         };
         table.routes.retain(|r| r.destination != bad);
         edits.push(Edit::RemoveRoute(wanted.table.clone(), bad));
@@ -127,10 +133,12 @@ fn revive(net: &Mended<'_>, wanted: &Wanted<'_>, target: &Target) -> Option<Vec<
     }
 }
 
-/// A way where there is none.
-fn candidate(net: &mut Mended<'_>, wanted: &Wanted<'_>) -> Option<Vec<Edit>> {
+/// A way where there is none, or with `beside` one for this host alone beside a route that leads
+/// astray.
+fn candidate(net: &mut Mended<'_>, wanted: &Wanted<'_>, beside: bool) -> Option<Vec<Edit>> {
+    let host = IpNet::from(wanted.to);
     if let Some((other, block)) = elsewhere(net, wanted) {
-        return by_peering(net, wanted, &other, block);
+        return by_peering(net, wanted, &other, if beside { host } else { block });
     }
     if let Some(edits) = by_endpoint(net, wanted) {
         return Some(edits);
@@ -138,7 +146,7 @@ fn candidate(net: &mut Mended<'_>, wanted: &Wanted<'_>) -> Option<Vec<Edit>> {
     if addresses::is_private(wanted.to) || addresses::is_shared(wanted.to) {
         return None;
     }
-    let everywhere = wanted.everywhere();
+    let everywhere = if beside { host } else { wanted.everywhere() };
     let public = match wanted.header.source {
         IpAddr::V4(v4) => net.public_of(wanted.from, v4).is_some(),
         IpAddr::V6(_) => true,
