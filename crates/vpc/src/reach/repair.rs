@@ -6,7 +6,7 @@ use super::mended::Mended;
 use super::routes::{self, Way};
 use super::walk::Entrance;
 use super::{Code, addresses, gateways, internet};
-use crate::id::{InterfaceId, PeeringId, RouteTableId, SubnetId, VpcId};
+use crate::id::{EndpointId, InterfaceId, PeeringId, RouteTableId, SubnetId, VpcId};
 use crate::network::{
     Chosen, Endpoint, EndpointKind, Origin, Peering, PeeringStatus, Record, Route,
     RouteDestination, RouteTable, Target,
@@ -72,23 +72,23 @@ pub(super) fn edits(
             }
         };
     }
-    match found {
-        None => candidate(net, wanted, false),
-        Some((_, target)) => {
-            let little = if net.blackhole(wanted.vpc, target) {
-                revive(net, wanted, target)
-            } else {
-                candidate(net, wanted, true)
-            };
-            little.or_else(|| {
-                let (mut edits, left) = without(net, wanted, leg)?;
-                if !left {
-                    edits.extend(candidate(net, wanted, false)?);
-                }
-                Some(edits)
-            })
+    let does = |net: &Mended<'_>, edits: &Vec<Edit>| routes::goes(&net.trial(edits), leg, wanted);
+    if let Some((_, target)) = found {
+        let little = if net.blackhole(wanted.vpc, target) {
+            revive(net, wanted, target)
+        } else {
+            candidate(net, wanted, true)
+        };
+        if let Some(edits) = little.filter(|edits| does(net, edits)) {
+            return Some(edits);
         }
+        let (mut edits, left) = without(net, wanted, leg)?;
+        if !left {
+            edits.extend(candidate(net, wanted, false)?);
+        }
+        return Some(edits).filter(|edits| does(net, edits));
     }
+    candidate(net, wanted, false).filter(|edits| does(net, edits))
 }
 
 /// Takes away every route that does not do, until one does (`true`) or none is left.
@@ -216,7 +216,8 @@ fn by_peering(
     } else if let Some(id) = of(PeeringStatus::PendingAcceptance) {
         (vec![Edit::AcceptPeering(id.clone())], id)
     } else {
-        let id: PeeringId = format!("{}fix{}", PeeringId::PREFIX, net.fresh()).parse().ok()?;
+        let taken = |net: &Mended<'_>, id: &PeeringId| net.peering(id).is_some();
+        let id = net.unused(PeeringId::PREFIX, taken)?;
         let peering = Peering {
             requester: wanted.vpc.clone(),
             accepter: other.clone(),
@@ -249,7 +250,8 @@ fn by_endpoint(net: &mut Mended<'_>, wanted: &Wanted<'_>) -> Option<Vec<Edit>> {
     if let Some(id) = there {
         return Some(vec![Edit::JoinEndpoint(id, table, list)]);
     }
-    let id: crate::id::EndpointId = format!("vpce-fix{}", net.fresh()).parse().ok()?;
+    let taken = |net: &Mended<'_>, id: &EndpointId| net.endpoint(id).is_some();
+    let id = net.unused(EndpointId::PREFIX, taken)?;
     let kind = EndpointKind::Gateway { route_tables: BTreeSet::from([table.clone()]) };
     let endpoint = Endpoint { vpc: wanted.vpc.clone(), service, kind, policy: None };
     let create = Edit::Create(Record::Endpoint(id.clone(), endpoint));

@@ -75,8 +75,6 @@ pub(super) fn next(
             _ => wrong.text,
         };
         found = way(walk.net, subnet, to);
-        // A fix that gives no way after all is none.
-        let fix = fix.filter(|_| complaint(walk.net, walk.leg, &wanted, &found).is_none());
         walk.stopped(wrong.code, wrong.component, text, fix)?;
     }
     let (place, reason) = match found {
@@ -108,6 +106,11 @@ fn there(walk: &mut Walk<'_, '_>, vpc: &VpcId, to: IpAddr) -> Result<InterfaceId
     let text = format!("no network interface of {vpc} has the address {to}");
     let component = Component::Record(RecordId::Vpc(vpc.clone()));
     Err(walk.lost(Failure::hopeless(Code::NoPossibleDestination, component, text)))
+}
+
+/// Whether a packet has a way that is none of the wrong ones.
+pub(super) fn goes(net: &Mended<'_>, leg: Leg, wanted: &Wanted<'_>) -> bool {
+    complaint(net, leg, wanted, &way(net, wanted.subnet, wanted.to)).is_none()
 }
 
 /// What is wrong with the way that a table gives.
@@ -182,12 +185,6 @@ fn fix(walk: &mut Walk<'_, '_>, wanted: &Wanted<'_>, found: &Way) -> Option<Fix>
         Way::Route(destination, target) => Some((destination, target)),
         _ => None,
     };
-    // The same table sent it here before: another route in it would be taken there, too.
-    let table = Component::Record(RecordId::RouteTable(wanted.table.clone()));
-    let again = walk.hops.iter().any(|h| h.component == table);
-    if again && found.is_some_and(|(_, target)| turns_back(walk.net, wanted, target)) {
-        return None;
-    }
     let edits: Vec<Edit> = repair::edits(walk.net, wanted, found, walk.leg)?;
     Some(walk.net.mend(edits))
 }
