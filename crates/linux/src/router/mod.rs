@@ -59,8 +59,11 @@ impl AsFd for RouterNet {
 
 /// Of all interfaces and of those to come: routes, says nothing by itself, and takes a packet by
 /// whichever link its answer would go.
-const SETTINGS: [(&str, &str); 12] = [
+const SETTINGS: [(&str, &str); 14] = [
     ("ipv4/ip_forward", "1"),
+    // A VPC's router is silent.
+    ("ipv4/icmp_echo_ignore_all", "1"),
+    ("ipv6/icmp/echo_ignore_all", "1"),
     ("ipv4/conf/all/rp_filter", "0"),
     ("ipv4/conf/default/rp_filter", "0"),
     ("ipv4/conf/all/send_redirects", "0"),
