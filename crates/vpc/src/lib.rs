@@ -10,6 +10,7 @@ pub mod network;
 pub mod peers;
 pub mod rules;
 pub mod sealed;
+pub mod services;
 pub mod traffic;
 
 pub use network::{Description, Network};
