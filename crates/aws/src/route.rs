@@ -97,6 +97,7 @@ fn by_signing_name(name: &str, parts: &Parts) -> Option<Service> {
         "sts" => Service::Sts,
         "iam" => Service::Iam,
         "route53" => Service::Route53,
+        "ec2" => Service::Ec2,
         "s3" | "s3express" => Service::S3,
         _ => return None,
     })
@@ -117,6 +118,7 @@ fn by_host(parts: &Parts) -> Option<Service> {
         ("sts", Service::Sts),
         ("iam", Service::Iam),
         ("route53", Service::Route53),
+        ("ec2", Service::Ec2),
     ]
     .into_iter()
     .find_map(|(prefix, service)| is(prefix).then_some(service))

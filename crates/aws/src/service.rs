@@ -20,6 +20,8 @@ pub enum Service {
     Iam,
     /// DNS, of which private hosted zones: `REST` with `XML`.
     Route53,
+    /// Networks: `EC2`'s own variant of the query protocol.
+    Ec2,
     /// Objects: `REST` with `XML`. Its requests are only told apart here, not decoded.
     S3,
 }
@@ -32,6 +34,7 @@ static LOGS: Lazy = Lazy::new(|| read(include_str!("../models/logs.json")));
 static STS: Lazy = Lazy::new(|| read(include_str!("../models/sts.json")));
 static IAM: Lazy = Lazy::new(|| read(include_str!("../models/iam.json")));
 static ROUTE53: Lazy = Lazy::new(|| read(include_str!("../models/route53.json")));
+static EC2: Lazy = Lazy::new(|| read(include_str!("../models/ec2.json")));
 static S3: Lazy = Lazy::new(|| read(include_str!("../models/s3.json")));
 
 /// A checked-in model. One that could not be read would serve nothing; a test reads all of them.
@@ -41,13 +44,14 @@ fn read(json: &str) -> Model {
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::SageMaker,
         Self::SageMakerRuntime,
         Self::Logs,
         Self::Sts,
         Self::Iam,
         Self::Route53,
+        Self::Ec2,
         Self::S3,
     ];
 
@@ -61,6 +65,7 @@ impl Service {
             Self::Sts => &STS,
             Self::Iam => &IAM,
             Self::Route53 => &ROUTE53,
+            Self::Ec2 => &EC2,
             Self::S3 => &S3,
         }
     }
@@ -74,6 +79,7 @@ impl Service {
             Self::Sts => "sts",
             Self::Iam => "iam",
             Self::Route53 => "route53",
+            Self::Ec2 => "ec2",
             Self::S3 => "s3",
         }
     }
@@ -122,6 +128,7 @@ mod tests {
             (Service::Sts, include_str!("../models/sts.json")),
             (Service::Iam, include_str!("../models/iam.json")),
             (Service::Route53, include_str!("../models/route53.json")),
+            (Service::Ec2, include_str!("../models/ec2.json")),
             (Service::S3, include_str!("../models/s3.json")),
         ] {
             Model::read(json).unwrap_or_else(|e| panic!("{service}: {e}"));

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 /// Why a text is not the id it was given for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{value}' is not the id of a {what}: it must be '{prefix}' and up to 32 letters and digits")]
+#[error(
+    "'{value}' is not the id of a {what}: it must be '{prefix}' and up to 32 letters and digits"
+)]
 pub struct IdError {
     /// What the text was to name: "VPC", "subnet".
     pub what: &'static str,
@@ -15,6 +17,18 @@ pub struct IdError {
     pub prefix: &'static str,
     /// The text as it was given.
     pub value: String,
+}
+
+/// An id of any kind.
+pub trait ResourceId: Clone + Ord + fmt::Display + FromStr<Err = IdError> {
+    /// What it begins with.
+    const PREFIX: &'static str;
+    /// What it names, for a person.
+    const WHAT: &'static str;
+
+    /// The id of a number, of which the lowest 68 bits become the 17 hexadecimal digits that EC2
+    /// writes behind a prefix.
+    fn numbered(number: u128) -> Self;
 }
 
 /// Characters behind the prefix, at most.
@@ -37,6 +51,15 @@ macro_rules! ids {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl ResourceId for $type {
+            const PREFIX: &'static str = $prefix;
+            const WHAT: &'static str = $what;
+
+            fn numbered(number: u128) -> Self {
+                Self(format!("{}{:017x}", $prefix, number & ((1 << 68) - 1)).into())
             }
         }
 
@@ -131,6 +154,13 @@ ids! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_makes_an_id_of_17_digits() {
+        let id = SubnetId::numbered(u128::MAX);
+        assert_eq!(id.as_str(), "subnet-fffffffffffffffff");
+        assert_eq!(SubnetId::numbered(1).as_str().parse(), Ok(SubnetId::numbered(1)));
+    }
 
     #[test]
     fn ids_have_their_prefix() {

@@ -12,7 +12,7 @@ pub(super) struct Served {
 }
 
 /// All services. S3 keeps no operation: it is served by a library with a model of its own.
-pub(super) const SERVED: [Served; 7] = [
+pub(super) const SERVED: [Served; 8] = [
     Served {
         service: "sagemaker",
         operations: &[
@@ -101,5 +101,6 @@ pub(super) const SERVED: [Served; 7] = [
             "UpdateHostedZoneComment",
         ],
     },
+    Served { service: "ec2", operations: super::ec2::OPERATIONS },
     Served { service: "s3", operations: &[] },
 ];
