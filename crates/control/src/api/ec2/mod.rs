@@ -10,6 +10,7 @@ mod endpoint;
 mod flow_log;
 mod flow_log_destination;
 mod gone;
+mod insights;
 mod listing;
 mod nat;
 mod peering;
@@ -38,6 +39,7 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("CreateFlowLogs", flow_log::create),
     ec2!("CreateManagedPrefixList", prefix_list::create),
     ec2!("CreateNatGateway", nat::create),
+    ec2!("CreateNetworkInsightsPath", insights::create),
     ec2!("CreateTags", tags::create),
     ec2!("CreateVpc", vpc::create),
     ec2!("CreateVpcEndpoint", endpoint::create),
@@ -46,6 +48,8 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("DeleteFlowLogs", flow_log::delete),
     ec2!("DeleteManagedPrefixList", prefix_list::delete),
     ec2!("DeleteNatGateway", nat::delete),
+    ec2!("DeleteNetworkInsightsAnalysis", insights::delete_analysis),
+    ec2!("DeleteNetworkInsightsPath", insights::delete_path),
     ec2!("DeleteTags", tags::delete),
     ec2!("DeleteVpc", vpc::delete),
     ec2!("DeleteVpcEndpoints", endpoint::delete),
@@ -57,6 +61,8 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("DescribeFlowLogs", flow_log::describe),
     ec2!("DescribeManagedPrefixLists", prefix_list::describe),
     ec2!("DescribeNatGateways", nat::describe),
+    ec2!("DescribeNetworkInsightsAnalyses", insights::describe_analyses),
+    ec2!("DescribeNetworkInsightsPaths", insights::describe_paths),
     ec2!("DescribePrefixLists", prefix_list::describe_services),
     ec2!("DescribeRegions", places::regions),
     ec2!("DescribeTags", tags::describe),
@@ -76,4 +82,5 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("RejectVpcPeeringConnection", peering::reject),
     ec2!("ReleaseAddress", address::release),
     ec2!("RestoreManagedPrefixListVersion", prefix_list_versions::restore),
+    ec2!("StartNetworkInsightsAnalysis", insights::start),
 ];
