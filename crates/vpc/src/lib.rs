@@ -15,6 +15,7 @@ pub mod reach;
 pub mod rules;
 pub mod sample;
 pub mod sealed;
+pub mod services;
 pub mod text;
 pub mod traffic;
 
