@@ -13,6 +13,7 @@ mod doctor;
 mod door;
 pub mod evidence;
 mod exec;
+mod fabric;
 pub mod failure;
 mod gang;
 pub mod image;
