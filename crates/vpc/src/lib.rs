@@ -19,8 +19,8 @@ pub mod text;
 pub mod traffic;
 
 pub use compile::{Router, compile};
-pub use interpret::interpret;
 pub use flow::{Flow, Source};
+pub use interpret::interpret;
 pub use network::{Description, Network};
 pub use reach::{Reach, reach};
 pub use rules::{Action, Decision, Match, Packet, Rule, Ruleset, Verdict};
