@@ -9,6 +9,7 @@ pub mod flow;
 pub mod id;
 pub mod network;
 pub mod peers;
+pub mod policy;
 pub mod reach;
 pub mod rules;
 pub mod sample;
