@@ -42,8 +42,25 @@ pub(crate) struct Seen {
     pub(crate) denied: Vec<(VpcId, Layer)>,
 }
 
+/// What passes packets on, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    Quiet,
+    Forwards,
+    Nat,
+}
+
+fn inside(link: &Link, network: &Network) -> Inside {
+    let End::Interface { id, .. } = &link.end else { return Inside::Quiet };
+    if network.nat_at(id).is_some() {
+        return Inside::Nat;
+    }
+    if network.interfaces[id].source_dest_check { Inside::Quiet } else { Inside::Forwards }
+}
+
 struct Far {
     ns: NetNs,
+    inside: Inside,
     /// `None` of a box that passes packets on and is not listened to.
     wire: Option<Wire>,
     /// The number of its interface; of the internet, by link.
@@ -75,7 +92,7 @@ impl Scene {
         let wire = Some(Wire::open(edge.ns()));
         let ns = NetNs::create().unwrap();
         let mut far = HashMap::new();
-        far.insert(Place::Internet, Far { ns, wire, interfaces: BTreeMap::new() });
+        far.insert(Place::Internet, Far { ns, inside: Inside::Quiet, wire, interfaces: BTreeMap::new() });
         let mut vpcs = BTreeMap::new();
         for id in network.vpcs.keys() {
             let net = RouterNet::create().await.unwrap();
@@ -121,7 +138,9 @@ impl Scene {
         for key in old {
             let same = router.links.get(&key.1).is_some_and(|l| is_same(l, &self.links[&key]));
             // A box is made anew when it becomes another one.
-            if !same || self.is_other_box(&router.links[&key.1], network) {
+            let link = &self.links[&key];
+            let far = place(link).and_then(|p| self.far.get(&p));
+            if !same || far.is_some_and(|f| f.inside != inside(link, network)) {
                 self.vpcs.get_mut(id).unwrap().net.remove_link(&key.1).await.unwrap();
                 let gone = self.links.remove(&key).unwrap();
                 if let Some(place) = place(&gone)
@@ -143,14 +162,6 @@ impl Scene {
         }
     }
 
-    fn is_other_box(&self, link: &Link, network: &Network) -> bool {
-        let Some(place @ Place::Interface(_)) = place(link) else { return false };
-        let was = self.far.get(&place).is_some_and(|f| f.wire.is_none());
-        let End::Interface { id, .. } = &link.end else { return false };
-        was || network.nat_at(id).is_some() || !network.interfaces[id].source_dest_check
-            || !self.world.network.interfaces.get(id).is_some_and(|i| i.source_dest_check)
-    }
-
     async fn add_link(&mut self, vpc: &VpcId, link: &Link, network: &Network) {
         if let End::Peering { peer, .. } = &link.end {
             // The one with the smaller id joins; the other finds it there.
@@ -170,37 +181,37 @@ impl Scene {
             self.far.get_mut(&place).unwrap().interfaces.insert(link.name.clone(), at);
             return;
         }
-        let nat = matches!(&link.end, End::Interface { id, .. } if network.nat_at(id).is_some());
-        let forwards = matches!(&link.end, End::Interface { id, .. }
-            if !network.interfaces[id].source_dest_check);
-        let (ns, heard) = if nat {
-            (Uplink::nat().await.unwrap().into_ns(), false)
-        } else if forwards {
-            (Uplink::forwarder().unwrap().into_ns(), true)
-        } else {
-            (NetNs::create().unwrap(), true)
+        let inside = inside(link, network);
+        let ns = match inside {
+            Inside::Nat => Uplink::nat().await.unwrap().into_ns(),
+            Inside::Forwards => Uplink::forwarder().unwrap().into_ns(),
+            Inside::Quiet => NetNs::create().unwrap(),
         };
         net.add_link(link, &ns).await.unwrap();
-        if heard {
-            quiet(&ns, forwards).await;
+        if inside != Inside::Nat {
+            quiet(&ns, inside == Inside::Forwards).await;
         }
-        let wire = heard.then(|| Wire::open(&ns));
+        let wire = (inside != Inside::Nat).then(|| Wire::open(&ns));
         let interfaces = BTreeMap::from([(link.name.clone(), number(&ns, "eth0").await)]);
-        self.far.insert(place, Far { ns, wire, interfaces });
+        self.far.insert(place, Far { ns, inside, wire, interfaces });
     }
 
     /// Sends packets, and says of each what the model and the kernel say.
     pub(crate) async fn send(&mut self, shots: &[Shot]) -> Vec<(Outcome, Seen)> {
         let first = self.next_tag;
         let mut meant = Vec::new();
-        let mut records = 0;
+        let mut records = BTreeMap::new();
         for shot in shots {
             let outcome = self.world.send(&shot.from, &shot.header, shot.opens());
             let tag = self.next_tag;
             self.next_tag += 1;
             let sent = outcome != Outcome::Unclear && self.shoot(shot, tag);
-            let silent = matches!(outcome, Outcome::Dropped { layer: Layer::Route, .. });
-            records += usize::from(matches!(outcome, Outcome::Dropped { .. }) && sent && !silent);
+            if let Outcome::Dropped { vpc, layer } = &outcome
+                && sent
+                && *layer != Layer::Route
+            {
+                *records.entry(vpc.clone()).or_default() += 1;
+            }
             meant.push(if sent { outcome } else { Outcome::Unclear });
         }
         self.barrier.wait();
@@ -211,7 +222,7 @@ impl Scene {
                 seen.arrived.push((place_of, header));
             }
         });
-        self.denials(records, |tag, vpc, layer| {
+        self.denials(&records, |tag, vpc, layer| {
             if let Some(seen) = place(tag).and_then(|p| seen.get_mut(p)) {
                 seen.denied.push((vpc, layer));
             }
@@ -260,11 +271,16 @@ impl Scene {
     }
 
     /// Reads as many records as are to be there, and those that there are besides.
-    async fn denials(&mut self, mut count: usize, mut heard: impl FnMut(u64, VpcId, Layer)) {
+    async fn denials(
+        &mut self,
+        records: &BTreeMap<VpcId, usize>,
+        mut heard: impl FnMut(u64, VpcId, Layer),
+    ) {
         for (id, vpc) in &mut self.vpcs {
+            let mut count = records.get(id).copied().unwrap_or(0);
             loop {
-                // Those that the model knows of are there already; others are waited for shortly.
-                let patience = Duration::from_millis(if count > 0 { 3 } else { 0 });
+                // All are there already; for those that the model knows of it can be waited.
+                let patience = Duration::from_millis(if count > 0 { 50 } else { 0 });
                 let next = tokio::time::timeout(patience, vpc.denied.next()).await;
                 let Ok(Some(Ok(record))) = next else { break };
                 count = count.saturating_sub(1);
