@@ -83,6 +83,7 @@ fn made(name: &str, chain: &Chain) -> nlink::Result<NftChain> {
         Hook::Source => BaseChain::filter(FilterHook::Prerouting, Priority::Raw),
         Hook::Mark => BaseChain::filter(FilterHook::Prerouting, Priority::Mangle),
         Hook::Arrive => BaseChain::nat(NatHook::Prerouting, Priority::DstNat),
+        Hook::Local => BaseChain::filter(FilterHook::Input, Priority::Filter),
         Hook::Leave => BaseChain::nat(NatHook::Postrouting, Priority::SrcNat),
         routed => BaseChain::filter(FilterHook::Forward, Priority::Custom(routed as i32)),
     };

@@ -6,6 +6,7 @@
 //! its place, with another mark, and the marks are in that transaction too.
 
 mod change;
+mod cut;
 mod far;
 mod links;
 mod read;
@@ -156,6 +157,9 @@ impl RouterNet {
         let nothing = Router::default();
         let from = old.unwrap_or(&nothing);
         self.add_routes(from, new).await?;
+        if old.is_some_and(|o| o.sets == new.sets && o.chains == new.chains) {
+            return self.remove_routes(from, new).await;
+        }
         let batch = match old {
             Some(_) => self.nft.transaction().expect_generation(self.generation),
             None => self.nft.transaction().destroy_table(TABLE, FAMILY).add_table(TABLE, FAMILY),

@@ -143,9 +143,13 @@ fn number(field: Field, value: u16) -> Vec<u8> {
     }
 }
 
+/// That a packet is of a family, which is asked once: nlink would take a second time out again.
 fn guard(family: Family, all: &mut Vec<Expr>) {
-    all.push(Expr::Meta { dreg: Register::R0, key: MetaKey::NfProto });
-    all.push(equal(vec![PROTOCOLS[family as usize]]));
+    let load = Expr::Meta { dreg: Register::R0, key: MetaKey::NfProto };
+    let asked = [load, equal(vec![PROTOCOLS[family as usize]])];
+    if !all.windows(2).any(|pair| pair == asked) {
+        all.extend(asked);
+    }
 }
 
 /// Where an address is in the head, and how long it is.

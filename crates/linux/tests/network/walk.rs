@@ -2,7 +2,7 @@
 
 use belljar_vpc::compile::{End, Layer, Name, Router, compile, link_name};
 use belljar_vpc::id::{EndpointId, InterfaceId, VpcId};
-use belljar_vpc::interpret::{Connections, Verdict, interpret};
+use belljar_vpc::interpret::{Connections, Verdict, interpret, interpret_answer};
 use belljar_vpc::traffic::{Header, Payload};
 use belljar_vpc::Network;
 use std::collections::{BTreeMap, HashMap};
@@ -64,7 +64,7 @@ impl World {
     }
 
     /// Sends a packet.
-    pub(crate) fn send(&mut self, from: &Place, header: &Header) -> Outcome {
+    pub(crate) fn send(&mut self, from: &Place, header: &Header, opens: bool) -> Outcome {
         let start = match from {
             Place::Interface(id) => {
                 self.network.vpc_of(id).cloned().map(|vpc| (vpc, link_name(id.as_str())))
@@ -83,7 +83,8 @@ impl World {
             else {
                 return Outcome::Lost;
             };
-            let out = match interpret(router, connections, &header, &link) {
+            let run = if opens { interpret } else { interpret_answer };
+            let out = match run(router, connections, &header, &link) {
                 Verdict::Pass { link, header: now } => {
                     header = now;
                     link
@@ -94,7 +95,7 @@ impl World {
             match &router.links[&out].end {
                 End::Interface { id, .. } => {
                     let id = id.clone();
-                    match self.at_interface(&id, header) {
+                    match self.at_interface(&id, header, opens) {
                         Ok(on) => (header, link) = (on, out),
                         Err(outcome) => return outcome,
                     }
@@ -113,12 +114,17 @@ impl World {
     }
 
     /// The packet that goes on from an interface, or what becomes of it there.
-    fn at_interface(&mut self, id: &InterfaceId, header: Header) -> Result<Header, Outcome> {
+    fn at_interface(
+        &mut self,
+        id: &InterfaceId,
+        header: Header,
+        opens: bool,
+    ) -> Result<Header, Outcome> {
         let record = &self.network.interfaces[id];
         let own = record.primary().map(IpAddr::V4);
         let is_own = own == Some(header.destination);
-        if !self.network.nat_gateways.values().any(|g| g.interface == *id) {
-            if record.source_dest_check || is_own {
+        if self.network.nat_at(id).is_none() {
+            if record.source_dest_check || record.owns(header.destination) {
                 let place = Place::Interface(id.clone());
                 return Err(Outcome::Arrived { place, header });
             }
@@ -128,9 +134,9 @@ impl World {
             return original.reply().ok_or(Outcome::Lost);
         }
         let begins = match header.payload {
-            Payload::Icmp { v6: false, kind, .. } => matches!(kind, 8 | 13),
-            Payload::Icmp { v6: true, .. } => false,
-            _ => true,
+            Payload::Icmp { v6, kind, .. } => !v6 && kind == 8,
+            Payload::Ports { .. } => opens && header.source.is_ipv4(),
+            Payload::Other { .. } => false,
         };
         let (false, true, Some(own)) = (is_own, begins, own) else { return Err(Outcome::Lost) };
         let masked = Header { source: own, ..header };

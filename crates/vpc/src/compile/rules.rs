@@ -229,6 +229,8 @@ pub enum Hook {
     Mark,
     /// As the first of a connection comes in: translation of its destination.
     Arrive,
+    /// Routed to the router itself.
+    Local,
     /// Routed: is it the interface's?
     Destination,
     /// Routed: network ACL of the subnet that it leaves.
@@ -247,10 +249,11 @@ pub enum Hook {
 
 impl Hook {
     /// All, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Source,
         Self::Mark,
         Self::Arrive,
+        Self::Local,
         Self::Destination,
         Self::AclOut,
         Self::AclIn,
@@ -267,6 +270,7 @@ impl Hook {
             Self::Source => "source",
             Self::Mark => "mark",
             Self::Arrive => "arrive",
+            Self::Local => "local",
             Self::Destination => "destination",
             Self::AclOut => "acl-out",
             Self::AclIn => "acl-in",
@@ -282,7 +286,7 @@ impl Hook {
     pub const fn layer(self) -> Layer {
         match self {
             Self::Source => Layer::Source,
-            Self::Mark | Self::Arrive | Self::Leave => Layer::Route,
+            Self::Mark | Self::Arrive | Self::Local | Self::Leave => Layer::Route,
             Self::Destination => Layer::Destination,
             Self::AclOut => Layer::AclOut,
             Self::AclIn => Layer::AclIn,
@@ -304,9 +308,10 @@ impl Hook {
 pub enum Layer {
     /// The source/destination check of the interface that it came from.
     Source,
-    /// No route, or one that leads nowhere.
+    /// No route, or one that leads nowhere. Of this there is no record.
     Route,
-    /// The source/destination check of the interface that it was for.
+    /// The source/destination check of the interface that it was for, or a gateway that it is not
+    /// for.
     Destination,
     /// The network ACL of the subnet that it left.
     AclOut,

@@ -79,7 +79,7 @@ impl Connections {
                 return Standing::Known { answered: entry.answered || is_reply, middle, last };
             }
         }
-        begins(&header.payload)
+        begins(header)
     }
 
     pub(super) fn begin(&mut self, original: Header, middle: Header, translated: Header) {
@@ -102,14 +102,14 @@ impl Connections {
     }
 }
 
-/// Whether a packet of no connection begins one. Of ICMP only questions do; neighbour discovery and
-/// the like are not tracked (nf_conntrack_proto_icmp.c, nf_conntrack_proto_icmpv6.c).
-fn begins(payload: &Payload) -> Standing {
-    match *payload {
-        Payload::Ports { .. } | Payload::Other { .. } => Standing::New,
-        Payload::Icmp { v6: false, kind: 8 | 13 | 15 | 17, .. }
-        | Payload::Icmp { v6: true, kind: 128 | 139, .. } => Standing::New,
-        Payload::Icmp { v6: true, kind: 130..=137 | 143, .. } => Standing::Untracked,
-        Payload::Icmp { .. } => Standing::None,
+/// Whether a packet of no connection begins one. Neighbour discovery and its like are not tracked
+/// (nf_conntrack_proto_icmpv6.c).
+fn begins(header: &Header) -> Standing {
+    match header.payload {
+        payload if payload.opens(header.source.is_ipv6()) => Standing::New,
+        Payload::Icmp { v6: true, kind: 130..=137 | 143, .. } if header.source.is_ipv6() => {
+            Standing::Untracked
+        }
+        _ => Standing::None,
     }
 }
