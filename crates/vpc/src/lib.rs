@@ -6,11 +6,13 @@
 //! **Invariant**: what is enforced and what is explained are the same value.
 
 pub mod compile;
+pub mod dns;
 pub mod flow;
 pub mod id;
 pub mod interpret;
 pub mod network;
 pub mod peers;
+pub mod policy;
 pub mod reach;
 pub mod rules;
 pub mod sample;
