@@ -101,7 +101,6 @@ impl Networks {
     }
 
     /// Sees every network from now on, or the newest of those that it was too late for.
-    #[cfg_attr(not(test), expect(dead_code, reason = "whoever enforces the network follows it"))]
     pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Topology>> {
         self.current.subscribe()
     }

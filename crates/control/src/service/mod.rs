@@ -35,6 +35,7 @@ pub(crate) use start::SOCKET;
 pub use start::{Ready, run};
 
 use crate::api::s3::S3;
+use crate::fabric::Fabric;
 use crate::network::Networks;
 use crate::nodes::Nodes;
 use crate::serving::Table;
@@ -59,6 +60,8 @@ pub struct Service {
     pub wanted: Notify,
     /// The region's network.
     pub(crate) network: Networks,
+    /// How far the kernel's network is the same.
+    pub(crate) fabric: Fabric,
     /// Other machines, as they were last heard of.
     pub(crate) nodes: Nodes,
     /// Wakes whoever carries out asynchronous requests.

@@ -66,11 +66,11 @@ async fn timed<T>(
 }
 
 async fn say(folder: &Path, ask: &Ask) -> Result<Option<OwnedFd>, DoorError> {
-    let mut stream = open(folder).await?;
+    let mut stream = open(folder, DOOR).await?;
     let mut line = serde_json::to_vec(ask)?;
     line.push(b'\n');
     stream.write_all(&line).await?;
-    let (line, descriptor) = hear(&stream).await?;
+    let (line, descriptor) = hear(&stream, MAX_DOOR_LINE).await?;
     match serde_json::from_slice(&line)? {
         Answer::Done => Ok(descriptor),
         Answer::Closed { why } => Err(DoorError::Closed(why)),
@@ -78,11 +78,12 @@ async fn say(folder: &Path, ask: &Ask) -> Result<Option<OwnedFd>, DoorError> {
     }
 }
 
-/// The folder is named by its descriptor: a socket's path is short, and a folder's may be long.
-async fn open(folder: &Path) -> io::Result<UnixStream> {
+/// Connects to a socket in a folder. The folder is named by its descriptor: a socket's path is short,
+/// and a folder's may be long.
+pub(crate) async fn open(folder: &Path, socket: &str) -> io::Result<UnixStream> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let held = rustix::fs::open(folder, flags, Mode::empty())?;
-    let path = format!("/proc/self/fd/{}/{DOOR}", held.as_raw_fd());
+    let path = format!("/proc/self/fd/{}/{socket}", held.as_raw_fd());
     loop {
         match UnixStream::connect(&path).await {
             // Others are before us.
@@ -92,10 +93,13 @@ async fn open(folder: &Path) -> io::Result<UnixStream> {
     }
 }
 
-/// One line, and the descriptor that came along.
-async fn hear(stream: &UnixStream) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
+/// One line of at most `limit` bytes, and the descriptor that came along.
+pub(crate) async fn hear(
+    stream: &UnixStream,
+    limit: usize,
+) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
     let (mut line, mut descriptor) = (Vec::new(), None);
-    while line.len() <= MAX_DOOR_LINE {
+    while line.len() <= limit {
         let (bytes, come) = stream.async_io(Interest::READABLE, || receive(stream)).await?;
         if bytes.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
