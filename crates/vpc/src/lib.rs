@@ -5,13 +5,17 @@
 //!
 //! **Invariant**: what is enforced and what is explained are the same value.
 
+pub mod flow;
 pub mod id;
 pub mod network;
 pub mod peers;
+pub mod reach;
 pub mod rules;
 pub mod sealed;
 pub mod traffic;
 
+pub use flow::{Flow, Source};
 pub use network::{Description, Network};
+pub use reach::{Reach, reach};
 pub use rules::{Action, Decision, Match, Packet, Rule, Ruleset, Verdict};
 pub use traffic::{Header, Payload, Traffic, Transport};
