@@ -33,6 +33,7 @@ pub(crate) use start::SOCKET;
 pub use start::{Ready, run};
 
 use crate::api::s3::S3;
+use crate::network::Networks;
 use crate::nodes::Nodes;
 use crate::serving::Table;
 use belljar_domain::Timestamp;
@@ -54,6 +55,8 @@ pub struct Service {
     pub(crate) objects: Objects,
     /// Wakes the reconciler: something is wanted that was not before.
     pub wanted: Notify,
+    /// The region's network.
+    pub(crate) network: Networks,
     /// Other machines, as they were last heard of.
     pub(crate) nodes: Nodes,
     /// Wakes whoever carries out asynchronous requests.
