@@ -11,7 +11,9 @@ pub mod network;
 pub mod peers;
 pub mod reach;
 pub mod rules;
+pub mod sample;
 pub mod sealed;
+pub mod text;
 pub mod traffic;
 
 pub use flow::{Flow, Source};
