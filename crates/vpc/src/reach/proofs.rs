@@ -89,7 +89,7 @@ fn explore() {
     let mut shown = std::collections::BTreeMap::new();
     let mut hopeless = std::collections::BTreeMap::<_, (usize, String)>::new();
     std::panic::set_hook(Box::new(|_| ()));
-    for seed in 0..20000 {
+    for seed in 0..2000 {
         let network = Network::new(sample::random(seed).unwrap()).unwrap();
         let mut dice = Dice::new(seed);
         for flow in (0..5).filter_map(|_| sample::flow(&network, &mut dice)) {
@@ -99,7 +99,9 @@ fn explore() {
                 shown.entry(key).or_insert((seed, text));
             }
             if let Some(b) = reach(&network, &flow).blockers.iter().find(|b| b.fix.is_none()) {
-                let e = hopeless.entry((b.code, b.direction)).or_insert((0, b.text.clone()));
+                let e = hopeless
+                    .entry((b.code, b.direction))
+                    .or_insert((0, format!("{seed} {flow:?} {}", b.text)));
                 e.0 += 1;
             }
         }

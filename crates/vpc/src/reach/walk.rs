@@ -228,7 +228,7 @@ impl Walk<'_, '_> {
                 Ok(Place::Arrives(to, From::Interface(id.clone(), subnet)))
             }
             routes::To::Internet(gateway) => gateways::to_internet(self, &vpc, &gateway),
-            routes::To::Endpoint(endpoint) => gateways::to_endpoint(self, &vpc, &endpoint),
+            routes::To::Endpoint(endpoint) => Ok(gateways::to_endpoint(self, &endpoint)),
             routes::To::Peering(peering) => gateways::to_peering(self, &vpc, &peering),
         }
     }

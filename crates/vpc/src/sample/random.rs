@@ -241,7 +241,7 @@ fn interfaces(dice: &mut Dice, text: &mut String) -> std::fmt::Result {
 /// A flow that may mean something in a network of [`network`].
 #[must_use]
 pub fn flow(network: &Network, dice: &mut Dice) -> Option<Flow> {
-    let ids: Vec<_> = network.interfaces.keys().collect();
+    let ids: Vec<_> = network.interfaces.keys().filter(|i| network.nat_at(i).is_none()).collect();
     let (from, to) = ((*dice.pick(&ids)).clone(), *dice.pick(&ids));
     let far =
         ["52.217.1.1", "8.8.8.8", "203.0.113.5", "10.0.0.2", "10.0.1.1", "10.9.0.1", "10.0.2.77"];
