@@ -7,6 +7,8 @@ mod lookup;
 mod say;
 mod source;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use crate::args_network::ExplainArgs;
 use crate::deps::Deps;

@@ -4,6 +4,8 @@ pub(crate) mod facts;
 mod map;
 pub(crate) mod names;
 mod show;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tree;
 
 use crate::args_network::NetworkCommand;

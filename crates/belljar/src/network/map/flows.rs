@@ -5,7 +5,8 @@ use crate::network::facts::public;
 use belljar_vpc::Network;
 use belljar_vpc::flow::Flow;
 use belljar_vpc::id::{EndpointId, InterfaceId, VpcId};
-use belljar_vpc::reach::reach;
+use belljar_vpc::network::RecordId;
+use belljar_vpc::reach::{Component, reach};
 use belljar_vpc::text::EPHEMERAL;
 use belljar_vpc::traffic::{Payload, Transport};
 use std::collections::BTreeSet;
@@ -39,12 +40,25 @@ pub(super) fn find(network: &Network, nodes: &[Node], port: u16, limit: usize) -
                 continue;
             }
             flows.tried += 1;
-            if questions.iter().any(|flow| reach(network, flow).passes()) {
+            if questions.iter().any(|flow| passes_to(network, flow, receiver)) {
                 flows.all.insert((from, to));
             }
         }
     }
     flows
+}
+
+/// Whether a flow passes, and by what it is drawn to: S3 can also be reached on the internet.
+fn passes_to(network: &Network, flow: &Flow, to: &Node) -> bool {
+    let answer = reach(network, flow);
+    let by = match to {
+        Node::Class(_) => return answer.passes(),
+        Node::Internet(id) => RecordId::InternetGateway(id.clone()),
+        Node::Endpoint(id) => RecordId::Endpoint(id.clone()),
+        Node::Peering(id, _) => RecordId::Peering(id.clone()),
+    };
+    let by = Component::Record(by);
+    answer.passes() && answer.forward.iter().any(|hop| hop.component == by)
 }
 
 /// Of which one must pass for a box to reach another; none if it is no question.

@@ -8,6 +8,8 @@ mod flows;
 mod layout;
 mod nodes;
 mod svg;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use super::names::Names;
