@@ -5,10 +5,12 @@
 //!
 //! **Invariant**: what is enforced and what is explained are the same value.
 
+pub mod dns;
 pub mod flow;
 pub mod id;
 pub mod network;
 pub mod peers;
+pub mod policy;
 pub mod reach;
 pub mod rules;
 pub mod sample;

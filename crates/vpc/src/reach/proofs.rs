@@ -43,7 +43,7 @@ fn prove(network: &Network, flow: &Flow) -> Option<usize> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(80))]
 
     #[test]
     fn all_fixes_do_and_none_is_needless(seed: u64) {
@@ -62,7 +62,7 @@ proptest! {
 fn random_flows_are_of_all_kinds() {
     let mut counts = [0; 5];
     let (mut hopeless, mut replies, mut codes) = (0, 0, std::collections::BTreeMap::new());
-    for seed in 0..1500 {
+    for seed in 0..500 {
         let network = Network::new(sample::random(seed).unwrap()).unwrap();
         let mut dice = Dice::new(seed);
         for flow in (0..5).filter_map(|_| sample::flow(&network, &mut dice)) {
@@ -78,36 +78,7 @@ fn random_flows_are_of_all_kinds() {
             }
         }
     }
-    assert!(counts.iter().all(|c| *c > 50), "{counts:?} {hopeless}");
-    assert!(hopeless < 3000 && replies > 500, "{hopeless} {replies}");
+    assert!(counts.iter().all(|c| *c > 20), "{counts:?} {hopeless}");
+    assert!(hopeless < 1000 && replies > 200, "{hopeless} {replies}");
     assert!(codes.len() >= 15, "{codes:#?}");
-}
-
-#[test]
-#[ignore = "exploration"]
-fn explore() {
-    let mut shown = std::collections::BTreeMap::new();
-    let mut hopeless = std::collections::BTreeMap::<_, (usize, String)>::new();
-    std::panic::set_hook(Box::new(|_| ()));
-    for seed in 0..2000 {
-        let network = Network::new(sample::random(seed).unwrap()).unwrap();
-        let mut dice = Dice::new(seed);
-        for flow in (0..5).filter_map(|_| sample::flow(&network, &mut dice)) {
-            if let Err(e) = std::panic::catch_unwind(|| prove(&network, &flow)) {
-                let text = e.downcast_ref::<String>().cloned().unwrap_or_default();
-                let key: String = text.chars().take(60).collect();
-                shown.entry(key).or_insert((seed, text));
-            }
-            if let Some(b) = reach(&network, &flow).blockers.iter().find(|b| b.fix.is_none()) {
-                let e = hopeless
-                    .entry((b.code, b.direction))
-                    .or_insert((0, format!("{seed} {flow:?} {}", b.text)));
-                e.0 += 1;
-            }
-        }
-    }
-    for (key, (seed, text)) in shown.iter().take(12) {
-        println!("=== {seed} {key}\n{text}");
-    }
-    println!("{} kinds; {hopeless:#?}", shown.len());
 }

@@ -269,6 +269,8 @@ impl Walk<'_, '_> {
             self.check(check)?;
         } else {
             self.record(RecordId::Interface(id.clone()), Reason::Established);
+            // Back in the VPC where it began, or on the inner side of a NAT gateway.
+            self.entrance = Entrance::Local;
         }
         if let Some(gateway) = self.net.network.nat_at(id).cloned() {
             return gateways::nat(self, id, &gateway);
