@@ -1,17 +1,15 @@
 //! Asks `reach` of every interface, and tries whether the fixes help.
 
 use super::answer::{Answer, Path};
-use super::lookup::lookup;
+use super::lookup::{lookup, region};
 use super::source::{End, Source};
-use super::target::{Target, protocol_name};
+use super::target::{HTTPS, Target, protocol_name};
+use crate::args_network::ProtocolArg;
 use belljar_vpc::Network;
 use belljar_vpc::flow::{Flow, Source as Begins};
 use belljar_vpc::network::RecordId;
-use belljar_vpc::reach::{Blocker, Code, Component, Leg, Reach, reach};
+use belljar_vpc::reach::{Blocker, Call, Code, Component, Leg, Reach, reach, reach_service};
 use std::net::IpAddr;
-
-/// Fixes of a name, one after the other, at most.
-const MAX_LOOKUPS: usize = 8;
 
 /// Answers the whole question.
 pub(crate) fn all(source: &Source, target: &Target) -> Answer {
@@ -78,36 +76,25 @@ fn origin(network: &Network, end: &End) -> Option<IpAddr> {
     }
 }
 
-/// Looks the name up, and asks of the way there. What is wrong with the name is mended first, so that
-/// the way is known.
+/// Looks the name up, and asks of the way there.
 fn explain(network: &Network, end: &End, target: &Target) -> (Reach, Option<IpAddr>) {
-    let mut blockers = Vec::new();
-    let mut here = network.clone();
-    for _ in 0..MAX_LOOKUPS {
-        match lookup(&here, &end.begins, &target.place) {
-            Ok(destination) => {
-                let payload = target.payload(destination);
-                let flow = Flow { source: end.begins.clone(), destination, payload };
-                let mut answer = reach(&here, &flow);
-                blockers.append(&mut answer.blockers);
-                answer.blockers = blockers;
-                return (answer, Some(destination));
-            }
-            Err(blocker) => {
-                let fixed = blocker.fix.as_ref().and_then(|fix| {
-                    let mut description = here.description().clone();
-                    fix.apply(&mut description);
-                    Network::new(description).ok()
-                });
-                blockers.push(*blocker);
-                match fixed {
-                    Some(fixed) => here = fixed,
-                    None => break,
-                }
-            }
-        }
+    if let (Begins::Interface { id: from, address: None }, Some((region, service))) =
+        (&end.begins, target.service(region(network)))
+        && target.protocol == ProtocolArg::Tcp
+    {
+        let port = target.port.unwrap_or(HTTPS);
+        let call = Call { from, region: &region, service: &service, port, request: None };
+        let answer = reach_service(network, &call);
+        let destination = answer.forward.first().map(|hop| hop.header.destination);
+        return (answer, destination);
     }
-    (Reach { blockers, ..Reach::default() }, None)
+    match lookup(network, &end.begins, &target.place) {
+        Ok(to) => {
+            let (source, payload) = (end.begins.clone(), target.payload(to));
+            (reach(network, &Flow { source, destination: to, payload }), Some(to))
+        }
+        Err(blocker) => (Reach { blockers: vec![*blocker], ..Reach::default() }, None),
+    }
 }
 
 /// The network with every fix carried out; none if something has no fix.

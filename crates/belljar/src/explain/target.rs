@@ -4,13 +4,14 @@ use crate::args_network::ProtocolArg;
 use crate::exit::Exit;
 use crate::terminal::printable;
 use crate::trouble::Trouble;
+use belljar_vpc::dns::service_of;
 use belljar_vpc::id::InterfaceId;
 use belljar_vpc::text::EPHEMERAL;
 use belljar_vpc::traffic::{Payload, Transport};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The port of AWS's services.
-const HTTPS: u16 = 443;
+pub(crate) const HTTPS: u16 = 443;
 /// Echo requests of ICMP and ICMPv6.
 const ECHO: (u8, u8) = (8, 128);
 
@@ -36,21 +37,26 @@ pub(crate) enum Place {
     Host(String),
 }
 
-/// The services that there are endpoints for, and the first part of their host names.
-pub(crate) const SERVICES: [(&str, &str); 7] = [
-    ("s3", "s3"),
-    ("sagemaker.api", "api.sagemaker"),
-    ("sagemaker.runtime", "runtime.sagemaker"),
-    ("logs", "logs"),
-    ("sts", "sts"),
-    ("ecr.api", "api.ecr"),
-    ("ecr.dkr", "123456789012.dkr.ecr"),
-];
+/// The services that there are endpoints for.
+const SERVICES: [&str; 7] =
+    ["s3", "sagemaker.api", "sagemaker.runtime", "logs", "sts", "ecr.api", "ecr.dkr"];
 
 impl Target {
     /// Whether what is staged for an instance goes there.
     pub(crate) fn is_staged(&self) -> bool {
-        self.place == Place::Service("s3")
+        self.service("").is_some_and(|(_, service)| service == "s3")
+    }
+
+    /// The service that is meant and its region, if it is one of those that there are endpoints for:
+    /// by its name, or by that of one of its hosts. `here` is the region of what has no other.
+    pub(crate) fn service(&self, here: &str) -> Option<(String, String)> {
+        match &self.place {
+            Place::Service(service) => Some((here.to_owned(), (*service).to_owned())),
+            Place::Host(host) => {
+                service_of(host).filter(|(_, service)| SERVICES.contains(&service.as_str()))
+            }
+            Place::Address(_) | Place::Interface(_) => None,
+        }
     }
 
     /// The head of the first packet, to an address.
@@ -101,17 +107,16 @@ fn place(text: &str) -> Result<Place, Trouble> {
         return Ok(Place::Interface(id));
     }
     let short = belljar_vpc::network::service(text).map_or(text, |(_, short)| short);
-    if let Some((service, _)) = SERVICES.iter().find(|(service, _)| *service == short) {
+    if let Some((service, _)) = SERVICES.iter().find(|service| **service == short) {
         return Ok(Place::Service(service));
     }
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
     if text.contains('.') && text.bytes().all(plain) {
         return Ok(Place::Host(text.trim_end_matches('.').to_ascii_lowercase()));
     }
-    let services: Vec<&str> = SERVICES.iter().map(|(service, _)| *service).collect();
     let trouble = format!("'{text}' is no service, address, host name or network interface");
     Err(Trouble::new(Exit::Usage, trouble)
-        .hint(format!("services are {}; addresses as 10.0.1.5:5432", services.join(", "))))
+        .hint(format!("services are {}; addresses as 10.0.1.5:5432", SERVICES.join(", "))))
 }
 
 /// A place and a port behind it: `10.0.0.1:80`, `[fd00::1]:80`, `s3:80`.
