@@ -97,8 +97,14 @@ impl Fix {
         let mut cli = Vec::new();
         let mut made: Vec<(String, &'static str)> = Vec::new();
         for edit in &edits {
-            // `create-vpc-endpoint` makes the route, too.
-            let done = matches!(edit, Edit::JoinEndpoint(id, ..) if made.iter().any(|m| m.0 == id.as_str()));
+            // `create-vpc-endpoint` makes the routes, too.
+            let made_here = |id: &crate::id::EndpointId| made.iter().any(|m| m.0 == id.as_str());
+            let done = match edit {
+                Edit::JoinEndpoint(id, ..) => made_here(id),
+                // An endpoint's interfaces are made with it.
+                Edit::Create(Record::Interface(..)) => true,
+                _ => false,
+            };
             if done {
                 continue;
             }

@@ -20,7 +20,9 @@
 
 mod acls;
 mod addresses;
+mod all;
 mod answer;
+mod bits;
 mod code;
 mod edit;
 mod fix;
@@ -32,11 +34,16 @@ mod mended;
 mod proofs;
 mod repair;
 mod routes;
+mod sealed;
+mod service;
 mod walk;
 
+pub use all::{Pairs, reach_all};
 pub use answer::{Blocker, Component, Hop, Leg, Reach, Reason};
 pub use code::{Code, DetailCode};
 pub use fix::{Edit, Fix};
+pub use sealed::reach_sealed;
+pub use service::{Call, reach_service};
 
 use crate::flow::{Flow, Source};
 use crate::id::InterfaceId;
@@ -57,6 +64,11 @@ pub fn reach(network: &Network, flow: &Flow) -> Reach {
         settle(network, flow, &mut answer);
     }
     answer
+}
+
+/// Whether a flow passes, and by which way; of what is in the way only what one walk finds.
+pub(crate) fn walked(network: &Network, flow: &Flow) -> Reach {
+    explain(&mut Mended::new(network), flow)
 }
 
 /// Whether a flow passes with the fixes of some blockers.

@@ -93,6 +93,12 @@ fn groups(dice: &mut Dice, text: &mut String) -> std::fmt::Result {
     for (group, vpc) in [("sg-a", "vpc-a"), ("sg-b", "vpc-a"), ("sg-c", "vpc-b"), ("sg-d", "vpc-c")]
     {
         writeln!(text, "group {group} {vpc}")?;
+        // Open ones, too, so that something passes.
+        for (way, cases) in [("egress", 2), ("ingress", 3)] {
+            if dice.one_in(cases) {
+                writeln!(text, "  {way} all 0.0.0.0/0\n  {way} all ::/0")?;
+            }
+        }
         for _ in 0..dice.below(6) {
             let way = dice.pick(&["ingress", "egress"]);
             let peer = match dice.below(4) {
