@@ -135,7 +135,8 @@ fn vpcs(privilege: Privilege) -> Check {
         Privilege::User { .. } => Check {
             check: "VPCs",
             state: State::Limited,
-            finding: "all but NAT and internet gateways, which lead to the host's network".to_owned(),
+            finding: "all but NAT and internet gateways, which lead to the host's network"
+                .to_owned(),
             remedy: Some("run the service as root for jobs that need these".to_owned()),
         },
     }

@@ -35,7 +35,8 @@ pub(super) fn lookup(
 pub(super) fn region(network: &Network) -> &str {
     let lists = network.prefix_lists.values().filter(|l| l.owner == "AWS").map(|l| &l.name);
     let names = lists.chain(network.endpoints.values().map(|e| &e.service));
-    let mut regions = names.filter_map(|n| belljar_vpc::network::service(n)).map(|(region, _)| region);
+    let mut regions =
+        names.filter_map(|n| belljar_vpc::network::service(n)).map(|(region, _)| region);
     regions.next().unwrap_or(belljar_domain::arn::LOCAL_REGION)
 }
 

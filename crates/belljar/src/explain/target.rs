@@ -107,7 +107,7 @@ fn place(text: &str) -> Result<Place, Trouble> {
         return Ok(Place::Interface(id));
     }
     let short = belljar_vpc::network::service(text).map_or(text, |(_, short)| short);
-    if let Some((service, _)) = SERVICES.iter().find(|service| **service == short) {
+    if let Some(service) = SERVICES.iter().find(|service| **service == short) {
         return Ok(Place::Service(service));
     }
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
