@@ -5,6 +5,7 @@
 //!
 //! **Invariant**: what is enforced and what is explained are the same value.
 
+pub mod flow_log;
 pub mod id;
 pub mod network;
 pub mod peers;
