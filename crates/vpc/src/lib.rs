@@ -6,13 +6,17 @@
 //! **Invariant**: what is enforced and what is explained are the same value.
 
 pub mod flow_log;
+pub mod compile;
 pub mod id;
+pub mod interpret;
 pub mod network;
 pub mod peers;
 pub mod rules;
 pub mod sealed;
 pub mod traffic;
 
+pub use compile::{Router, compile};
+pub use interpret::interpret;
 pub use network::{Description, Network};
 pub use rules::{Action, Decision, Match, Packet, Rule, Ruleset, Verdict};
 pub use traffic::{Header, Payload, Traffic, Transport};
