@@ -5,8 +5,8 @@
 //!
 //! **Invariant**: what is enforced and what is explained are the same value.
 
-pub mod flow_log;
 pub mod compile;
+pub mod flow_log;
 pub mod id;
 pub mod interpret;
 pub mod network;

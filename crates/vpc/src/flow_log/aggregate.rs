@@ -272,13 +272,7 @@ fn parts(
     end: u64,
     all: BTreeMap<InterfaceId, Interface>,
 ) -> Vec<Batch> {
-    let new = |part| Batch {
-        flow_log: id.clone(),
-        start,
-        end,
-        part,
-        interfaces: BTreeMap::new(),
-    };
+    let new = |part| Batch { flow_log: id.clone(), start, end, part, interfaces: BTreeMap::new() };
     let (mut batches, mut batch, mut held) = (Vec::new(), new(0), 0);
     for (interface, Interface { place, mut records }) in all {
         while !records.is_empty() {

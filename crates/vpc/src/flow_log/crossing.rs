@@ -2,6 +2,7 @@
 
 use super::layer::{Layer, Side};
 use super::packet::Flags;
+use crate::compile::End;
 use crate::id::InterfaceId;
 use crate::network::Direction;
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,17 @@ pub struct Observation {
 }
 
 impl Port {
+    /// What is at the far end of a link.
+    #[must_use]
+    pub fn of(end: &End) -> Self {
+        match end {
+            End::Interface { id, .. } => Self::Interface(id.clone()),
+            End::Endpoint { .. } => Self::Endpoint,
+            End::Internet { .. } => Self::Internet,
+            End::Peering { .. } => Self::Peering,
+        }
+    }
+
     /// `traffic-path` of what leaves an interface for here.
     const fn path(&self) -> u8 {
         match self {

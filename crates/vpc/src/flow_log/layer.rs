@@ -1,5 +1,6 @@
 //! What refused a packet, and at whose interface that shows.
 
+use crate::compile;
 use serde::{Deserialize, Serialize};
 
 /// What refused a packet. AWS's records do not say it; `${belljar-layer}` does.
@@ -43,21 +44,19 @@ impl Layer {
         }
     }
 
-    /// What the prefix of a router's NFLOG record says: the layer of the chain that dropped the
-    /// packet.
+    /// What the chain that dropped a packet is for an observer.
     #[must_use]
-    pub fn of_prefix(prefix: &str) -> Option<(Self, Side)> {
-        Some(match prefix {
-            "source" => (Self::SourceDestCheck, Side::From),
-            "route" => (Self::Route, Side::From),
-            "acl-out" => (Self::Nacl, Side::From),
-            "public" => (Self::PublicAddress, Side::From),
-            "egress" => (Self::SecurityGroup, Side::From),
-            "invalid" => (Self::NoConnection, Side::From),
-            "destination" => (Self::SourceDestCheck, Side::To),
-            "acl-in" => (Self::Nacl, Side::To),
-            "ingress" => (Self::SecurityGroup, Side::To),
-            _ => return None,
-        })
+    pub const fn of(layer: compile::Layer) -> (Self, Side) {
+        match layer {
+            compile::Layer::Source => (Self::SourceDestCheck, Side::From),
+            compile::Layer::Route => (Self::Route, Side::From),
+            compile::Layer::AclOut => (Self::Nacl, Side::From),
+            compile::Layer::Public => (Self::PublicAddress, Side::From),
+            compile::Layer::Egress => (Self::SecurityGroup, Side::From),
+            compile::Layer::Invalid => (Self::NoConnection, Side::From),
+            compile::Layer::Destination => (Self::SourceDestCheck, Side::To),
+            compile::Layer::AclIn => (Self::Nacl, Side::To),
+            compile::Layer::Ingress => (Self::SecurityGroup, Side::To),
+        }
     }
 }
