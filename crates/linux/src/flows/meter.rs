@@ -1,7 +1,7 @@
 //! Counts what passes.
 
 use crate::error::{During, Result};
-use crate::netns::NetNs;
+use crate::router::RouterNet;
 use belljar_vpc::flow_log::{Flags, Tuple};
 use belljar_vpc::rules::{TCP, UDP};
 use nlink::netlink::nftables::expr::DynsetExpr;
@@ -82,6 +82,10 @@ pub struct Reading {
     pub crowded: bool,
 }
 
+/// That the kernel counts elsewhere now: what [`Meter::read`] is told.
+#[derive(Debug)]
+pub struct Turn(Option<u64>);
+
 /// The meter of one router. Its table is gone with the namespace, or by [`Meter::stop`].
 pub struct Meter {
     nft: Connection<Nftables>,
@@ -100,20 +104,20 @@ impl std::fmt::Debug for Meter {
 }
 
 impl Meter {
-    /// Counts from now on.
+    /// Counts from now on what this router lets pass.
     ///
     /// # Errors
     /// If the kernel refuses the table.
-    pub async fn start(ns: &NetNs) -> Result<Self> {
-        let nft = Connection::<Nftables>::new_in(ns.as_fd()).during("open an nftables socket")?;
+    pub async fn start(router: &mut RouterNet) -> Result<Self> {
+        let nft = Connection::<Nftables>::new_in(router.as_fd());
+        let nft = nft.during("open an nftables socket")?;
         let base = BaseChain::filter(FilterHook::Forward, Priority::Custom(PRIORITY));
         let chain = Chain::new(TABLE, CHAIN).during("name the chain")?;
-        let chain = chain.base(base.policy(Policy::Accept));
-        // One that was left by a meter that was dropped in between.
+        let chain = chain.base(base.policy(Policy::Accept)).family(Family::Inet);
+        // One may have been left by a meter that was dropped.
         let batch = nft.transaction().add_table(TABLE, Family::Inet);
         let batch = batch.del_table(TABLE, Family::Inet).add_table(TABLE, Family::Inet);
-        let batch = counted(batch.add_chain(chain), 0);
-        batch.commit(&nft).await.during("load the rules that count")?;
+        router.beside(counted(batch.add_chain(chain), 0)).await?;
         Ok(Self { nft, epoch: 0, has_old: false, busy: false })
     }
 
@@ -121,29 +125,37 @@ impl Meter {
     ///
     /// # Errors
     /// If the kernel refuses.
-    pub async fn stop(self) -> Result<()> {
-        let batch = self.nft.transaction().del_table(TABLE, Family::Inet);
-        batch.commit(&self.nft).await.during("remove the rules that count")
+    pub async fn stop(self, router: &mut RouterNet) -> Result<()> {
+        router.beside(self.nft.transaction().del_table(TABLE, Family::Inet)).await
     }
 
-    /// What passed since the last time. Nothing is counted twice and nothing falls between: from
-    /// one moment on the kernel counts in other sets, and those that were are read.
+    /// Has the kernel count in other sets from now on, so that those that were can be read:
+    /// nothing is counted twice, and nothing falls between. The router is needed for this moment
+    /// only. Where nothing has passed nothing is changed.
     ///
     /// # Errors
-    /// If the kernel does not answer. What was counted is then in the next reading, or lost.
-    pub async fn read(&mut self) -> Result<Reading> {
-        // Where nothing passes nothing is changed: a change has others who read rules read again.
+    /// If the kernel does not answer. What was counted stays for the next time.
+    pub async fn turn(&mut self, router: &mut RouterNet) -> Result<Turn> {
         if !self.busy && self.sets(self.epoch).await?.is_empty() {
-            return Ok(Reading::default());
+            return Ok(Turn(None));
         }
         let (old, new) = (self.epoch, self.epoch + 1);
         let mut batch = self.nft.transaction().flush_chain(TABLE, CHAIN, Family::Inet);
         if self.has_old {
             batch = without(batch, old - 1);
         }
-        counted(batch, new).commit(&self.nft).await.during("count in other sets")?;
+        router.beside(counted(batch, new)).await?;
         (self.epoch, self.has_old) = (new, true);
-        let reading = self.sets(old).await?;
+        Ok(Turn(Some(old)))
+    }
+
+    /// What passed between the last two turns.
+    ///
+    /// # Errors
+    /// If the kernel does not answer. What was counted is then lost.
+    pub async fn read(&mut self, turn: Turn) -> Result<Reading> {
+        let Some(epoch) = turn.0 else { return Ok(Reading::default()) };
+        let reading = self.sets(epoch).await?;
         self.busy = !reading.is_empty();
         Ok(reading)
     }

@@ -8,7 +8,9 @@
 //! as in AWS. What is refused is heard of by [`Refusals`], packet by packet.
 
 mod meter;
+mod ports;
 mod refusals;
 
-pub use meter::{Count, Meter, Reading};
+pub use meter::{Count, Meter, Reading, Turn};
+pub use ports::Ports;
 pub use refusals::{Heard, Refusal, Refusals};
