@@ -17,6 +17,10 @@ pub const FOLDER: &str = "network";
 pub const LOCK: &str = "lock";
 /// Its unix socket.
 pub const SOCKET: &str = "socket";
+/// The service's own socket, in the state folder: where endpoints lead to.
+pub const SERVICE_SOCKET: &str = "service/socket";
+/// The certificate, in the state folder, of who vouches for AWS's names.
+pub const AUTHORITY: &str = "service/ca/ca.pem";
 /// What it last said before it ended by itself.
 pub const DIAGNOSTICS: &str = "diagnostics";
 /// Bytes of a question: a region's whole network.
@@ -146,6 +150,15 @@ pub struct Blocker {
     pub text: String,
     /// What would remove it, a line for the AWS CLI.
     pub fix: Option<String>,
+}
+
+impl Refusal {
+    /// Lines for the AWS CLI that would let it through.
+    #[must_use]
+    pub fn fixes(&self) -> Option<String> {
+        let fixes: Vec<&str> = self.blockers.iter().filter_map(|b| b.fix.as_deref()).collect();
+        (!fixes.is_empty()).then(|| fixes.join("; "))
+    }
 }
 
 impl std::fmt::Display for Refusal {

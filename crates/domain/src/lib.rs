@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod name;
 pub mod node;
 pub mod plan;
+pub mod proxy;
 pub mod report;
 pub mod seal;
 pub mod serving;

@@ -7,16 +7,22 @@
 
 pub mod compile;
 pub mod flow_log;
+pub mod flow;
 pub mod id;
 pub mod interpret;
 pub mod network;
 pub mod peers;
+pub mod reach;
 pub mod rules;
+pub mod sample;
 pub mod sealed;
+pub mod text;
 pub mod traffic;
 
 pub use compile::{Router, compile};
 pub use interpret::interpret;
+pub use flow::{Flow, Source};
 pub use network::{Description, Network};
+pub use reach::{Reach, reach};
 pub use rules::{Action, Decision, Match, Packet, Rule, Ruleset, Verdict};
 pub use traffic::{Header, Payload, Traffic, Transport};

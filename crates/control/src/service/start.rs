@@ -5,6 +5,7 @@ use super::tls::Tls;
 use super::{Address, Config, Service, ServiceError, address, upkeep};
 use crate::api::runtime::asynchronous::queue;
 use crate::api::s3::{self, FindKey, S3};
+use crate::network::Networks;
 use crate::nodes::Nodes;
 use crate::serving::Table;
 use crate::{reconcile, state};
@@ -63,6 +64,7 @@ pub async fn run(
         objects,
         wanted: Notify::new(),
         asked: Notify::new(),
+        network: Networks::default(),
         nodes: Nodes::default(),
         endpoints: Table::default(),
         tls,

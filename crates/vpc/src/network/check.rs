@@ -1,6 +1,7 @@
 //! A description that was checked: every reference leads somewhere, and what AWS says that there
 //! is exactly one of, there is.
 
+use super::index::Index;
 use super::{Description, NetworkAcl, RouteTable, Subnet, Vpc, reserved};
 use crate::id::{AclId, EndpointId, GroupId, InterfaceId, RouteTableId, SubnetId, VpcId};
 use std::collections::{BTreeMap, HashMap};
@@ -65,6 +66,7 @@ pub struct Network {
     by_address: HashMap<(VpcId, IpAddr), InterfaceId>,
     members: HashMap<GroupId, Vec<InterfaceId>>,
     endpoint_of: HashMap<InterfaceId, EndpointId>,
+    pub(super) index: Index,
 }
 
 impl Deref for Network {
@@ -90,6 +92,7 @@ impl Network {
         network.check_interfaces(&d)?;
         network.check_endpoints(&d)?;
         check_gateways(&d)?;
+        network.index = Index::of(&d);
         network.description = d;
         Ok(network)
     }

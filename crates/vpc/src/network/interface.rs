@@ -2,7 +2,7 @@
 
 use crate::id::{AttachmentId, GroupId, SubnetId};
 use serde::{Deserialize, Serialize};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A network interface.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,5 +57,22 @@ impl Interface {
     #[must_use]
     pub fn primary(&self) -> Option<Ipv4Addr> {
         self.addresses.first().map(|a| a.address)
+    }
+    /// Whether an address is one of its private ones, IPv6 included.
+    #[must_use]
+    pub fn owns(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => self.addresses.iter().any(|a| a.address == v4),
+            IpAddr::V6(v6) => self.addresses_v6.contains(&v6),
+        }
+    }
+
+    /// Its first address of a family.
+    #[must_use]
+    pub fn first(&self, v6: bool) -> Option<IpAddr> {
+        if v6 {
+            return self.addresses_v6.first().copied().map(IpAddr::V6);
+        }
+        self.primary().map(IpAddr::V4)
     }
 }

@@ -3,7 +3,7 @@
 use crate::id::{CidrAssociationId, DhcpOptionsId, VpcId};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// A VPC.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +67,25 @@ impl Vpc {
     pub fn resolver(&self) -> Option<Ipv4Addr> {
         let base = self.blocks_v4().next()?.network().to_bits();
         Some(Ipv4Addr::from_bits(base.saturating_add(2)))
+    }
+}
+
+impl Vpc {
+    /// Whether an address is in one of its blocks.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
+        self.cidrs.iter().any(|c| c.block.contains(&address))
+    }
+}
+
+impl Subnet {
+    /// Whether an address is in one of its blocks.
+    #[must_use]
+    pub fn has(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(v4) => self.block.contains(&v4),
+            IpAddr::V6(v6) => self.block_v6.is_some_and(|b| b.contains(&v6)),
+        }
     }
 }
 

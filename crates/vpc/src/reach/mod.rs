@@ -1,0 +1,202 @@
+//! Whether a flow passes, by which way and rules, and all that must be mended if it does not.
+//!
+//! What is taken for granted, and holds of the packets in the kernel too:
+//! - A conversation begins with a packet that a connection tracker takes for a beginning: any TCP,
+//!   UDP or other protocol, but of ICMP only what asks something (see [`Payload::opens`]).
+//! - Groups are asked for the first packet, at each interface that it passes; its answer is part
+//!   of an established conversation everywhere. Network ACLs are asked for every packet that
+//!   crosses a subnet's boundary: from an interface of one to an interface of another, or to or
+//!   from a gateway, whatever the addresses say.
+//! - The route table is that of the subnet of the interface that a packet leaves, not that of its
+//!   source address. Inside a subnet no table is asked. What comes from a gateway is only
+//!   delivered to interfaces, never forwarded.
+//! - A destination in the VPC's blocks where nobody is, is dropped silently; so is what a
+//!   blackhole takes, though a shorter route would do. An interface's own address is itself.
+//! - A rule that names a group is about packets that pass straight between the owners of their
+//!   addresses.
+//!
+//! **Invariant**: with the fixes of all blockers carried out the flow passes; with one left out it
+//! does not (unless one has no fix).
+
+mod acls;
+mod addresses;
+mod answer;
+mod code;
+mod edit;
+mod fix;
+mod gateways;
+mod groups;
+mod internet;
+mod mended;
+#[cfg(test)]
+mod proofs;
+mod repair;
+mod routes;
+mod walk;
+
+pub use answer::{Blocker, Component, Hop, Leg, Reach, Reason};
+pub use code::{Code, DetailCode};
+pub use fix::{Edit, Fix};
+
+use crate::flow::{Flow, Source};
+use crate::id::InterfaceId;
+use crate::network::{Network, RecordId};
+use crate::traffic::{Header, Payload};
+use mended::Mended;
+use std::net::IpAddr;
+use walk::{End, Entrance, Failure, Lost, Place, Walk};
+
+/// Explains a flow.
+#[must_use]
+pub fn reach(network: &Network, flow: &Flow) -> Reach {
+    let mut net = Mended::new(network);
+    explain(&mut net, flow)
+}
+
+fn explain(net: &mut Mended<'_>, flow: &Flow) -> Reach {
+    let mut answer = Reach::default();
+    let Some(source) = source(net.network, flow) else {
+        answer.blockers.push(no_source(flow));
+        return answer;
+    };
+    let header = Header { source, destination: flow.destination, payload: flow.payload };
+    let mut translations = Vec::new();
+    let asker = match &flow.source {
+        Source::Internet { address } => Some(*address),
+        Source::Interface { .. } => None,
+    };
+    let mut walk = Walk {
+        net,
+        leg: Leg::Request,
+        header,
+        hops: Vec::new(),
+        blockers: &mut answer.blockers,
+        translations: &mut translations,
+        entrance: Entrance::Local,
+        asker,
+    };
+    let begun = begin(&mut walk, flow);
+    let end = begun.and_then(|place| walk.run(place));
+    let (arrived, entrance) = (walk.header, walk.entrance.clone());
+    answer.forward = std::mem::take(&mut walk.hops);
+    let Ok(end) = end else { return answer };
+    answer.details.extend(zones(net.network, flow, &end));
+    let Some(reply) = arrived.reply() else {
+        answer.details.push(DetailCode::UnidirectionalPathAnalysisOnly);
+        return answer;
+    };
+    let mut walk = Walk {
+        net,
+        leg: Leg::Reply,
+        header: reply,
+        hops: Vec::new(),
+        blockers: &mut answer.blockers,
+        translations: &mut translations,
+        entrance,
+        asker,
+    };
+    let back = return_way(&mut walk, &end);
+    if let Ok(back) = back {
+        let home = match (&flow.source, &back) {
+            (Source::Interface { id, .. }, End::Interface(to)) => id == to,
+            (Source::Internet { .. }, End::Internet) => true,
+            _ => false,
+        };
+        if !home || Some(walk.header) != header.reply() {
+            let text = format!("the reply to {source} does not come back to who asked");
+            let component = Component::Internet;
+            let _ = walk.lost(Failure::hopeless(Code::NoPath, component, text));
+        }
+    }
+    answer.backward = std::mem::take(&mut walk.hops);
+    answer
+}
+
+/// The address that a flow comes from.
+fn source(network: &Network, flow: &Flow) -> Option<IpAddr> {
+    let v6 = flow.destination.is_ipv6();
+    let address = match &flow.source {
+        Source::Internet { address } => Some(*address),
+        Source::Interface { id, address } => {
+            let interface = network.interfaces.get(id)?;
+            address.or_else(|| interface.first(v6))
+        }
+    };
+    address.filter(|a| a.is_ipv6() == v6)
+}
+
+fn no_source(flow: &Flow) -> Blocker {
+    let family = if flow.destination.is_ipv6() { "IPv6" } else { "IPv4" };
+    let (component, of) = match &flow.source {
+        Source::Internet { address } => (Component::Internet, address.to_string()),
+        Source::Interface { id, .. } => {
+            (Component::Record(RecordId::Interface(id.clone())), id.to_string())
+        }
+    };
+    let text = format!("{of} does not exist or has no {family} address");
+    let direction = Leg::Request;
+    Blocker { code: Code::NoSourceOrDestination, component, direction, text, fix: None }
+}
+
+fn begin(walk: &mut Walk<'_, '_>, flow: &Flow) -> Result<Place, Lost> {
+    let (component, place) = match &flow.source {
+        Source::Internet { .. } => (Component::Internet, Place::Internet),
+        Source::Interface { id, .. } => {
+            (Component::Record(RecordId::Interface(id.clone())), Place::Leaves(id.clone()))
+        }
+    };
+    if !flow.payload.opens(flow.destination.is_ipv6()) {
+        let text = format!("{} begins no conversation, and is part of none", flow.payload);
+        return Err(walk.lost(Failure::hopeless(Code::NoPath, component, text)));
+    }
+    if matches!(flow.source, Source::Internet { .. }) {
+        walk.hop(component, Reason::Sends);
+    }
+    Ok(place)
+}
+
+/// The way of the answer, from where the first packet ended.
+fn return_way(walk: &mut Walk<'_, '_>, end: &End) -> Result<End, Lost> {
+    let place = match end {
+        End::Interface(id) => Place::Leaves(id.clone()),
+        End::Internet => {
+            walk.hop(Component::Internet, Reason::Sends);
+            Place::Internet
+        }
+        End::Endpoint(id) => Place::Endpoint(id.clone()),
+        // The router answers from itself: nothing is asked on this way either.
+        End::Router(vpc, id) => {
+            walk.hop(Component::Router(vpc.clone()), Reason::Sends);
+            walk.record(RecordId::Interface(id.clone()), Reason::Receives);
+            return Ok(End::Interface(id.clone()));
+        }
+    };
+    walk.run(place)
+}
+
+fn zones(network: &Network, flow: &Flow, end: &End) -> Option<DetailCode> {
+    let zone = |id: &InterfaceId| {
+        let subnet = &network.interfaces.get(id)?.subnet;
+        Some(&network.subnets.get(subnet)?.zone)
+    };
+    let (Source::Interface { id: from, .. }, End::Interface(to)) = (&flow.source, end) else {
+        return None;
+    };
+    (zone(from)? != zone(to)?).then_some(DetailCode::AvailabilityZoneCrossed)
+}
+
+impl Payload {
+    /// Whether a packet with it begins a conversation. A connection tracker takes only questions
+    /// of ICMP for a beginning: echo, timestamp, information and address mask; of ICMPv6 echo and
+    /// node information. All else of ICMP is dropped unless it belongs to one. So is ICMP of the
+    /// other family.
+    #[must_use]
+    pub const fn opens(&self, over_v6: bool) -> bool {
+        match *self {
+            Self::Icmp { v6, .. } if v6 != over_v6 => false,
+            Self::Icmp { v6: false, kind, .. } => matches!(kind, 8 | 13 | 15 | 17),
+            Self::Icmp { v6: true, kind, .. } => matches!(kind, 128 | 139),
+            Self::Ports { .. } | Self::Other { .. } => true,
+        }
+    }
+}
