@@ -1,5 +1,6 @@
 //! Counts what passes.
 
+use super::tally::{Count, Tally};
 use crate::error::{During, Result};
 use crate::router::RouterNet;
 use belljar_vpc::flow_log::{Flags, Tuple};
@@ -10,7 +11,6 @@ use nlink::netlink::nftables::{
     Priority, Register, Rule, Set, SetElement, SetKeyType, Transaction, Verdict,
 };
 use nlink::netlink::{Connection, Nftables};
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 
@@ -52,23 +52,6 @@ impl Kind {
         let len = 4 * self.key_words() as u32;
         counting(&format!("{}-{epoch}", self.name), len, SIZE)
     }
-}
-
-/// Packets that passed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Count {
-    /// The link that they came by.
-    pub from: u32,
-    /// The link that they left by.
-    pub to: u32,
-    /// Between whom.
-    pub tuple: Tuple,
-    /// How many.
-    pub packets: u64,
-    /// Their length, IP heads included.
-    pub bytes: u64,
-    /// Of TCP.
-    pub flags: Flags,
 }
 
 /// What passed since the last reading.
@@ -166,7 +149,12 @@ impl Meter {
             let set = format!("{}-{epoch}", kind.name);
             let elements = self.list(&set).await?;
             reading.crowded |= elements.len() > SIZE as usize / 4;
-            reading.counts.extend(together(elements.iter().filter_map(|e| kind.parse(e))));
+            // A flow has an element for each kind of TCP packet.
+            let mut tally = Tally::default();
+            for count in elements.iter().filter_map(|e| kind.parse(e)) {
+                tally.add(count, usize::MAX);
+            }
+            reading.counts.extend(tally.into_counts());
         }
         let lost = self.list(&format!("lost-{epoch}")).await?;
         let links = lost.iter().filter_map(|e| Some((word(e.key(), 0)?, word(e.key(), 1)?)));
@@ -184,25 +172,6 @@ impl Reading {
     fn is_empty(&self) -> bool {
         self.counts.is_empty() && self.lost.is_empty()
     }
-}
-
-/// The counts of one flow as one: it has an element for each kind of TCP packet.
-fn together(counts: impl Iterator<Item = Count>) -> Vec<Count> {
-    let mut all: HashMap<(u32, u32, Tuple), Count> = HashMap::new();
-    for count in counts {
-        match all.entry((count.from, count.to, count.tuple)) {
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(count);
-            }
-            std::collections::hash_map::Entry::Occupied(mut entry) => {
-                let sum = entry.get_mut();
-                sum.packets += count.packets;
-                sum.bytes += count.bytes;
-                sum.flags |= count.flags;
-            }
-        }
-    }
-    all.into_values().collect()
 }
 
 fn counting(name: &str, len: u32, size: u32) -> Set {
@@ -312,6 +281,7 @@ impl Kind {
             destination_port: port(6)?,
         };
         let flags = Flags::of(*rest.get(8)?);
-        Some(Count { from: word(key, 0)?, to: word(key, 1)?, tuple, packets, bytes, flags })
+        let (from, to) = (Some(word(key, 0)?), Some(word(key, 1)?));
+        Some(Count { from, to, tuple, refused: None, packets, bytes, flags })
     }
 }

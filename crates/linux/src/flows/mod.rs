@@ -10,7 +10,9 @@
 mod meter;
 mod ports;
 mod refusals;
+mod tally;
 
-pub use meter::{Count, Meter, Reading, Turn};
+pub use meter::{Meter, Reading, Turn};
 pub use ports::Ports;
-pub use refusals::{Heard, Refusal, Refusals};
+pub use refusals::{Heard, Refusals};
+pub use tally::{Count, Tally};

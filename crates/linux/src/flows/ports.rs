@@ -1,58 +1,56 @@
 //! Who is behind the kernel's numbers of links.
 
-use super::{Count, Refusal};
+use super::Count;
 use crate::router::RouterNet;
 use belljar_vpc::flow_log::{Crossing, Layer, Port};
+use belljar_vpc::id::InterfaceId;
 use std::collections::HashMap;
-use std::mem;
 
-/// What is at the links of a router, and was before it was last asked: what passed by a link that
-/// is gone is told of later. The kernel does not give a number to another link.
+/// What is at the links of a router, and what was: of what passed by a link that is gone is told
+/// later. The kernel does not give a link's number to another one.
 #[derive(Debug, Default)]
-pub struct Ports {
-    now: HashMap<u32, Port>,
-    before: HashMap<u32, Port>,
-}
+pub struct Ports(HashMap<u32, (Port, bool)>);
 
 impl Ports {
-    /// Looks again. To be called once a reading.
-    pub fn update(&mut self, router: &RouterNet) {
-        let now = router.ends().map(|(index, end)| (index, Port::of(end))).collect();
-        self.before = mem::replace(&mut self.now, now);
+    /// Looks at the router: to be called when its links have changed.
+    pub fn note(&mut self, router: &RouterNet) {
+        self.0.values_mut().for_each(|(_, is_there)| *is_there = false);
+        for (index, end) in router.ends() {
+            self.0.insert(index, (Port::of(end), true));
+        }
+    }
+
+    /// Forgets links that are gone: all that passed by them was told.
+    pub fn settle(&mut self) {
+        self.0.retain(|_, (_, is_there)| *is_there);
     }
 
     /// What is at a link.
     #[must_use]
     pub fn at(&self, index: u32) -> Option<&Port> {
-        self.now.get(&index).or_else(|| self.before.get(&index))
+        self.0.get(&index).map(|(port, _)| port)
     }
 
-    /// What passed.
+    /// The interfaces.
+    pub fn interfaces(&self) -> impl Iterator<Item = &InterfaceId> {
+        self.0.values().filter_map(|(port, _)| match port {
+            Port::Interface(id) => Some(id),
+            _ => None,
+        })
+    }
+
+    /// What was counted, with names in the place of numbers.
     #[must_use]
-    pub fn passed(&self, count: &Count) -> Crossing {
+    pub fn crossing(&self, count: &Count) -> Crossing {
+        let port = |index: Option<u32>| self.at(index?).cloned();
         Crossing {
-            from: self.at(count.from).cloned(),
-            to: self.at(count.to).cloned(),
+            from: port(count.from),
+            to: port(count.to),
             tuple: count.tuple,
             packets: count.packets,
             bytes: count.bytes,
             flags: count.flags,
-            refused: None,
-        }
-    }
-
-    /// What was refused.
-    #[must_use]
-    pub fn refused(&self, refusal: &Refusal) -> Crossing {
-        let port = |index: Option<u32>| self.at(index?).cloned();
-        Crossing {
-            from: port(refusal.from),
-            to: port(refusal.to),
-            tuple: refusal.head.tuple,
-            packets: 1,
-            bytes: refusal.head.length,
-            flags: refusal.head.flags,
-            refused: Some(Layer::of(refusal.layer)),
+            refused: count.refused.map(Layer::of),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Hears of what is refused.
 
+use super::tally::Count;
 use crate::error::{During, Result};
 use crate::netns::NetNs;
 use belljar_vpc::compile::{DENIED_GROUP, DENIED_SNAP_LENGTH, Layer};
@@ -12,24 +13,11 @@ use tokio_stream::StreamExt;
 /// ordinary user less, there is less.
 const QUEUE_BYTES: usize = 8 << 20;
 
-/// A packet that was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// What refused it.
-    pub layer: Layer,
-    /// The link that it came by.
-    pub from: Option<u32>,
-    /// The link for which it was, if that was known.
-    pub to: Option<u32>,
-    /// What it was.
-    pub head: Head,
-}
-
 /// What is heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard {
-    /// This packet.
-    Refused(Refusal),
+    /// This packet was refused.
+    Refused(Count),
     /// There were others, of which the kernel could not tell.
     Lost,
 }
@@ -66,8 +54,15 @@ impl Refusals {
                 Some(Ok(packet)) => {
                     let layer = packet.prefix.as_deref().and_then(|p| Layer::named(p.trim()));
                     if let (Some(layer), Some(head)) = (layer, Head::parse(&packet.payload)) {
-                        let (from, to) = (packet.indev, packet.outdev);
-                        return Heard::Refused(Refusal { layer, from, to, head });
+                        return Heard::Refused(Count {
+                            from: packet.indev,
+                            to: packet.outdev,
+                            tuple: head.tuple,
+                            refused: Some(layer),
+                            packets: 1,
+                            bytes: head.length,
+                            flags: head.flags,
+                        });
                     }
                 }
                 Some(Err(_)) => return Heard::Lost,

@@ -132,21 +132,22 @@ impl Rig {
     fn read(&mut self) {
         let (since, until) = (self.now, self.now + 5);
         self.now = until;
-        self.ports.update(&self.router);
+        self.ports.note(&self.router);
         self.runtime.block_on(async {
             let turn = self.meter.turn(&mut self.router).await.unwrap();
             let reading = self.meter.read(turn).await.unwrap();
             assert!(reading.lost.is_empty() && !reading.crowded);
             let mut crossings: Vec<_> =
-                reading.counts.iter().map(|c| self.ports.passed(c)).collect();
+                reading.counts.iter().map(|c| self.ports.crossing(c)).collect();
             let quiet = Duration::from_millis(50);
             while let Ok(heard) = tokio::time::timeout(quiet, self.refusals.next()).await {
-                let Heard::Refused(refusal) = heard else { panic!("{heard:?}") };
-                crossings.push(self.ports.refused(&refusal));
+                let Heard::Refused(count) = heard else { panic!("{heard:?}") };
+                crossings.push(self.ports.crossing(&count));
             }
             for observation in crossings.iter().flat_map(|c| c.observations()) {
                 self.flows.observe(&observation, since, until);
             }
+            self.ports.settle();
         });
     }
 
