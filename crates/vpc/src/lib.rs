@@ -6,8 +6,8 @@
 //! **Invariant**: what is enforced and what is explained are the same value.
 
 pub mod compile;
-pub mod flow_log;
 pub mod flow;
+pub mod flow_log;
 pub mod id;
 pub mod interpret;
 pub mod network;
@@ -20,8 +20,8 @@ pub mod text;
 pub mod traffic;
 
 pub use compile::{Router, compile};
-pub use interpret::interpret;
 pub use flow::{Flow, Source};
+pub use interpret::interpret;
 pub use network::{Description, Network};
 pub use reach::{Reach, reach};
 pub use rules::{Action, Decision, Match, Packet, Rule, Ruleset, Verdict};

@@ -31,12 +31,18 @@ impl Ports {
         self.0.get(&index).map(|(port, _)| port)
     }
 
-    /// The interfaces.
-    pub fn interfaces(&self) -> impl Iterator<Item = &InterfaceId> {
-        self.0.values().filter_map(|(port, _)| match port {
-            Port::Interface(id) => Some(id),
+    /// The interface at a link.
+    #[must_use]
+    pub fn interface(&self, index: u32) -> Option<&InterfaceId> {
+        match self.at(index) {
+            Some(Port::Interface(id)) => Some(id),
             _ => None,
-        })
+        }
+    }
+
+    /// All interfaces.
+    pub fn interfaces(&self) -> impl Iterator<Item = &InterfaceId> {
+        self.0.keys().filter_map(|index| self.interface(*index))
     }
 
     /// What was counted, with names in the place of numbers.

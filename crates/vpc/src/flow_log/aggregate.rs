@@ -167,6 +167,14 @@ impl Aggregator {
         }
     }
 
+    /// There was no room for these records: those of the present interval will say so.
+    pub fn dropped(&mut self, batch: &Batch) {
+        let Some(log) = self.logs.get_mut(&batch.flow_log) else { return };
+        for interface in batch.interfaces.keys() {
+            log.seen.entry(interface.clone()).or_default().skipped = true;
+        }
+    }
+
     /// The records of the intervals that have ended by now; with `flush`, of all that have begun,
     /// which then go on from now.
     pub fn close(&mut self, now: u64, flush: bool) -> Vec<Batch> {

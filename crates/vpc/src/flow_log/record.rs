@@ -124,6 +124,20 @@ pub struct Context<'a> {
     pub zone_id: &'a str,
 }
 
+impl Batch {
+    /// How many records it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.interfaces.values().map(|i| i.records.len()).sum()
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 impl Record {
     /// The record as a line. What does not apply is `-`.
     #[must_use]
