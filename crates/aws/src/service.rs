@@ -18,6 +18,8 @@ pub enum Service {
     Sts,
     /// Identities: the query protocol.
     Iam,
+    /// Networks: `EC2`'s own variant of the query protocol.
+    Ec2,
     /// Objects: `REST` with `XML`. Its requests are only told apart here, not decoded.
     S3,
 }
@@ -29,6 +31,7 @@ static RUNTIME: Lazy = Lazy::new(|| read(include_str!("../models/sagemaker-runti
 static LOGS: Lazy = Lazy::new(|| read(include_str!("../models/logs.json")));
 static STS: Lazy = Lazy::new(|| read(include_str!("../models/sts.json")));
 static IAM: Lazy = Lazy::new(|| read(include_str!("../models/iam.json")));
+static EC2: Lazy = Lazy::new(|| read(include_str!("../models/ec2.json")));
 static S3: Lazy = Lazy::new(|| read(include_str!("../models/s3.json")));
 
 /// A checked-in model. One that could not be read would serve nothing; a test reads all of them.
@@ -38,8 +41,15 @@ fn read(json: &str) -> Model {
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 6] =
-        [Self::SageMaker, Self::SageMakerRuntime, Self::Logs, Self::Sts, Self::Iam, Self::S3];
+    pub const ALL: [Self; 7] = [
+        Self::SageMaker,
+        Self::SageMakerRuntime,
+        Self::Logs,
+        Self::Sts,
+        Self::Iam,
+        Self::Ec2,
+        Self::S3,
+    ];
 
     /// The service's pruned model, read when it is first asked for.
     #[must_use]
@@ -50,6 +60,7 @@ impl Service {
             Self::Logs => &LOGS,
             Self::Sts => &STS,
             Self::Iam => &IAM,
+            Self::Ec2 => &EC2,
             Self::S3 => &S3,
         }
     }
@@ -62,6 +73,7 @@ impl Service {
             Self::Logs => "logs",
             Self::Sts => "sts",
             Self::Iam => "iam",
+            Self::Ec2 => "ec2",
             Self::S3 => "s3",
         }
     }
@@ -109,6 +121,7 @@ mod tests {
             (Service::Logs, include_str!("../models/logs.json")),
             (Service::Sts, include_str!("../models/sts.json")),
             (Service::Iam, include_str!("../models/iam.json")),
+            (Service::Ec2, include_str!("../models/ec2.json")),
             (Service::S3, include_str!("../models/s3.json")),
         ] {
             Model::read(json).unwrap_or_else(|e| panic!("{service}: {e}"));

@@ -12,7 +12,7 @@ pub(super) struct Served {
 }
 
 /// All services. S3 keeps no operation: it is served by a library with a model of its own.
-pub(super) const SERVED: [Served; 6] = [
+pub(super) const SERVED: [Served; 7] = [
     Served {
         service: "sagemaker",
         operations: &[
@@ -82,5 +82,6 @@ pub(super) const SERVED: [Served; 6] = [
             "SimulatePrincipalPolicy",
         ],
     },
+    Served { service: "ec2", operations: super::ec2::OPERATIONS },
     Served { service: "s3", operations: &[] },
 ];

@@ -57,6 +57,7 @@ pub async fn run(
     let state = Arc::new(state);
     let objects = Objects::open(&state.folder().join("objects"))?;
     let s3 = s3(&config, &state, objects.clone());
+    let network = Networks::open(&state, &config).await?;
     let service = Arc::new(Service {
         config,
         state,
@@ -64,7 +65,7 @@ pub async fn run(
         objects,
         wanted: Notify::new(),
         asked: Notify::new(),
-        network: Networks::default(),
+        network,
         nodes: Nodes::default(),
         endpoints: Table::default(),
         tls,
