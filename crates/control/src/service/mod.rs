@@ -16,6 +16,7 @@ pub mod limits;
 mod nodes;
 mod proxied;
 mod request_id;
+pub(crate) mod socket;
 mod start;
 pub(crate) mod table;
 pub(crate) mod tls;
@@ -35,7 +36,7 @@ pub(crate) use start::SOCKET;
 pub use start::{Ready, run};
 
 use crate::api::s3::S3;
-use crate::network::Networks;
+use crate::network::{Networks, flow_logs};
 use crate::nodes::Nodes;
 use crate::serving::Table;
 use belljar_domain::Timestamp;
@@ -59,6 +60,8 @@ pub struct Service {
     pub wanted: Notify,
     /// The region's network.
     pub(crate) network: Networks,
+    /// What is wrong with flow logs.
+    pub(crate) flow_logs: flow_logs::Troubles,
     /// Other machines, as they were last heard of.
     pub(crate) nodes: Nodes,
     /// Wakes whoever carries out asynchronous requests.

@@ -90,6 +90,5 @@ fn assignment(
         serving: Some(Box::new(serving)),
         vpc: None,
         begun: Some(server.begun),
-        vpc: None,
     })
 }
