@@ -8,6 +8,7 @@
 pub(crate) mod defaults;
 mod draft;
 pub(crate) mod error;
+pub(crate) mod flow_logs;
 pub(crate) mod instances;
 pub(crate) mod interfaces;
 pub(crate) mod quotas;

@@ -39,6 +39,7 @@ mod vpc;
 mod vpc_block;
 
 use crate::service::table::Entry;
+pub(crate) use places::zone_id;
 use request::ec2;
 
 /// What is served.
