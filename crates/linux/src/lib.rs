@@ -19,6 +19,7 @@ pub mod privilege;
 pub mod process;
 pub mod reading;
 pub mod root;
+pub mod router;
 pub mod seal_net;
 pub mod seccomp;
 pub mod tun;
