@@ -85,7 +85,8 @@ pub(super) fn chains(router: &mut Router, network: &Network, id: &VpcId, vpc: &V
     let mark = rule(vec![], Action::Mark(Field::From, TABLES.into()));
     chain(Hook::Mark, vec![mark]);
     let stranger = rule(is_in(&[Field::From], OUTSIDE.into()), Action::Drop);
-    chain(Hook::Local, vec![stranger, rule(vec![], Action::Accept)]);
+    let stray = rule(vec![Match::State(State::Invalid)], Action::Drop);
+    chain(Hook::Local, vec![stranger, stray, rule(vec![], Action::Accept)]);
     chain(Hook::Destination, destination_rules(vpc, gateway.as_ref()));
     for way in &acl::WAYS {
         let decide = rule(vec![], Action::Decide(way.own, acl::map(way)));
