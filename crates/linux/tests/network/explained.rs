@@ -63,6 +63,12 @@ fn one_network(seed: u64) -> Result<u64, String> {
 /// Whether a flow and its answer pass, and what became of each. `None` if no router sees it, or its
 /// way is not modelled.
 fn interpreted(world: &mut World, flow: &Flow, dice: &mut Dice) -> Option<(bool, Vec<Outcome>)> {
+    // An IPv6 address of a VPC's block that nobody has is that VPC's, and `reach` does not say so.
+    let (to, vpcs) = (flow.destination, &world.network.vpcs);
+    let nobody = world.network.from_outside(to).is_none();
+    if to.is_ipv6() && nobody && vpcs.values().any(|v| v.has(to)) {
+        return None;
+    }
     world.forget();
     let shot = shot(&world.network, flow, dice)?;
     let there = world.send(&shot.from, &shot.header, true);
