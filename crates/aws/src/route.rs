@@ -96,6 +96,8 @@ fn by_signing_name(name: &str, parts: &Parts) -> Option<Service> {
         "logs" => Service::Logs,
         "sts" => Service::Sts,
         "iam" => Service::Iam,
+        "route53" => Service::Route53,
+        "ec2" => Service::Ec2,
         "s3" | "s3express" => Service::S3,
         _ => return None,
     })
@@ -115,6 +117,8 @@ fn by_host(parts: &Parts) -> Option<Service> {
         ("logs", Service::Logs),
         ("sts", Service::Sts),
         ("iam", Service::Iam),
+        ("route53", Service::Route53),
+        ("ec2", Service::Ec2),
     ]
     .into_iter()
     .find_map(|(prefix, service)| is(prefix).then_some(service))

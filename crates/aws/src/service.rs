@@ -18,6 +18,10 @@ pub enum Service {
     Sts,
     /// Identities: the query protocol.
     Iam,
+    /// DNS, of which private hosted zones: `REST` with `XML`.
+    Route53,
+    /// Networks: `EC2`'s own variant of the query protocol.
+    Ec2,
     /// Objects: `REST` with `XML`. Its requests are only told apart here, not decoded.
     S3,
 }
@@ -29,6 +33,8 @@ static RUNTIME: Lazy = Lazy::new(|| read(include_str!("../models/sagemaker-runti
 static LOGS: Lazy = Lazy::new(|| read(include_str!("../models/logs.json")));
 static STS: Lazy = Lazy::new(|| read(include_str!("../models/sts.json")));
 static IAM: Lazy = Lazy::new(|| read(include_str!("../models/iam.json")));
+static ROUTE53: Lazy = Lazy::new(|| read(include_str!("../models/route53.json")));
+static EC2: Lazy = Lazy::new(|| read(include_str!("../models/ec2.json")));
 static S3: Lazy = Lazy::new(|| read(include_str!("../models/s3.json")));
 
 /// A checked-in model. One that could not be read would serve nothing; a test reads all of them.
@@ -38,8 +44,16 @@ fn read(json: &str) -> Model {
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 6] =
-        [Self::SageMaker, Self::SageMakerRuntime, Self::Logs, Self::Sts, Self::Iam, Self::S3];
+    pub const ALL: [Self; 8] = [
+        Self::SageMaker,
+        Self::SageMakerRuntime,
+        Self::Logs,
+        Self::Sts,
+        Self::Iam,
+        Self::Route53,
+        Self::Ec2,
+        Self::S3,
+    ];
 
     /// The service's pruned model, read when it is first asked for.
     #[must_use]
@@ -50,6 +64,8 @@ impl Service {
             Self::Logs => &LOGS,
             Self::Sts => &STS,
             Self::Iam => &IAM,
+            Self::Route53 => &ROUTE53,
+            Self::Ec2 => &EC2,
             Self::S3 => &S3,
         }
     }
@@ -62,6 +78,8 @@ impl Service {
             Self::Logs => "logs",
             Self::Sts => "sts",
             Self::Iam => "iam",
+            Self::Route53 => "route53",
+            Self::Ec2 => "ec2",
             Self::S3 => "s3",
         }
     }
@@ -70,7 +88,7 @@ impl Service {
     /// one endpoint for all regions.
     #[must_use]
     pub const fn is_global(self) -> bool {
-        matches!(self, Self::Sts | Self::Iam)
+        matches!(self, Self::Sts | Self::Iam | Self::Route53)
     }
 
     /// One of the errors that the service's model declares, by the name of its shape or by its
@@ -109,6 +127,8 @@ mod tests {
             (Service::Logs, include_str!("../models/logs.json")),
             (Service::Sts, include_str!("../models/sts.json")),
             (Service::Iam, include_str!("../models/iam.json")),
+            (Service::Route53, include_str!("../models/route53.json")),
+            (Service::Ec2, include_str!("../models/ec2.json")),
             (Service::S3, include_str!("../models/s3.json")),
         ] {
             Model::read(json).unwrap_or_else(|e| panic!("{service}: {e}"));

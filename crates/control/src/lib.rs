@@ -10,6 +10,7 @@
 pub mod api;
 pub mod local;
 pub mod machine;
+mod network;
 mod nodes;
 mod reconcile;
 pub mod request;

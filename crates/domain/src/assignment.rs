@@ -2,7 +2,8 @@
 //! second try with the same Assignment does the same.
 
 use crate::{
-    Channel, Checkpoints, Cluster, HostName, JobName, OutputCompression, Serving, Timestamp, limits,
+    Channel, Checkpoints, Cluster, HostName, JobName, OutputCompression, Serving, Timestamp,
+    VpcLink, limits,
 };
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,9 @@ pub struct Assignment {
     /// What makes it a container that serves a model, as against one of a training job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serving: Option<Box<Serving>>,
+    /// This instance's interface in a VPC (`VpcConfig`); of a job with several, of the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpc: Option<Box<VpcLink>>,
     /// When the service began this attempt; names its log stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<Timestamp>,

@@ -2,7 +2,7 @@
 //! Source: botocore `sagemaker/2017-07-24/service-2.json`, shapes `ResourceConfig`,
 //! `InstanceGroup`, `S3DataSource`.
 
-use crate::{Assignment, HostName, NodeName, Resources};
+use crate::{Assignment, HostName, NodeName, Resources, VpcLink};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -42,6 +42,9 @@ pub struct Instance {
     /// where the job's warden does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site: Option<Site>,
+    /// Its interface in a VPC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpc: Option<Box<VpcLink>>,
 }
 
 /// A machine that runs instances.
@@ -65,6 +68,7 @@ impl Instance {
             resources,
             address: belljar_vpc::peers::address(number),
             site: None,
+            vpc: None,
         }
     }
 
@@ -240,6 +244,7 @@ impl Assignment {
         own.instance_type.clone_from(&instance.instance_type);
         own.group.clone_from(&instance.group);
         own.resources = instance.resources;
+        own.vpc.clone_from(&instance.vpc);
         own.channels.retain(|c| c.goes_to(&instance.group));
         for channel in &mut own.channels {
             let among: Vec<_> =

@@ -118,6 +118,7 @@ pub(crate) mod tests {
             stop: StopPolicy::default(),
             metrics: vec![],
             serving: None,
+            vpc: None,
             begun: None,
         }
     }

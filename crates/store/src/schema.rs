@@ -10,7 +10,7 @@
 //! it, and checks that a migrated database has the same tables as a new one. Formats inside a
 //! column (the blocks of `logs`) have a version of their own and a golden copy of their own.
 
-use crate::{Db, StoreError, endpoints, identity, jobs, logs, nodes};
+use crate::{Db, StoreError, endpoints, identity, jobs, logs, network, nodes};
 use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -20,8 +20,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The formats of `state.db`: entry `i` turns format `i` into `i + 1`.
-pub const STATE: &[&str] =
-    &[jobs::SCHEMA, logs::SCHEMA, identity::SCHEMA, nodes::SCHEMA, endpoints::SCHEMA];
+pub const STATE: &[&str] = &[
+    jobs::SCHEMA,
+    logs::SCHEMA,
+    identity::SCHEMA,
+    nodes::SCHEMA,
+    endpoints::SCHEMA,
+    network::SCHEMA,
+];
 
 /// The service's folder, below the state folder.
 const FOLDER: &str = "service";
@@ -238,5 +244,7 @@ fn open_database(folder: &Path) -> Result<Db, StoreError> {
 mod golden;
 #[cfg(test)]
 mod golden_endpoint;
+#[cfg(test)]
+mod golden_network;
 #[cfg(test)]
 mod tests;

@@ -19,6 +19,18 @@ pub struct IdError {
     pub value: String,
 }
 
+/// An id of any kind.
+pub trait ResourceId: Clone + Ord + fmt::Display + FromStr<Err = IdError> {
+    /// What it begins with.
+    const PREFIX: &'static str;
+    /// What it names, for a person.
+    const WHAT: &'static str;
+
+    /// The id of a number, of which the lowest 68 bits become the 17 hexadecimal digits that EC2
+    /// writes behind a prefix.
+    fn numbered(number: u128) -> Self;
+}
+
 /// Characters behind the prefix, at most.
 const MAX_TAIL: usize = 32;
 
@@ -39,6 +51,15 @@ macro_rules! ids {
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+        }
+
+        impl ResourceId for $type {
+            const PREFIX: &'static str = $prefix;
+            const WHAT: &'static str = $what;
+
+            fn numbered(number: u128) -> Self {
+                Self(format!("{}{:017x}", $prefix, number & ((1 << 68) - 1)).into())
             }
         }
 
@@ -122,6 +143,10 @@ ids! {
     DhcpOptionsId, "dopt-", "DHCP options set";
     /// A flow log.
     FlowLogId, "fl-", "flow log";
+    /// A path of Network Insights.
+    InsightsPathId, "nip-", "network insights path";
+    /// An analysis of such a path.
+    InsightsAnalysisId, "nia-", "network insights analysis";
     /// A hosted zone of Route 53.
     ZoneId, "Z", "hosted zone";
 }
@@ -129,6 +154,13 @@ ids! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_makes_an_id_of_17_digits() {
+        let id = SubnetId::numbered(u128::MAX);
+        assert_eq!(id.as_str(), "subnet-fffffffffffffffff");
+        assert_eq!(SubnetId::numbered(1).as_str().parse(), Ok(SubnetId::numbered(1)));
+    }
 
     #[test]
     fn ids_have_their_prefix() {

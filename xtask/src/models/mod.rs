@@ -2,6 +2,7 @@
 //! `tests/clients/requirements.txt` pins to what is served, into `crates/aws/models`. With
 //! `--check`, fails if what is checked in is not what would be written.
 
+mod ec2;
 mod patches;
 mod prune;
 mod served;

@@ -12,7 +12,7 @@ pub(super) struct Served {
 }
 
 /// All services. S3 keeps no operation: it is served by a library with a model of its own.
-pub(super) const SERVED: [Served; 6] = [
+pub(super) const SERVED: [Served; 8] = [
     Served {
         service: "sagemaker",
         operations: &[
@@ -82,5 +82,25 @@ pub(super) const SERVED: [Served; 6] = [
             "SimulatePrincipalPolicy",
         ],
     },
+    Served {
+        service: "route53",
+        operations: &[
+            "AssociateVPCWithHostedZone",
+            "ChangeResourceRecordSets",
+            "ChangeTagsForResource",
+            "CreateHostedZone",
+            "DeleteHostedZone",
+            "DisassociateVPCFromHostedZone",
+            "GetChange",
+            "GetHostedZone",
+            "ListHostedZones",
+            "ListHostedZonesByName",
+            "ListHostedZonesByVPC",
+            "ListResourceRecordSets",
+            "ListTagsForResource",
+            "UpdateHostedZoneComment",
+        ],
+    },
+    Served { service: "ec2", operations: super::ec2::OPERATIONS },
     Served { service: "s3", operations: &[] },
 ];

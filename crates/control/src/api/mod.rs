@@ -2,8 +2,10 @@
 //! valid by the model and says in AWS's words what is wrong beyond that; what is wanted is written
 //! to the state, and the reconciler does the rest.
 
+pub(crate) mod ec2;
 pub(crate) mod iam;
 pub(crate) mod logs;
+pub(crate) mod route53;
 pub(crate) mod runtime;
 pub mod s3;
 pub(crate) mod sagemaker;

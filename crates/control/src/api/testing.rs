@@ -63,7 +63,9 @@ impl Tested {
         let (wanted, nodes) = (tokio::sync::Notify::new(), crate::nodes::Nodes::default());
         let endpoints = crate::serving::Table::default();
         let asked = tokio::sync::Notify::new();
-        let service = Service { config, state, s3, objects, wanted, asked, nodes, tls, endpoints };
+        let network = crate::network::Networks::open(&state, &config).await.unwrap();
+        let service =
+            Service { config, state, s3, objects, wanted, asked, network, nodes, tls, endpoints };
         Self { dir, service, caller }
     }
 

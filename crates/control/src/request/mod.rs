@@ -156,6 +156,7 @@ impl TrainRequest {
             stop: stop_policy(self.max_runtime.as_deref())?,
             metrics: metrics(&self.metrics)?,
             serving: None,
+            vpc: None,
             begun: None,
         };
         Ok(Accepted { assignment, warnings: instances.warnings })

@@ -160,6 +160,7 @@ impl ServeRequest {
             stop: serving_stop(),
             metrics: Vec::new(),
             serving: Some(Box::new(serving)),
+            vpc: None,
             begun: None,
         };
         Ok(AcceptedServing { template, instances, warnings: size.warnings })

@@ -14,11 +14,13 @@ mod front;
 mod keys;
 pub mod limits;
 mod nodes;
+mod proxied;
 mod request_id;
 mod start;
 pub(crate) mod table;
 pub(crate) mod tls;
 mod upkeep;
+pub(crate) mod via;
 
 pub use address::{Address, address};
 pub use ca::{CaError, certificate_path};
@@ -33,6 +35,7 @@ pub(crate) use start::SOCKET;
 pub use start::{Ready, run};
 
 use crate::api::s3::S3;
+use crate::network::Networks;
 use crate::nodes::Nodes;
 use crate::serving::Table;
 use belljar_domain::Timestamp;
@@ -54,6 +57,8 @@ pub struct Service {
     pub(crate) objects: Objects,
     /// Wakes the reconciler: something is wanted that was not before.
     pub wanted: Notify,
+    /// The region's network.
+    pub(crate) network: Networks,
     /// Other machines, as they were last heard of.
     pub(crate) nodes: Nodes,
     /// Wakes whoever carries out asynchronous requests.

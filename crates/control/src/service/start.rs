@@ -5,6 +5,7 @@ use super::tls::Tls;
 use super::{Address, Config, Service, ServiceError, address, upkeep};
 use crate::api::runtime::asynchronous::queue;
 use crate::api::s3::{self, FindKey, S3};
+use crate::network::Networks;
 use crate::nodes::Nodes;
 use crate::serving::Table;
 use crate::{reconcile, state};
@@ -56,6 +57,7 @@ pub async fn run(
     let state = Arc::new(state);
     let objects = Objects::open(&state.folder().join("objects"))?;
     let s3 = s3(&config, &state, objects.clone());
+    let network = Networks::open(&state, &config).await?;
     let service = Arc::new(Service {
         config,
         state,
@@ -63,6 +65,7 @@ pub async fn run(
         objects,
         wanted: Notify::new(),
         asked: Notify::new(),
+        network,
         nodes: Nodes::default(),
         endpoints: Table::default(),
         tls,

@@ -12,6 +12,7 @@ const COPIES: &[(usize, &str)] = &[
     (3, include_str!("../../golden/state-3.sql")),
     (4, include_str!("../../golden/state-4.sql")),
     (5, include_str!("../../golden/state-5.sql")),
+    (6, include_str!("../../golden/state-6.sql")),
 ];
 /// What a copy is written with: `BELLJAR_GOLDEN=write`. Only before its format is released.
 const WRITE: &str = "BELLJAR_GOLDEN";
@@ -38,6 +39,7 @@ fn fill(c: &Connection) {
     logs::create_stream(c, "gone", "s", now).unwrap();
     logs::delete_group(c, "gone").unwrap();
     golden_endpoint::fill(c, now);
+    golden_network::fill(c, now);
 }
 
 /// Reads what [`fill`] wrote.
@@ -88,6 +90,9 @@ fn golden_copies_are_read_by_this_version() {
             // Before, there were none.
             if *format >= 5 {
                 golden_endpoint::check(c);
+            }
+            if *format >= 6 {
+                golden_network::check(c);
             }
             Ok::<_, StoreError>(())
         };

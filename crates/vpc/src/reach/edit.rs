@@ -94,8 +94,50 @@ impl Fix {
     /// A fix of these edits; `replaces` says whether a number of an ACL or a destination of a
     /// table is taken, so that it must be replaced.
     pub(crate) fn new(edits: Vec<Edit>, replaces: impl Fn(&Edit) -> bool) -> Self {
-        let cli = edits.iter().map(|e| line(e, replaces(e))).collect();
+        let mut cli = Vec::new();
+        let mut made: Vec<(String, &'static str)> = Vec::new();
+        for edit in &edits {
+            // `create-vpc-endpoint` makes the routes, too.
+            let made_here = |id: &crate::id::EndpointId| made.iter().any(|m| m.0 == id.as_str());
+            let done = match edit {
+                Edit::JoinEndpoint(id, ..) => made_here(id),
+                // An endpoint's interfaces are made with it.
+                Edit::Create(Record::Interface(..)) => true,
+                _ => false,
+            };
+            if done {
+                continue;
+            }
+            let mut text = line(edit, replaces(edit));
+            if let Some((variable, query)) = answered(edit) {
+                text = format!("{variable}=$({text} --query {query} --output text)");
+            }
+            // What AWS will call it is known only when it is made.
+            for (id, variable) in &made {
+                text = text.replace(id, &format!("${variable}"));
+            }
+            if let Edit::Create(record) = edit {
+                let variable = answered(edit).map_or("ID", |(variable, _)| variable);
+                made.push((record.id().as_str().to_owned(), variable));
+            }
+            cli.push(text);
+        }
         Self { edits, cli }
+    }
+}
+
+/// The variable for the id of a new record, and where the answer has it; `None` if no later line
+/// needs it.
+const fn answered(edit: &Edit) -> Option<(&'static str, &'static str)> {
+    match edit {
+        Edit::Create(Record::InternetGateway(..)) => {
+            Some(("IGW", "InternetGateway.InternetGatewayId"))
+        }
+        Edit::Create(Record::Address(..)) => Some(("EIP", "AllocationId")),
+        Edit::Create(Record::Peering(..)) => {
+            Some(("PCX", "VpcPeeringConnection.VpcPeeringConnectionId"))
+        }
+        _ => None,
     }
 }
 

@@ -3,10 +3,11 @@
 use super::answer::{Component, Leg, Reason};
 use super::mended::Mended;
 use super::repair::other_side;
+use super::routes::Wrong;
 use super::walk::{Check, End, Failure, From, Lost, Place, Translation, Walk};
 use super::{Code, addresses, internet};
 use crate::id::{EndpointId, InterfaceId, InternetGatewayId, NatGatewayId, PeeringId, VpcId};
-use crate::network::RecordId;
+use crate::network::{RecordId, Target};
 use crate::traffic::{Header, Payload};
 use std::net::IpAddr;
 
@@ -30,6 +31,67 @@ fn record(id: RecordId) -> Component {
     Component::Record(id)
 }
 
+/// Why a gateway does not take a packet that a route sends to it, so that another route is needed.
+pub(super) fn refuses(
+    net: &Mended<'_>,
+    vpc: &VpcId,
+    header: &Header,
+    target: &Target,
+) -> Option<Wrong> {
+    let Header { source, destination, payload } = *header;
+    let has = |vpc: &VpcId, a| net.network.vpc(vpc).is_some_and(|v| v.has(a));
+    let (id, code, text) = match target {
+        Target::Internet(id) => {
+            let (code, kind) = if addresses::is_private(destination) {
+                (Code::IgwDestinationNotInRfc1918Egress, "private")
+            } else if addresses::is_shared(destination) {
+                (Code::IgwDestinationNotInRfc6598Egress, "shared")
+            } else {
+                return None;
+            };
+            let text = format!("{destination} is a {kind} address, which {id} does not send to");
+            (RecordId::InternetGateway(id.clone()), code, text)
+        }
+        Target::Peering(id) => {
+            let other = other_side(net.peering(id)?, vpc);
+            let stray = [(vpc, source), (other, destination)];
+            let (of, address) = stray.into_iter().find(|(of, a)| !has(of, *a))?;
+            let text = format!(
+                "{address} is not an address of {of}: {id} joins two VPCs and leads to no third \
+                 place"
+            );
+            (RecordId::Peering(id.clone()), Code::PcxRequiresAddressInVpcCidr, text)
+        }
+        Target::Endpoint(id) => {
+            let service = &net.endpoint(id)?.service;
+            let list = net.network.list_named(service);
+            let (code, text) = if !endpoint_serves(&payload) {
+                let text = "is a gateway endpoint, which takes TCP and ICMP echo only".to_owned();
+                (Code::VpceGatewayProtocolRestriction, text)
+            } else if !has(vpc, source) {
+                let text = format!("drops what is from {source}, no address of {vpc}");
+                (Code::GatewayRejectsSpoofedTraffic, text)
+            } else if list.is_none_or(|(_, l)| l.longest(destination).is_none()) {
+                let text = format!("leads to {service}, which {destination} is no address of");
+                (Code::CannotRoute, text)
+            } else {
+                return None;
+            };
+            (RecordId::Endpoint(id.clone()), code, format!("{id} {text}"))
+        }
+        Target::Nat(id) => {
+            if nat_serves(&payload) && destination.is_ipv4() {
+                return None;
+            }
+            let text =
+                format!("{id} is a NAT gateway, which takes TCP, UDP and ICMP echo over IPv4 only");
+            (RecordId::NatGateway(id.clone()), Code::ProtocolRestriction, text)
+        }
+        Target::Interface(_) => return None,
+    };
+    Some(Wrong { code, component: Component::Record(id), text })
+}
+
 /// Out by an internet gateway.
 pub(super) fn to_internet(
     walk: &mut Walk<'_, '_>,
@@ -38,14 +100,6 @@ pub(super) fn to_internet(
 ) -> Result<Place, Lost> {
     let component = record(RecordId::InternetGateway(gateway.clone()));
     let Header { source, destination, .. } = walk.header;
-    let no = [
-        (addresses::is_private(destination), Code::IgwDestinationNotInRfc1918Egress, "private"),
-        (addresses::is_shared(destination), Code::IgwDestinationNotInRfc6598Egress, "shared"),
-    ];
-    if let Some((_, code, kind)) = no.into_iter().find(|(is, ..)| *is) {
-        let text = format!("{destination} is a {kind} address, which {gateway} does not send to");
-        return Err(walk.lost(Failure::hopeless(code, component, text)));
-    }
     let sender = walk.net.network.interface_at(vpc, source).cloned();
     let Some(sender) = sender else {
         let text = format!("{source} is no interface's address in {vpc}: {gateway} drops it");
@@ -85,7 +139,7 @@ pub(super) fn to_internet(
 pub(super) fn from_internet(walk: &mut Walk<'_, '_>) -> Result<Place, Lost> {
     let Header { source, destination, .. } = walk.header;
     let asker = walk.asker == Some(destination);
-    let found = if asker { None } else { walk.net.from_outside(destination) };
+    let found = if asker { None } else { walk.net.on_internet(destination) };
     let begins = walk.hops.len() <= 1 && walk.leg == Leg::Request;
     let Some((interface, private)) = found else {
         if begins {
@@ -121,32 +175,9 @@ pub(super) fn from_internet(walk: &mut Walk<'_, '_>) -> Result<Place, Lost> {
 }
 
 /// Into a gateway endpoint.
-pub(super) fn to_endpoint(
-    walk: &mut Walk<'_, '_>,
-    vpc: &VpcId,
-    id: &EndpointId,
-) -> Result<Place, Lost> {
-    let component = record(RecordId::Endpoint(id.clone()));
-    let Header { source, destination, payload } = walk.header;
-    let service = walk.net.endpoint(id).map(|e| e.service.clone()).unwrap_or_default();
-    let list = walk.net.network.list_named(&service);
-    let failure = if !endpoint_serves(&payload) {
-        let text = format!("{id} is a gateway endpoint, which takes TCP and ICMP echo only");
-        Some((Code::VpceGatewayProtocolRestriction, text))
-    } else if !walk.net.network.vpc(vpc).is_some_and(|v| v.has(source)) {
-        let text = format!("{source} is not an address of {vpc}: {id} drops it");
-        Some((Code::GatewayRejectsSpoofedTraffic, text))
-    } else if list.is_none_or(|(_, l)| l.longest(destination).is_none()) {
-        let text = format!("{destination} is not an address of {service}, which {id} leads to");
-        Some((Code::CannotRoute, text))
-    } else {
-        None
-    };
-    if let Some((code, text)) = failure {
-        return Err(walk.lost(Failure::hopeless(code, component, text)));
-    }
-    walk.hop(component, Reason::Receives);
-    Ok(Place::End(End::Endpoint(id.clone())))
+pub(super) fn to_endpoint(walk: &mut Walk<'_, '_>, id: &EndpointId) -> Place {
+    walk.record(RecordId::Endpoint(id.clone()), Reason::Receives);
+    Place::End(End::Endpoint(id.clone()))
 }
 
 /// A reply out of a gateway endpoint, to an interface of its VPC.
@@ -164,19 +195,9 @@ pub(super) fn to_peering(
     id: &PeeringId,
 ) -> Result<Place, Lost> {
     let component = record(RecordId::Peering(id.clone()));
-    let Header { source, destination, .. } = walk.header;
     let Some(other) = walk.net.peering(id).map(|p| other_side(p, vpc).clone()) else {
         return Err(Lost);
     };
-    let has = |net: &Mended<'_>, vpc: &VpcId, a| net.network.vpc(vpc).is_some_and(|v| v.has(a));
-    let stray = [(vpc, source), (&other, destination)];
-    if let Some((of, address)) = stray.into_iter().find(|(of, a)| !has(walk.net, of, *a)) {
-        let text = format!(
-            "{address} is not an address of {of}: {id} joins two VPCs and leads to no third place"
-        );
-        let code = Code::PcxRequiresAddressInVpcCidr;
-        return Err(walk.lost(Failure::hopeless(code, component, text)));
-    }
     walk.hop(component.clone(), Reason::Forwards);
     deliver(walk, Some(&other), component, From::Peering(id.clone()))
 }

@@ -124,19 +124,12 @@ fn failure(
     };
     let group = first.clone();
     Failure::mended(code, component, text, move |net| {
-        let id = fresh_rule(net, &group)?;
+        let taken = |net: &Mended<'_>, id: &GroupRuleId| {
+            net.group(&group).is_some_and(|g| g.rules.contains_key(id))
+        };
+        let id = net.unused(GroupRuleId::PREFIX, taken)?;
         Some(vec![Edit::AddGroupRule(group, id, rule)])
     })
-}
-
-/// An id that no rule of the group has.
-fn fresh_rule(net: &mut Mended<'_>, group: &GroupId) -> Option<GroupRuleId> {
-    loop {
-        let id: GroupRuleId = format!("{}fix{}", GroupRuleId::PREFIX, net.fresh()).parse().ok()?;
-        if net.group(group).is_none_or(|g| !g.rules.contains_key(&id)) {
-            return Some(id);
-        }
-    }
 }
 
 /// The rule's traffic that has no more than a payload.

@@ -14,12 +14,13 @@ pub(super) fn attached(
     if let Some(id) = net.internet_gateway(vpc) {
         return Some((vec![], id.clone()));
     }
-    let mut gateways = net.network.internet_gateways.iter();
-    let free = gateways.find(|(_, g)| g.vpc.is_none()).map(|(id, _)| id.clone());
+    let mut gateways = net.network.internet_gateways.keys();
+    let free = gateways.find(|id| net.internet(id).is_some_and(|g| g.vpc.is_none())).cloned();
     if let Some(id) = free {
         return Some((vec![Edit::AttachGateway(id.clone(), vpc.clone())], id));
     }
-    let id: InternetGatewayId = format!("igw-fix{}", net.fresh()).parse().ok()?;
+    let taken = |net: &Mended<'_>, id: &InternetGatewayId| net.internet(id).is_some();
+    let id = net.unused(InternetGatewayId::PREFIX, taken)?;
     let create = Edit::Create(Record::InternetGateway(id.clone(), InternetGateway::default()));
     Some((vec![create, Edit::AttachGateway(id.clone(), vpc.clone())], id))
 }
@@ -33,14 +34,15 @@ pub(super) fn elastic(
     besides: IpAddr,
 ) -> Option<Vec<Edit>> {
     let free = |a: &Ipv4Addr| {
-        net.from_outside(IpAddr::V4(*a)).is_none()
+        net.on_internet(IpAddr::V4(*a)).is_none()
             && IpAddr::V4(*a) != besides
             && !net.network.addresses.values().any(|e| e.public == *a)
     };
     let public = (1..=254).map(|n| Ipv4Addr::new(198, 51, 100, n)).find(free)?;
-    let number = net.fresh();
-    let allocation: AllocationId = format!("eipalloc-fix{number}").parse().ok()?;
-    let association: AddressAssociationId = format!("eipassoc-fix{number}").parse().ok()?;
+    let taken = |net: &Mended<'_>, id: &AllocationId| net.address(id).is_some();
+    let allocation = net.unused(AllocationId::PREFIX, taken)?;
+    let tail = allocation.as_str().trim_start_matches(AllocationId::PREFIX);
+    let association = format!("{}{tail}", AddressAssociationId::PREFIX).parse().ok()?;
     let address = ElasticAddress { public, association: None };
     Some(vec![
         Edit::Create(Record::Address(allocation.clone(), address)),

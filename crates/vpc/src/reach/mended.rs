@@ -3,20 +3,21 @@
 
 use super::fix::{Edit, Fix};
 use crate::id::{
-    AclId, EndpointId, GroupId, InterfaceId, InternetGatewayId, RouteTableId, SubnetId, VpcId,
+    AclId, AllocationId, EndpointId, GroupId, InterfaceId, InternetGatewayId, RouteTableId,
+    SubnetId, VpcId,
 };
 use crate::network::{
-    Chosen, Description, Endpoint, Interface, Network, NetworkAcl, Peering, PeeringStatus,
-    PrefixList, Record, RecordId, RouteTable, SecurityGroup, Subnet, Target,
+    Chosen, Description, ElasticAddress, Endpoint, Interface, Network, NetworkAcl, Peering,
+    PeeringStatus, PrefixList, Record, RecordId, RouteTable, SecurityGroup, Subnet, Target,
 };
 use std::net::{IpAddr, Ipv4Addr};
 
 /// A network, and records of it that fixes changed or made.
+#[derive(Clone)]
 pub(super) struct Mended<'a> {
     /// As it is.
     pub(super) network: &'a Network,
     changed: Description,
-    fixes: usize,
 }
 
 macro_rules! look_ups {
@@ -30,7 +31,14 @@ macro_rules! look_ups {
 
 impl<'a> Mended<'a> {
     pub(super) fn new(network: &'a Network) -> Self {
-        Self { network, changed: Description::default(), fixes: 0 }
+        Self { network, changed: Description::default() }
+    }
+
+    /// The same with edits carried out.
+    pub(super) fn trial(&self, edits: &[Edit]) -> Self {
+        let mut trial = self.clone();
+        trial.mend(edits.to_vec());
+        trial
     }
 
     look_ups! {
@@ -42,6 +50,7 @@ impl<'a> Mended<'a> {
         internet: internet_gateways, InternetGatewayId, crate::network::InternetGateway;
         acl_by_id: acls, AclId, NetworkAcl;
         table_by_id: route_tables, RouteTableId, RouteTable;
+        address: addresses, AllocationId, ElasticAddress;
         list: prefix_lists, crate::id::PrefixListId, PrefixList;
     }
 
@@ -74,11 +83,11 @@ impl<'a> Mended<'a> {
     }
 
     /// Whom the internet finds at an address.
-    pub(super) fn from_outside(&self, address: IpAddr) -> Option<(InterfaceId, IpAddr)> {
+    pub(super) fn on_internet(&self, address: IpAddr) -> Option<(InterfaceId, IpAddr)> {
         let new = self.changed.addresses.values().find(|a| IpAddr::V4(a.public) == address);
         let new = new.and_then(|a| a.association.as_ref());
         let new = new.map(|(_, id, private)| (id.clone(), IpAddr::V4(*private)));
-        new.or_else(|| self.network.from_outside(address).map(|(id, a)| (id.clone(), a)))
+        new.or_else(|| self.network.on_internet(address).map(|(id, a)| (id.clone(), a)))
     }
 
     pub(super) fn internet_gateway(&self, vpc: &VpcId) -> Option<&InternetGatewayId> {
@@ -113,10 +122,14 @@ impl<'a> Mended<'a> {
         }
     }
 
-    /// A number that no id of a fix has yet.
-    pub(super) fn fresh(&mut self) -> usize {
-        self.fixes += 1;
-        self.fixes
+    /// An id for what a fix makes, which nothing has.
+    pub(super) fn unused<T: std::str::FromStr>(
+        &self,
+        prefix: &str,
+        taken: impl Fn(&Self, &T) -> bool,
+    ) -> Option<T> {
+        let ids = (1..).map_while(|n: usize| format!("{prefix}fix{n}").parse().ok());
+        ids.into_iter().find(|id| !taken(self, id))
     }
 
     /// Carries edits out and makes a fix of them.

@@ -20,7 +20,11 @@
 
 mod acls;
 mod addresses;
+mod all;
 mod answer;
+mod bits;
+#[cfg(test)]
+mod cases;
 mod code;
 mod edit;
 mod fix;
@@ -32,11 +36,16 @@ mod mended;
 mod proofs;
 mod repair;
 mod routes;
+mod sealed;
+mod service;
 mod walk;
 
+pub use all::{Pairs, reach_all};
 pub use answer::{Blocker, Component, Hop, Leg, Reach, Reason};
 pub use code::{Code, DetailCode};
 pub use fix::{Edit, Fix};
+pub use sealed::reach_sealed;
+pub use service::{Call, reach_service};
 
 use crate::flow::{Flow, Source};
 use crate::id::InterfaceId;
@@ -46,11 +55,76 @@ use mended::Mended;
 use std::net::IpAddr;
 use walk::{End, Entrance, Failure, Lost, Place, Walk};
 
+/// How often a way may change by its own fixes.
+const MAX_ROUNDS: usize = 4;
+
 /// Explains a flow.
 #[must_use]
 pub fn reach(network: &Network, flow: &Flow) -> Reach {
+    let mut answer = explain(&mut Mended::new(network), flow);
+    if !answer.passes() && answer.blockers.iter().all(|b| b.fix.is_some()) {
+        settle(network, flow, &mut answer);
+    }
+    answer
+}
+
+/// Whether a flow passes, and by which way; of what is in the way only what one walk finds.
+pub(crate) fn walked(network: &Network, flow: &Flow) -> Reach {
+    explain(&mut Mended::new(network), flow)
+}
+
+/// Whether a flow passes with the fixes of some blockers.
+fn passes_with<'a>(
+    network: &Network,
+    flow: &Flow,
+    blockers: impl Iterator<Item = &'a Blocker>,
+) -> bool {
     let mut net = Mended::new(network);
-    explain(&mut net, flow)
+    for fix in blockers.filter_map(|b| b.fix.as_ref()) {
+        net.mend(fix.edits.clone());
+    }
+    explain(&mut net, flow).passes()
+}
+
+/// Leaves out what the fixes of the others mend, too: two interfaces may have one group.
+fn prune(network: &Network, flow: &Flow, answer: &mut Reach) {
+    let mut place = 0;
+    while answer.blockers.len() > 1 && place < answer.blockers.len() {
+        let others = answer.blockers.iter().enumerate().filter(|(p, _)| *p != place);
+        if passes_with(network, flow, others.map(|(_, b)| b)) {
+            answer.blockers.remove(place);
+        } else {
+            place += 1;
+        }
+    }
+}
+
+/// Makes the fixes do. One may send the packet another way than the one that was walked, where
+/// more is to be mended; so what is left with all of them is asked for again.
+fn settle(network: &Network, flow: &Flow, answer: &mut Reach) {
+    for _ in 0..MAX_ROUNDS {
+        let mut net = Mended::new(network);
+        for fix in answer.blockers.iter().filter_map(|b| b.fix.as_ref()) {
+            net.mend(fix.edits.clone());
+        }
+        let left = explain(&mut net, flow).blockers;
+        if left.is_empty() {
+            return prune(network, flow, answer);
+        }
+        if left.iter().any(|b| b.fix.is_none()) {
+            break;
+        }
+        answer.blockers.extend(left);
+    }
+    // A reply's fix may take the request's way away, if one route leads both astray: then no fix
+    // of single rules does.
+    let turns = |b: &Blocker| {
+        let edits = b.fix.iter().flat_map(|f| &f.edits);
+        b.code == Code::CannotRoute || edits.into_iter().any(|e| matches!(e, Edit::RemoveRoute(..)))
+    };
+    let last = answer.blockers.len() - 1;
+    let place = answer.blockers.iter().rposition(turns).unwrap_or(last);
+    answer.blockers[place].fix = None;
 }
 
 fn explain(net: &mut Mended<'_>, flow: &Flow) -> Reach {

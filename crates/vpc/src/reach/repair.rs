@@ -3,9 +3,10 @@
 use super::answer::Leg;
 use super::fix::Edit;
 use super::mended::Mended;
+use super::routes::{self, Way};
 use super::walk::Entrance;
 use super::{Code, addresses, gateways, internet};
-use crate::id::{InterfaceId, PeeringId, RouteTableId, SubnetId, VpcId};
+use crate::id::{EndpointId, InterfaceId, PeeringId, RouteTableId, SubnetId, VpcId};
 use crate::network::{
     Chosen, Endpoint, EndpointKind, Origin, Peering, PeeringStatus, Record, Route,
     RouteDestination, RouteTable, Target,
@@ -71,16 +72,23 @@ pub(super) fn edits(
             }
         };
     }
-    match found {
-        None => candidate(net, wanted),
-        Some((_, target)) => revive(net, wanted, target).or_else(|| {
-            let (mut edits, left) = without(net, wanted, leg)?;
-            if !left {
-                edits.extend(candidate(net, wanted)?);
-            }
-            Some(edits)
-        }),
+    let does = |net: &Mended<'_>, edits: &Vec<Edit>| routes::goes(&net.trial(edits), leg, wanted);
+    if let Some((_, target)) = found {
+        let little = if net.blackhole(wanted.vpc, target) {
+            revive(net, wanted, target)
+        } else {
+            candidate(net, wanted, true)
+        };
+        if let Some(edits) = little.filter(|edits| does(net, edits)) {
+            return Some(edits);
+        }
+        let (mut edits, left) = without(net, wanted, leg)?;
+        if !left {
+            edits.extend(candidate(net, wanted, false)?);
+        }
+        return Some(edits).filter(|edits| does(net, edits));
     }
+    candidate(net, wanted, false).filter(|edits| does(net, edits))
 }
 
 /// Takes away every route that does not do, until one does (`true`) or none is left.
@@ -94,15 +102,13 @@ fn without(net: &Mended<'_>, wanted: &Wanted<'_>, leg: Leg) -> Option<(Vec<Edit>
         let bad = match table.choose(vpc, list, wanted.to) {
             None => return Some((edits, false)),
             Some(Chosen::Local(_)) => return Some((edits, true)),
-            Some(Chosen::Route(r)) if !net.blackhole(wanted.vpc, &r.target) => {
-                // A reply inside of the VPC must not go by a gateway.
-                let forwards = matches!(r.target, Target::Interface(_));
-                if leg == Leg::Request || forwards {
+            Some(Chosen::Route(r)) => {
+                let way = Way::Route(r.destination.clone(), r.target.clone());
+                if routes::complaint(net, leg, wanted, &way).is_none() {
                     return Some((edits, true));
                 }
                 r.destination.clone()
             }
-            Some(Chosen::Route(r)) => r.destination.clone(),
         };
         table.routes.retain(|r| r.destination != bad);
         edits.push(Edit::RemoveRoute(wanted.table.clone(), bad));
@@ -127,10 +133,12 @@ fn revive(net: &Mended<'_>, wanted: &Wanted<'_>, target: &Target) -> Option<Vec<
     }
 }
 
-/// A way where there is none.
-fn candidate(net: &mut Mended<'_>, wanted: &Wanted<'_>) -> Option<Vec<Edit>> {
+/// A way where there is none, or with `beside` one for this host alone beside a route that leads
+/// astray.
+fn candidate(net: &mut Mended<'_>, wanted: &Wanted<'_>, beside: bool) -> Option<Vec<Edit>> {
+    let host = IpNet::from(wanted.to);
     if let Some((other, block)) = elsewhere(net, wanted) {
-        return by_peering(net, wanted, &other, block);
+        return by_peering(net, wanted, &other, if beside { host } else { block });
     }
     if let Some(edits) = by_endpoint(net, wanted) {
         return Some(edits);
@@ -138,7 +146,7 @@ fn candidate(net: &mut Mended<'_>, wanted: &Wanted<'_>) -> Option<Vec<Edit>> {
     if addresses::is_private(wanted.to) || addresses::is_shared(wanted.to) {
         return None;
     }
-    let everywhere = wanted.everywhere();
+    let everywhere = if beside { host } else { wanted.everywhere() };
     let public = match wanted.header.source {
         IpAddr::V4(v4) => net.public_of(wanted.from, v4).is_some(),
         IpAddr::V6(_) => true,
@@ -208,7 +216,8 @@ fn by_peering(
     } else if let Some(id) = of(PeeringStatus::PendingAcceptance) {
         (vec![Edit::AcceptPeering(id.clone())], id)
     } else {
-        let id: PeeringId = format!("{}fix{}", PeeringId::PREFIX, net.fresh()).parse().ok()?;
+        let taken = |net: &Mended<'_>, id: &PeeringId| net.peering(id).is_some();
+        let id = net.unused(PeeringId::PREFIX, taken)?;
         let peering = Peering {
             requester: wanted.vpc.clone(),
             accepter: other.clone(),
@@ -241,7 +250,8 @@ fn by_endpoint(net: &mut Mended<'_>, wanted: &Wanted<'_>) -> Option<Vec<Edit>> {
     if let Some(id) = there {
         return Some(vec![Edit::JoinEndpoint(id, table, list)]);
     }
-    let id: crate::id::EndpointId = format!("vpce-fix{}", net.fresh()).parse().ok()?;
+    let taken = |net: &Mended<'_>, id: &EndpointId| net.endpoint(id).is_some();
+    let id = net.unused(EndpointId::PREFIX, taken)?;
     let kind = EndpointKind::Gateway { route_tables: BTreeSet::from([table.clone()]) };
     let endpoint = Endpoint { vpc: wanted.vpc.clone(), service, kind, policy: None };
     let create = Edit::Create(Record::Endpoint(id.clone(), endpoint));

@@ -1,11 +1,11 @@
 //! Where a subnet's route table sends a packet, and how to mend it if that leads nowhere.
 
-use super::Code;
 use super::answer::{Component, Leg, Reason};
 use super::fix::{Edit, Fix};
 use super::mended::Mended;
 use super::repair::{self, Wanted};
 use super::walk::{Entrance, Failure, Lost, Walk};
+use super::{Code, gateways};
 use crate::id::{EndpointId, InterfaceId, InternetGatewayId, PeeringId, SubnetId, VpcId};
 use crate::network::{Chosen, RecordId, RouteDestination, Target};
 use ipnet::IpNet;
@@ -35,7 +35,7 @@ impl Next {
 }
 
 /// What a table says, with nothing borrowed.
-enum Way {
+pub(super) enum Way {
     Local(IpNet),
     Route(RouteDestination, Target),
     None,
@@ -68,14 +68,14 @@ pub(super) fn next(
     let (header, entrance) = (walk.header, &walk.entrance.clone());
     let wanted = Wanted { from, subnet, vpc, table: &table, to, header, entrance };
     let mut found = way(walk.net, subnet, to);
-    if let Some((code, text)) = complaint(walk, &wanted, &found) {
-        let fix = fix(walk.net, &wanted, &found, walk.leg);
+    if let Some(wrong) = complaint(walk.net, walk.leg, &wanted, &found) {
+        let fix = fix(walk, &wanted, &found);
         let text = match repair::remark(walk.net, &wanted) {
-            Some(remark) if walk.leg == Leg::Request => format!("{text}; {remark}"),
-            _ => text,
+            Some(remark) if walk.leg == Leg::Request => format!("{}; {remark}", wrong.text),
+            _ => wrong.text,
         };
-        walk.stopped(code, component.clone(), text, fix)?;
         found = way(walk.net, subnet, to);
+        walk.stopped(wrong.code, wrong.component, text, fix)?;
     }
     let (place, reason) = match found {
         Way::Local(block) => (To::Interface(there(walk, vpc, to)?), Reason::Local(block)),
@@ -108,32 +108,66 @@ fn there(walk: &mut Walk<'_, '_>, vpc: &VpcId, to: IpAddr) -> Result<InterfaceId
     Err(walk.lost(Failure::hopeless(Code::NoPossibleDestination, component, text)))
 }
 
+/// Whether a packet has a way that is none of the wrong ones.
+pub(super) fn goes(net: &Mended<'_>, leg: Leg, wanted: &Wanted<'_>) -> bool {
+    complaint(net, leg, wanted, &way(net, wanted.subnet, wanted.to)).is_none()
+}
+
 /// What is wrong with the way that a table gives.
-fn complaint(walk: &Walk<'_, '_>, wanted: &Wanted<'_>, found: &Way) -> Option<(Code, String)> {
+pub(super) struct Wrong {
+    pub(super) code: Code,
+    pub(super) component: Component,
+    pub(super) text: String,
+}
+
+pub(super) fn complaint(
+    net: &Mended<'_>,
+    leg: Leg,
+    wanted: &Wanted<'_>,
+    found: &Way,
+) -> Option<Wrong> {
     let Wanted { table, to, vpc, subnet, .. } = wanted;
-    match found {
+    let component = || Component::Record(RecordId::RouteTable((*table).clone()));
+    let wrong = |code, text| Some(Wrong { code, component: component(), text });
+    let (destination, target) = match found {
+        Way::Local(_) => return None,
         Way::None => {
             let text = format!("route table {table} of {subnet} has no route to {to}");
-            Some((repair::code_of_missing(walk.net, wanted), text))
+            return wrong(repair::code_of_missing(net, wanted), text);
         }
-        Way::Route(destination, target) if walk.net.blackhole(vpc, target) => {
-            let by = repair::target_id(target);
-            let text = format!(
-                "the route of {table} to {} is a blackhole: {by} is gone or does not work",
-                repair::destination_text(destination)
-            );
-            Some((Code::BadStateRoute, text))
-        }
-        Way::Route(destination, target) if walk.leg == Leg::Reply && astray(wanted, target) => {
-            let text = format!(
-                "the request came by {}, but the route of {table} to {} sends its reply to {}",
-                repair::entrance_text(wanted.entrance),
-                repair::destination_text(destination),
-                repair::target_id(target)
-            );
-            Some((Code::MoreSpecificRoute, text))
-        }
-        _ => None,
+        Way::Route(destination, target) => (destination, target),
+    };
+    let (destination, by) = (repair::destination_text(destination), repair::target_id(target));
+    if net.blackhole(vpc, target) {
+        let text = format!(
+            "the route of {table} to {destination} is a blackhole: {by} is gone or does not work"
+        );
+        return wrong(Code::BadStateRoute, text);
+    }
+    if leg == Leg::Reply && astray(wanted, target) {
+        let text = format!(
+            "the request came by {}, but the route of {table} to {destination} sends its reply \
+             to {by}",
+            repair::entrance_text(wanted.entrance),
+        );
+        return wrong(Code::MoreSpecificRoute, text);
+    }
+    if turns_back(net, wanted, target) {
+        let text = format!(
+            "the route of {table} to {destination} sends what leaves {} back to it",
+            wanted.from
+        );
+        return wrong(Code::CannotRoute, text);
+    }
+    gateways::refuses(net, vpc, &wanted.header, target)
+}
+
+/// Whether a route leads back to where the packet comes from.
+fn turns_back(net: &Mended<'_>, wanted: &Wanted<'_>, target: &Target) -> bool {
+    match target {
+        Target::Interface(id) => id == wanted.from,
+        Target::Nat(id) => net.nat(id).is_some_and(|g| g.interface == *wanted.from),
+        _ => false,
     }
 }
 
@@ -146,11 +180,11 @@ fn astray(wanted: &Wanted<'_>, target: &Target) -> bool {
     }
 }
 
-fn fix(net: &mut Mended<'_>, wanted: &Wanted<'_>, found: &Way, leg: Leg) -> Option<Fix> {
+fn fix(walk: &mut Walk<'_, '_>, wanted: &Wanted<'_>, found: &Way) -> Option<Fix> {
     let found = match found {
         Way::Route(destination, target) => Some((destination, target)),
         _ => None,
     };
-    let edits: Vec<Edit> = repair::edits(net, wanted, found, leg)?;
-    Some(net.mend(edits))
+    let edits: Vec<Edit> = repair::edits(walk.net, wanted, found, walk.leg)?;
+    Some(walk.net.mend(edits))
 }

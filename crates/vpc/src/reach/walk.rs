@@ -228,7 +228,7 @@ impl Walk<'_, '_> {
                 Ok(Place::Arrives(to, From::Interface(id.clone(), subnet)))
             }
             routes::To::Internet(gateway) => gateways::to_internet(self, &vpc, &gateway),
-            routes::To::Endpoint(endpoint) => gateways::to_endpoint(self, &vpc, &endpoint),
+            routes::To::Endpoint(endpoint) => Ok(gateways::to_endpoint(self, &endpoint)),
             routes::To::Peering(peering) => gateways::to_peering(self, &vpc, &peering),
         }
     }
@@ -269,6 +269,8 @@ impl Walk<'_, '_> {
             self.check(check)?;
         } else {
             self.record(RecordId::Interface(id.clone()), Reason::Established);
+            // Back in the VPC where it began, or on the inner side of a NAT gateway.
+            self.entrance = Entrance::Local;
         }
         if let Some(gateway) = self.net.network.nat_at(id).cloned() {
             return gateways::nat(self, id, &gateway);

@@ -93,6 +93,12 @@ fn groups(dice: &mut Dice, text: &mut String) -> std::fmt::Result {
     for (group, vpc) in [("sg-a", "vpc-a"), ("sg-b", "vpc-a"), ("sg-c", "vpc-b"), ("sg-d", "vpc-c")]
     {
         writeln!(text, "group {group} {vpc}")?;
+        // Open ones, too, so that something passes.
+        for (way, cases) in [("egress", 2), ("ingress", 3)] {
+            if dice.one_in(cases) {
+                writeln!(text, "  {way} all 0.0.0.0/0\n  {way} all ::/0")?;
+            }
+        }
         for _ in 0..dice.below(6) {
             let way = dice.pick(&["ingress", "egress"]);
             let peer = match dice.below(4) {
@@ -241,7 +247,7 @@ fn interfaces(dice: &mut Dice, text: &mut String) -> std::fmt::Result {
 /// A flow that may mean something in a network of [`network`].
 #[must_use]
 pub fn flow(network: &Network, dice: &mut Dice) -> Option<Flow> {
-    let ids: Vec<_> = network.interfaces.keys().collect();
+    let ids: Vec<_> = network.interfaces.keys().filter(|i| network.nat_at(i).is_none()).collect();
     let (from, to) = ((*dice.pick(&ids)).clone(), *dice.pick(&ids));
     let far =
         ["52.217.1.1", "8.8.8.8", "203.0.113.5", "10.0.0.2", "10.0.1.1", "10.9.0.1", "10.0.2.77"];

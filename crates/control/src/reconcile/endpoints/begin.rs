@@ -88,6 +88,7 @@ fn assignment(
         stop: serving_stop(),
         metrics: Vec::new(),
         serving: Some(Box::new(serving)),
+        vpc: None,
         begun: Some(server.begun),
     })
 }

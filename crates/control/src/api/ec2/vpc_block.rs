@@ -1,0 +1,168 @@
+//! The blocks of a VPC beside its first.
+
+use super::{block, places};
+use crate::network::error::{self, dependency, refused};
+use crate::network::{Draft, quotas, vpcs};
+use crate::service::{Caller, Service};
+use belljar_aws::AwsError;
+use belljar_vpc::id::{CidrAssociationId, VpcId};
+use belljar_vpc::network::VpcCidr;
+use ipnet::{IpNet, Ipv6Net};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::net::Ipv6Addr;
+
+/// Where Amazon's IPv6 blocks are from.
+const AMAZON: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2600, 0x1f00, 0, 0, 0, 0, 0, 0), 24);
+/// The length of the prefix of each.
+const LENGTH: u8 = 56;
+
+/// Gives a VPC an IPv6 block of Amazon's.
+///
+/// # Errors
+/// If it is not there, or has as many as there may be.
+pub(super) fn provide_v6(draft: &mut Draft, id: &VpcId) -> Result<VpcCidr, AwsError> {
+    let taken = |block: &IpNet| {
+        draft.vpcs.values().any(|v| v.cidrs.iter().any(|c| block::overlap(&c.block, block)))
+    };
+    let mut block = any_v6();
+    while taken(&block) {
+        block = any_v6();
+    }
+    let first = !error::get(&draft.vpcs, id)?.cidrs.iter().any(|c| c.block.network().is_ipv6());
+    let cidr = add(draft, id, block)?;
+    if first {
+        vpcs::allow_v6(draft, id);
+    }
+    Ok(cidr)
+}
+
+fn any_v6() -> IpNet {
+    let own = fastrand::u128(..) >> AMAZON.prefix_len() >> (128 - LENGTH) << (128 - LENGTH);
+    let address = Ipv6Addr::from_bits(AMAZON.network().to_bits() | own);
+    IpNet::V6(Ipv6Net::new_assert(address, LENGTH)).trunc()
+}
+
+fn add(draft: &mut Draft, id: &VpcId, block: IpNet) -> Result<VpcCidr, AwsError> {
+    let cidr = VpcCidr { association: draft.fresh(), block };
+    let vpc = error::get_mut(&mut draft.vpcs, id)?;
+    let v6 = matches!(block, IpNet::V6(_));
+    let most = if v6 { quotas::BLOCKS_V6 } else { quotas::BLOCKS_V4 };
+    if vpc.cidrs.iter().filter(|c| matches!(c.block, IpNet::V6(_)) == v6).count() >= most {
+        let text =
+            format!("This network '{id}' has met its maximum number of allowed CIDRs: {most}");
+        return Err(refused("CidrLimitExceeded", text));
+    }
+    if let Some(other) = vpc.cidrs.iter().find(|c| block::overlap(&c.block, &block)) {
+        let text =
+            format!("The CIDR '{block}' conflicts with the CIDR '{}' of the VPC.", other.block);
+        return Err(refused("CidrConflict", text));
+    }
+    vpc.cidrs.push(cidr.clone());
+    Ok(cidr)
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+pub(super) struct Associate {
+    vpc_id: String,
+    cidr_block: Option<String>,
+    #[serde(default)]
+    amazon_provided_ipv6_cidr_block: bool,
+}
+
+pub(super) async fn associate(
+    service: &Service,
+    _: &Caller,
+    input: Associate,
+) -> Result<Value, AwsError> {
+    let edit = service.network.edit(|draft| {
+        let (id, _) = error::named(&draft.vpcs, &input.vpc_id)?;
+        match (&input.cidr_block, input.amazon_provided_ipv6_cidr_block) {
+            (Some(text), false) => add(draft, &id, block::of_vpc(text)?.into()),
+            (None, true) => provide_v6(draft, &id),
+            (None, false) => Err(super::request::missing_parameter("cidrBlock")),
+            (Some(_), true) => {
+                let text = "Only one of cidrBlock and amazonProvidedIpv6CidrBlock may be given.";
+                Err(refused("InvalidParameterCombination", text))
+            }
+        }
+    });
+    let (cidr, _) = edit.await?;
+    Ok(answer(service, &input.vpc_id, &cidr))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+pub(super) struct Disassociate {
+    association_id: String,
+}
+
+pub(super) async fn disassociate(
+    service: &Service,
+    _: &Caller,
+    input: Disassociate,
+) -> Result<Value, AwsError> {
+    let edit = service.network.edit(|draft| {
+        let association: CidrAssociationId = error::id(&input.association_id)?;
+        let place = draft.vpcs.iter().find_map(|(id, vpc)| {
+            let at = vpc.cidrs.iter().position(|c| c.association == association)?;
+            Some((id.clone(), at))
+        });
+        let (id, at) = place.ok_or_else(|| error::not_found(&association))?;
+        if at == 0 {
+            let text = format!(
+                "The vpc CIDR block with association ID {association} may not be disassociated. \
+                 It is the primary IPv4 CIDR block of the VPC"
+            );
+            return Err(refused("OperationNotPermitted", text));
+        }
+        let cidr = error::get_mut(&mut draft.vpcs, &id)?.cidrs.remove(at);
+        let inside = |block: IpNet| cidr.block.contains(&block);
+        if draft.subnets.values().any(|s| {
+            s.vpc == id && (inside(s.block.into()) || s.block_v6.is_some_and(|b| inside(b.into())))
+        }) {
+            let text = format!("The vpc CIDR block '{}' is in use by subnets.", cidr.block);
+            return Err(dependency(text));
+        }
+        Ok((id, cidr))
+    });
+    let ((id, cidr), _) = edit.await?;
+    let mut answer = answer(service, id.as_str(), &cidr);
+    for (set, state) in [
+        ("CidrBlockAssociation", "CidrBlockState"),
+        ("Ipv6CidrBlockAssociation", "Ipv6CidrBlockState"),
+    ] {
+        if answer.get(set).is_some() {
+            answer[set][state] = json!({"State": "disassociated"});
+        }
+    }
+    Ok(answer)
+}
+
+fn answer(service: &Service, vpc: &str, cidr: &VpcCidr) -> Value {
+    let set = match cidr.block {
+        IpNet::V4(_) => "CidrBlockAssociation",
+        IpNet::V6(_) => "Ipv6CidrBlockAssociation",
+    };
+    json!({"VpcId": vpc, set: shown(service, cidr)})
+}
+
+pub(super) fn shown(service: &Service, cidr: &VpcCidr) -> Value {
+    let state = json!({"State": "associated"});
+    match cidr.block {
+        IpNet::V4(block) => json!({
+            "AssociationId": cidr.association.as_str(),
+            "CidrBlock": block,
+            "CidrBlockState": state,
+        }),
+        IpNet::V6(block) => json!({
+            "AssociationId": cidr.association.as_str(),
+            "Ipv6CidrBlock": block,
+            "Ipv6CidrBlockState": state,
+            "Ipv6Pool": "Amazon",
+            "IpSource": "amazon",
+            "NetworkBorderGroup": places::region(service),
+        }),
+    }
+}

@@ -1,0 +1,73 @@
+//! What there is before anybody made anything.
+
+use super::{Draft, vpcs};
+use belljar_aws::AwsError;
+use belljar_vpc::id::{InternetGatewayId, SubnetId, VpcId};
+use belljar_vpc::network::{
+    InternetGateway, Origin, PrefixList, Route, RouteDestination, Subnet, Target,
+};
+use ipnet::Ipv4Net;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+/// The default VPC's block (VPC User Guide, "Default VPCs").
+const BLOCK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(172, 31, 0, 0), 16);
+/// The length of the prefix of each of its subnets.
+const SUBNET: u8 = 20;
+/// The addresses of S3: those of its prefix list in `us-east-1`, whatever the region is.
+const S3: [Ipv4Net; 3] = [
+    Ipv4Net::new_assert(Ipv4Addr::new(3, 5, 0, 0), 19),
+    Ipv4Net::new_assert(Ipv4Addr::new(52, 216, 0, 0), 15),
+    Ipv4Net::new_assert(Ipv4Addr::new(54, 231, 0, 0), 16),
+];
+
+/// Makes the default VPC and AWS's prefix lists.
+pub(super) fn make(draft: &mut Draft, region: &str, zones: &[String]) -> Result<(), AwsError> {
+    default_vpc(draft, zones);
+    let list = PrefixList {
+        name: format!("com.amazonaws.{region}.s3"),
+        owner: "AWS".into(),
+        v6: false,
+        max_entries: u16::try_from(S3.len()).unwrap_or(u16::MAX),
+        version: 1,
+        entries: S3.map(|block| (block.into(), None)).into(),
+    };
+    let id = draft.fresh();
+    draft.prefix_lists.insert(id, Arc::new(list));
+    Ok(())
+}
+
+/// A default VPC: with a subnet in each zone (as far as there is room), whose instances have public
+/// addresses, and a way to the internet.
+pub(crate) fn default_vpc(draft: &mut Draft, zones: &[String]) -> VpcId {
+    let made = vpcs::create(draft, BLOCK, true);
+    let blocks = BLOCK.subnets(SUBNET).into_iter().flatten();
+    for (zone, block) in zones.iter().zip(blocks) {
+        let subnet = Subnet {
+            vpc: made.vpc.clone(),
+            zone: zone.clone(),
+            block,
+            block_v6: None,
+            association_v6: None,
+            map_public_ip: true,
+            assign_v6: false,
+            default_for_zone: true,
+        };
+        let (id, association): (SubnetId, _) = (draft.fresh(), draft.fresh());
+        draft.subnets.insert(id.clone(), Arc::new(subnet));
+        if let Some(acl) = draft.acls.get_mut(&made.acl) {
+            Arc::make_mut(acl).associations.insert(id, association);
+        }
+    }
+    let gateway: InternetGatewayId = draft.fresh();
+    let attached = InternetGateway { vpc: Some(made.vpc.clone()) };
+    draft.internet_gateways.insert(gateway.clone(), Arc::new(attached));
+    if let Some(table) = draft.route_tables.get_mut(&made.table) {
+        Arc::make_mut(table).routes.push(Route {
+            destination: RouteDestination::Cidr(vpcs::ALL_V4),
+            target: Target::Internet(gateway),
+            origin: Origin::CreateRoute,
+        });
+    }
+    made.vpc
+}

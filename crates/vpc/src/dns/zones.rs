@@ -1,0 +1,69 @@
+//! Private hosted zones.
+
+use super::{Answer, Record};
+use crate::id::VpcId;
+use crate::network::{HostedZone, Network, RecordSet, RecordType};
+
+/// What a zone says.
+pub(super) enum Found {
+    /// The name is another one's.
+    Alias(Record),
+    Answer(Answer),
+}
+
+/// The zone of a VPC that a name is in: the longest one (Route 53 Developer Guide).
+pub(super) fn of<'a>(network: &'a Network, vpc: &VpcId, name: &str) -> Option<&'a HostedZone> {
+    let zones = network.zones.values().map(AsRef::as_ref);
+    let has = |z: &&HostedZone| z.vpcs.contains(vpc) && within(name, &z.name);
+    zones.filter(has).max_by_key(|z: &&HostedZone| z.name.len())
+}
+
+/// Whether a name is a domain or below it.
+fn within(name: &str, domain: &str) -> bool {
+    let Some(rest) = name.strip_suffix(domain) else { return false };
+    rest.is_empty() || rest.ends_with('.') || domain == "."
+}
+
+/// What a zone has of a name that is in it. It knows all of its names: what it does not have does
+/// not exist, even if the internet had it.
+pub(super) fn look_up(zone: &HostedZone, name: &str, kind: RecordType) -> Found {
+    if let Some(sets) = zone.records.get(name) {
+        return one(name, sets, kind);
+    }
+    let exists =
+        |name: &str| name == zone.name || zone.records.keys().any(|owner| within(owner, name));
+    if exists(name) {
+        return Found::Answer(Answer::NoData(vec![]));
+    }
+    // The nearest ancestor that exists may have a wildcard (RFC 4592, "closest encloser").
+    let mut rest = name;
+    while let Some((_, parent)) = rest.split_once('.') {
+        if exists(parent) {
+            let wildcard = zone.records.get(&format!("*.{parent}"));
+            let wildcard = wildcard.or_else(|| zone.records.get(&format!("\\052.{parent}")));
+            return wildcard.map_or(Found::Answer(Answer::NoName(vec![])), |s| one(name, s, kind));
+        }
+        rest = parent;
+    }
+    Found::Answer(Answer::NoName(vec![]))
+}
+
+fn one(
+    name: &str,
+    sets: &std::collections::BTreeMap<RecordType, RecordSet>,
+    kind: RecordType,
+) -> Found {
+    let records = |kind: RecordType, set: &RecordSet| -> Vec<Record> {
+        let record =
+            |v: &String| Record { name: name.to_owned(), kind, ttl: set.ttl, value: v.clone() };
+        set.values.iter().map(record).collect()
+    };
+    if let Some(set) = sets.get(&kind) {
+        return Found::Answer(Answer::Records(records(kind, set)));
+    }
+    let alias = sets.get(&RecordType::Cname).map(|set| records(RecordType::Cname, set));
+    match alias.and_then(|all| all.into_iter().next()) {
+        Some(alias) => Found::Alias(alias),
+        None => Found::Answer(Answer::NoData(vec![])),
+    }
+}

@@ -1,0 +1,96 @@
+//! Policies of VPC endpoints: read whole or refused, and what they decide.
+//!
+//! Sources: IAM User Guide, "IAM JSON policy elements reference" and "Policy evaluation logic";
+//! VPC Guide, "Control access to VPC endpoints using endpoint policies".
+
+mod condition;
+mod document;
+
+pub use document::Document;
+
+use std::collections::BTreeMap;
+
+/// Characters of an endpoint policy, at most (Amazon VPC quotas).
+pub const MAX_CHARACTERS: usize = 20_480;
+
+/// Why a text is not a policy that can be decided.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// It is too long.
+    #[error("the policy has {0} characters; {MAX_CHARACTERS} are allowed")]
+    TooLong(usize),
+    /// It is no JSON, or no policy.
+    #[error("the policy cannot be read: {0}")]
+    Syntax(String),
+    /// A statement lacks what it must have, or has two that exclude each other.
+    #[error("a statement of the policy must have {0}")]
+    Missing(&'static str),
+    /// An operator of a condition is not served.
+    #[error("Belljar does not serve the condition operator '{0}'")]
+    Operator(String),
+    /// A value of a condition is not what the operator is about.
+    #[error("'{value}' is no value for the condition operator '{operator}'")]
+    Value {
+        /// The operator.
+        operator: String,
+        /// The value.
+        value: String,
+    },
+    /// A policy variable is not served.
+    #[error("Belljar does not serve policy variables here: {0}")]
+    Variable(String),
+}
+
+/// What a policy is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Request {
+    /// `s3:GetObject`.
+    pub action: String,
+    /// `arn:aws:s3:::bucket/key`, or `*`.
+    pub resource: String,
+    /// The ARN of who asks; empty if nobody signed it.
+    pub principal: String,
+    /// The account of who asks.
+    pub account: String,
+    /// Condition keys and their values: `aws:SourceIp`, `aws:SourceVpce`. Keys are compared
+    /// without regard to case.
+    pub context: BTreeMap<String, Vec<String>>,
+}
+
+/// Whether an endpoint's policy lets a request pass; no policy lets all pass.
+///
+/// # Errors
+/// If the policy cannot be read; one that was checked when it was set can.
+pub fn allows(policy: Option<&str>, request: &Request) -> Result<bool, PolicyError> {
+    policy.map_or(Ok(true), |text| Ok(Document::read(text)?.allows(request)))
+}
+
+/// `*` stands for anything, `?` for one character. In the time of the texts' lengths multiplied.
+fn wildcard(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(b) if *b == b'?' || *b == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => {
+                // The last star takes one more.
+                let Some((at, from)) = star else { return false };
+                star = Some((at, from + 1));
+                p = at + 1;
+                t = from + 1;
+            }
+        }
+    }
+    pattern[p..].iter().all(|b| *b == b'*')
+}
+
+#[cfg(test)]
+mod tests;
