@@ -7,6 +7,7 @@ use belljar_vpc::traffic::{Header, Payload, Transport};
 use nlink::netlink::netfilter::{ConntrackEntry, IpProtocol};
 use nlink::netlink::{Connection, Netfilter};
 use std::os::fd::AsFd;
+use tokio_stream::StreamExt;
 
 impl RouterNet {
     /// After the rules of a change were applied: forgets the connections that AWS does not track and
@@ -21,10 +22,19 @@ impl RouterNet {
         }
         let table = Connection::<Netfilter>::new_in(self.ns.as_fd());
         let table = table.during("open a socket to the connections")?;
-        let mut all = table.get_conntrack().await.during("list the connections")?;
-        all.extend(table.get_conntrack_v6().await.during("list the connections")?);
+        const WHAT: &str = "list the connections";
+        let mut cut_off = Vec::new();
+        // Of both families at once: the kernel looks through its whole table each time.
+        let mut all = table.stream_conntrack(libc::AF_UNSPEC as u8).await.during(WHAT)?;
+        while let Some(entry) = all.next().await {
+            let entry = entry.during(WHAT)?;
+            if first_packet(&entry).is_some_and(|h| cut.cuts(&h)) {
+                cut_off.push(entry);
+            }
+        }
+        drop(all);
         let mut count = 0;
-        for entry in all.iter().filter(|e| first_packet(e).is_some_and(|h| cut.cuts(&h))) {
+        for entry in &cut_off {
             match table.del_conntrack_entry(entry).await {
                 Ok(()) => count += 1,
                 // It ended by itself.

@@ -12,9 +12,9 @@ use belljar_vpc::traffic::Header;
 /// Packets that are sent in a run of the tests, unless `BELLJAR_AGREE_PACKETS` says otherwise.
 const PACKETS: usize = 20_000;
 /// Flows of one network.
-const FLOWS: usize = 150;
+const FLOWS: usize = 300;
 
-fn number(name: &str, otherwise: u64) -> u64 {
+pub(crate) fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(otherwise)
 }
 
@@ -51,8 +51,7 @@ impl Run {
     /// there are. Returns how many packets were sent, and how many arrived.
     async fn go(&self, scene: &mut Scene) -> Result<(usize, usize), String> {
         let mut dice = Dice::new(self.seed ^ 0xa9ee);
-        scene.change(network(self.seed / 4, self.seed), &|_| {}).await;
-        scene.forget().await;
+        scene.begin(network(self.seed / 4, self.seed), &|_| {}).await;
         let mut count = (0, 0);
         let shots = self.shots(scene, &mut dice);
         let mut talks = self.round(scene, shots, &mut count).await?;

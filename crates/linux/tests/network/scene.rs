@@ -30,9 +30,12 @@ pub(crate) struct Shot {
 impl Shot {
     /// Whether a connection tracker takes it for a beginning: of TCP's answers, not the first.
     fn opens(&self) -> bool {
-        let tcp = self.header.payload.protocol() == belljar_vpc::rules::TCP;
-        !tcp || self.phase != Phase::Answer
+        opens(&self.header, self.phase)
     }
+}
+
+pub(crate) fn opens(header: &Header, phase: Phase) -> bool {
+    header.payload.protocol() != belljar_vpc::rules::TCP || phase != Phase::Answer
 }
 
 /// What was seen of a packet in the kernel.
@@ -104,8 +107,20 @@ impl Scene {
         let world = World::new(Arc::new(Network::default()));
         let links = BTreeMap::new();
         let mut scene = Self { world, vpcs, far, edge, barrier, links, next_tag: 1 };
-        scene.change(network, &|_| {}).await;
+        scene.begin(network, &|_| {}).await;
         scene
+    }
+
+    /// Another region, and nobody remembers a connection.
+    pub(crate) async fn begin(&mut self, network: Arc<Network>, mutate: Mutation<'_>) {
+        for id in network.vpcs.keys() {
+            let mut router = compile(&network, id);
+            self.change_links(id, &router, &network).await;
+            mutate(&mut router);
+            self.vpcs.get_mut(id).unwrap().net.apply(router).await.unwrap();
+        }
+        self.world = World::new(network);
+        self.forget().await;
     }
 
     /// Other rules, in the kernel and in the model.
@@ -123,14 +138,12 @@ impl Scene {
         self.world.change(network);
     }
 
-    /// Nobody remembers a connection.
-    pub(crate) async fn forget(&mut self) {
+    async fn forget(&mut self) {
         let boxes = self.far.values().filter(|f| f.wire.is_none()).map(|f| f.ns.as_fd());
         for ns in self.vpcs.values().map(|v| v.net.as_fd()).chain(boxes) {
             let ct = Connection::<Netfilter>::new_in(ns).unwrap();
             ct.flush_conntrack_all().await.unwrap();
         }
-        self.world = World::new(self.world.network.clone());
     }
 
     async fn change_links(&mut self, id: &VpcId, router: &Router, network: &Network) {

@@ -63,6 +63,12 @@ impl World {
         self.network = network;
     }
 
+    /// Nobody remembers a connection.
+    pub(crate) fn forget(&mut self) {
+        self.connections.values_mut().for_each(|c| *c = Connections::new());
+        self.translated.clear();
+    }
+
     /// Sends a packet.
     pub(crate) fn send(&mut self, from: &Place, header: &Header, opens: bool) -> Outcome {
         let start = match from {

@@ -115,6 +115,8 @@ fn packet_socket() -> io::Result<OwnedFd> {
 /// has come through, those before it have been dealt with, one link further each time.
 pub(crate) struct Barrier {
     _ns: NetNs,
+    /// The CPUs that there were before.
+    cpus: rustix::thread::CpuSet,
     wire: Wire,
     interface: u32,
 }
@@ -141,7 +143,7 @@ impl Barrier {
         }
         let interface = route.get_link_by_name("one").await.unwrap().unwrap().ifindex();
         let wire = Wire::open(&ns);
-        Self { _ns: ns, wire, interface }
+        Self { _ns: ns, cpus, wire, interface }
     }
 
     /// Returns when all packets that were sent before have been dealt with.
@@ -163,5 +165,11 @@ impl Barrier {
                 assert!(tries < 10_000_000, "a packet between two interfaces was lost");
             }
         }
+    }
+}
+
+impl Drop for Barrier {
+    fn drop(&mut self) {
+        let _ = rustix::thread::sched_setaffinity(None, &self.cpus);
     }
 }

@@ -85,7 +85,8 @@ pub(super) fn chains(router: &mut Router, network: &Network, id: &VpcId, vpc: &V
     let mark = rule(vec![], Action::Mark(Field::From, TABLES.into()));
     chain(Hook::Mark, vec![mark]);
     let stranger = rule(is_in(&[Field::From], OUTSIDE.into()), Action::Drop);
-    chain(Hook::Local, vec![stranger, rule(vec![], Action::Accept)]);
+    let stray = rule(vec![Match::State(State::Invalid)], Action::Drop);
+    chain(Hook::Local, vec![stranger, stray, rule(vec![], Action::Accept)]);
     chain(Hook::Destination, destination_rules(vpc, gateway.as_ref()));
     for way in &acl::WAYS {
         let decide = rule(vec![], Action::Decide(way.own, acl::map(way)));
@@ -331,9 +332,13 @@ pub(super) fn internet(router: &mut Router, network: &Network, id: &VpcId, vpc: 
     demands.push(rule(vec![to()], Action::Deny(Layer::Public)));
     demands.push(rule(vec![from()], Action::Deny(Layer::Public)));
     demands.push(rule(vec![], Action::Accept));
-    let arrive = rule(vec![from()], Action::ToPrivate("to-private".into()));
-    let leave = rule(vec![to()], Action::ToPublic("to-public".into()));
-    let hooks = [(Hook::Public, demands), (Hook::Arrive, vec![arrive]), (Hook::Leave, vec![leave])];
+    // Without state: an address that is somebody else's now is so for every packet, and a connection
+    // may come by the gateway one way and not the other.
+    let (inner, outer): (Name, Name) = ("to-private".into(), "to-public".into());
+    let arrive = (Action::ToPrivate(inner.clone()), Action::QuotedToPrivate(inner));
+    let leave = (Action::ToPublic(outer.clone()), Action::QuotedToPublic(outer));
+    let (arrive, leave) = (translate(&from(), arrive), translate(&to(), leave));
+    let hooks = [(Hook::Public, demands), (Hook::Arrive, arrive), (Hook::Leave, leave)];
     for (hook, rules) in hooks {
         router.chains.insert(hook.name().into(), Chain { hook: Some(hook), rules });
     }
@@ -343,6 +348,18 @@ pub(super) fn internet(router: &mut Router, network: &Network, id: &VpcId, vpc: 
     });
     let end = End::Internet { id: gateway.clone(), public, blocks_v6: blocks_v6.collect() };
     outside(router, gateway.as_str(), end, Value::Accept);
+}
+
+/// The rules of a translation: of errors also what they quote, so that the size of a path's packets
+/// is found out.
+fn translate(by: &Match, (address, quoted): (Action, Action)) -> Vec<Rule> {
+    // Destination unreachable, time exceeded, parameter problem (RFC 792).
+    let errors = [3u16, 11, 12].map(|kind| {
+        let kind = Match::Between(Field::TypeCode, kind << 8, kind << 8 | 0xff);
+        let matches = vec![by.clone(), Match::Family(Family::V4), Match::Protocol(ICMP), kind];
+        rule(matches, quoted.clone())
+    });
+    errors.into_iter().chain([rule(vec![by.clone()], address)]).collect()
 }
 
 /// What comes by a link that is no interface's is for this VPC or for nobody.

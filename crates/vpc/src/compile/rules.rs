@@ -195,10 +195,15 @@ pub enum Action {
     Decide(Field, Name),
     /// Marks the packet with what the map holds for the field.
     Mark(Field, Name),
-    /// Rewrites the destination to what the map holds for it, for the whole connection.
+    /// Rewrites the destination to what the map holds for it.
     ToPrivate(Name),
-    /// Rewrites the source to what the map holds for it, for the whole connection.
+    /// Rewrites the source to what the map holds for it.
     ToPublic(Name),
+    /// Of an ICMP error: rewrites the source of the packet that it quotes, as [`Self::ToPrivate`]
+    /// does of the answer to that.
+    QuotedToPrivate(Name),
+    /// Of an ICMP error: rewrites the destination of the packet that it quotes.
+    QuotedToPublic(Name),
 }
 
 /// A rule: all of what it asks for, and what it then does.
@@ -225,10 +230,10 @@ pub struct Chain {
 pub enum Hook {
     /// As it comes in, before anything is known of it.
     Source,
+    /// As it comes in: translation of its destination, before connections are looked at.
+    Arrive,
     /// As it comes in: which table it goes by.
     Mark,
-    /// As the first of a connection comes in: translation of its destination.
-    Arrive,
     /// Routed to the router itself.
     Local,
     /// Routed: is it the interface's?
@@ -243,7 +248,7 @@ pub enum Hook {
     Egress,
     /// Routed: the receiver's security groups.
     Ingress,
-    /// As the first of a connection goes out: translation of its source.
+    /// As it goes out: translation of its source, behind all else.
     Leave,
 }
 
@@ -251,8 +256,8 @@ impl Hook {
     /// All, in order.
     pub const ALL: [Self; 11] = [
         Self::Source,
-        Self::Mark,
         Self::Arrive,
+        Self::Mark,
         Self::Local,
         Self::Destination,
         Self::AclOut,

@@ -67,28 +67,23 @@ fn run_hooks(
     if let Step::Drop(layer) = run(&mut packet, Hook::Source) {
         return Verdict::Dropped(layer);
     }
-    let standing = match connections.standing(header) {
+    run(&mut packet, Hook::Arrive);
+    let header = packet.header;
+    let standing = match connections.standing(&header) {
         Standing::New if !may_begin => Standing::None,
         standing => standing,
     };
     packet.state = standing.state();
     // Whatever becomes of it further on.
-    connections.saw(header);
+    connections.saw(&header);
     run(&mut packet, Hook::Mark);
-    match &standing {
-        Standing::Known { middle, .. } => packet.header = *middle,
-        Standing::New => {
-            run(&mut packet, Hook::Arrive);
-        }
-        Standing::Untracked | Standing::None => {}
-    }
-    if router.local.contains(&packet.header.destination) {
+    if router.local.contains(&header.destination) {
         return match run(&mut packet, Hook::Local) {
             Step::Pass => Verdict::Local,
             Step::Drop(layer) => Verdict::Dropped(layer),
         };
     }
-    let Some(link) = router.route(packet.mark, packet.header.destination) else {
+    let Some(link) = router.route(packet.mark, header.destination) else {
         return Verdict::Dropped(Layer::Route);
     };
     packet.to = Some(link.clone());
@@ -97,16 +92,9 @@ fn run_hooks(
             return Verdict::Dropped(layer);
         }
     }
-    match standing {
-        Standing::Known { last, .. } => {
-            packet.header = last;
-        }
-        Standing::New => {
-            let middle = packet.header;
-            run(&mut packet, Hook::Leave);
-            connections.begin(*header, middle, packet.header);
-        }
-        Standing::Untracked | Standing::None => {}
+    if standing == Standing::New {
+        connections.begin(header);
     }
+    run(&mut packet, Hook::Leave);
     Verdict::Pass { link: link.clone(), header: packet.header }
 }
