@@ -1,8 +1,6 @@
 """Jobs and endpoints in a VPC: the example's network, as it is and with one rule taken away."""
 
-import json
 import sys
-
 
 import pytest
 from botocore.exceptions import ClientError
@@ -258,7 +256,7 @@ def test_an_endpoint_is_spread_over_two_zones(service, sagemaker, ec2, network, 
     answer = service.client("sagemaker-runtime").invoke_endpoint(
         EndpointName="vpc-served", ContentType="text/csv", Body=body.encode()
     )
-    assert len(json.loads(answer["Body"].read())["predictions"]) == 3
+    assert len(answer["Body"].read().split()) == 3
     for name in ("vpc-one-zone", "vpc-blocked", "vpc-served"):
         sagemaker.delete_endpoint(EndpointName=name)
     for name in ("vpc-one-zone", "vpc-blocked", "vpc-served"):

@@ -1,13 +1,13 @@
 //! The agreement: explained, interpreted, real.
 
 use crate::packet::Phase;
+use crate::random::{flow, network};
 use crate::scene::{Scene, Seen, Shot};
 use crate::walk::{Outcome, Place};
 use belljar_vpc::compile::Layer;
-use crate::random::{flow, network};
 use belljar_vpc::sample::Dice;
-use belljar_vpc::{Flow, Network, Source};
 use belljar_vpc::traffic::Header;
+use belljar_vpc::{Flow, Network, Source};
 
 /// Packets that are sent in a run of the tests, unless `BELLJAR_AGREE_PACKETS` says otherwise.
 const PACKETS: usize = 20_000;
@@ -37,7 +37,10 @@ pub(crate) fn real_packets() -> crate::Outcome {
             arrived += came;
             networks += 1;
         }
-        eprintln!("{sent} packets in {networks} networks, of which {arrived} arrived, {:?}", started.elapsed());
+        eprintln!(
+            "{sent} packets in {networks} networks, of which {arrived} arrived, {:?}",
+            started.elapsed()
+        );
         Ok(())
     })
 }
@@ -111,7 +114,9 @@ impl Run {
         for (shot, (meant, seen)) in shots.into_iter().zip(results) {
             let unclear = meant == Outcome::Unclear;
             count.0 += usize::from(!unclear);
-            if std::env::var("DBG").is_ok_and(|d| format!("{shot:?}").contains(&d)) { eprintln!("DBG {shot:?} {meant:?} {seen:?}"); }
+            if std::env::var("DBG").is_ok_and(|d| format!("{shot:?}").contains(&d)) {
+                eprintln!("DBG {shot:?} {meant:?} {seen:?}");
+            }
             if !is_one(&meant, &seen) {
                 return Err(format!(
                     "seed {}: {shot:?}\n interpreted: {meant:?}\n in the kernel: {seen:?}",

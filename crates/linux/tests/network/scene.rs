@@ -95,7 +95,10 @@ impl Scene {
         let wire = Some(Wire::open(edge.ns()));
         let ns = NetNs::create().unwrap();
         let mut far = HashMap::new();
-        far.insert(Place::Internet, Far { ns, inside: Inside::Quiet, wire, interfaces: BTreeMap::new() });
+        far.insert(
+            Place::Internet,
+            Far { ns, inside: Inside::Quiet, wire, interfaces: BTreeMap::new() },
+        );
         let mut vpcs = BTreeMap::new();
         for id in network.vpcs.keys() {
             let net = RouterNet::create().await.unwrap();
