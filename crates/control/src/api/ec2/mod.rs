@@ -8,6 +8,8 @@ mod acl_entry;
 mod block;
 mod group;
 mod group_rule;
+mod group_rule_edit;
+mod group_rule_shown;
 mod interface;
 mod interface_address;
 mod interface_shown;
@@ -67,7 +69,7 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("DescribeNetworkInterfaces", interface_shown::describe),
     ec2!("DescribeRegions", places::regions),
     ec2!("DescribeRouteTables", route_table::describe),
-    ec2!("DescribeSecurityGroupRules", group_rule::describe),
+    ec2!("DescribeSecurityGroupRules", group_rule_shown::describe),
     ec2!("DescribeSecurityGroups", group::describe),
     ec2!("DescribeSubnets", subnet::describe),
     ec2!("DescribeTags", tags::describe),
@@ -78,7 +80,7 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("DisassociateSubnetCidrBlock", subnet::disassociate),
     ec2!("DisassociateVpcCidrBlock", vpc_block::disassociate),
     ec2!("ModifyNetworkInterfaceAttribute", interface::modify),
-    ec2!("ModifySecurityGroupRules", group_rule::modify),
+    ec2!("ModifySecurityGroupRules", group_rule_edit::modify),
     ec2!("ModifySubnetAttribute", subnet::modify),
     ec2!("ModifyVpcAttribute", vpc::modify),
     ec2!("ReplaceNetworkAclAssociation", acl::replace),
@@ -89,8 +91,8 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("RevokeSecurityGroupIngress", group_rule::revoke_ingress),
     ec2!("UnassignIpv6Addresses", interface_address::unassign_v6),
     ec2!("UnassignPrivateIpAddresses", interface_address::unassign),
-    ec2!("UpdateSecurityGroupRuleDescriptionsEgress", group_rule::describe_egress),
-    ec2!("UpdateSecurityGroupRuleDescriptionsIngress", group_rule::describe_ingress),
+    ec2!("UpdateSecurityGroupRuleDescriptionsEgress", group_rule_edit::describe_egress),
+    ec2!("UpdateSecurityGroupRuleDescriptionsIngress", group_rule_edit::describe_ingress),
 ];
 
 #[cfg(test)]
