@@ -4,8 +4,7 @@ use super::spell::{Denial, expressions};
 use super::{FAMILY, TABLE, sets};
 use belljar_vpc::compile::{Chain, Hook, Router, Set};
 use nlink::netlink::nftables::{
-    BaseChain, Chain as NftChain, FilterHook, Policy, Priority, Rule, SetElement,
-    Transaction,
+    BaseChain, Chain as NftChain, FilterHook, Policy, Priority, Rule, SetElement, Transaction,
 };
 
 /// Elements in one message: nlink refuses one over 64 KiB.

@@ -6,8 +6,8 @@ use super::settings;
 use crate::error::{During, Result};
 use crate::netns::NetNs;
 use belljar_vpc::compile::{End, Link, NEXT_V4, NEXT_V6, ROUTER_MAC};
-use ipnet::IpNet;
 use belljar_vpc::rules::{TCP, UDP};
+use ipnet::IpNet;
 use nlink::netlink::nftables::{
     BaseChain, Chain, CtState, Family, FilterHook, NatHook, Policy, Priority, Rule,
 };

@@ -6,8 +6,7 @@ use belljar_vpc::compile::{
 use ipnet::IpNet;
 use nlink::netlink::nftables::expr::{Expr, LogExpr, LookupExpr};
 use nlink::netlink::nftables::{
-    ChainName, CmpOp, CtKey, CtState, MetaKey, PayloadBase, PayloadCsum, RangeOp,
-    Register, Verdict,
+    ChainName, CmpOp, CtKey, CtState, MetaKey, PayloadBase, PayloadCsum, RangeOp, Register, Verdict,
 };
 
 /// Length of an interface's name in the kernel (`IFNAMSIZ`).

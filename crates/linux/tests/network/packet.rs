@@ -169,9 +169,8 @@ pub(crate) fn parse(p: &[u8]) -> Option<(Header, u64)> {
         _ => return None,
     };
     let word = |at: usize| Some(u16::from_be_bytes([*rest.get(at)?, *rest.get(at + 1)?]));
-    let ports = |transport| {
-        Some(Payload::Ports { transport, source: word(0)?, destination: word(2)? })
-    };
+    let ports =
+        |transport| Some(Payload::Ports { transport, source: word(0)?, destination: word(2)? });
     let (payload, at) = match protocol {
         6 => (ports(Transport::Tcp)?, 20),
         17 => (ports(Transport::Udp)?, 8),

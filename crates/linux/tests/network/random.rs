@@ -8,17 +8,51 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 const TRAFFIC: &[&str] = &[
-    "tcp 443", "tcp 80-443", "tcp 442", "tcp 444-1024", "tcp 1024-65535", "tcp 32768-60999", "tcp",
-    "udp", "udp 53", "udp 1024-65535", "icmp", "icmp 8", "icmp 8/0", "icmpv6", "icmpv6 128",
-    "protocol 50", "protocol 6", "protocol 17", "all",
+    "tcp 443",
+    "tcp 80-443",
+    "tcp 442",
+    "tcp 444-1024",
+    "tcp 1024-65535",
+    "tcp 32768-60999",
+    "tcp",
+    "udp",
+    "udp 53",
+    "udp 1024-65535",
+    "icmp",
+    "icmp 8",
+    "icmp 8/0",
+    "icmpv6",
+    "icmpv6 128",
+    "protocol 50",
+    "protocol 6",
+    "protocol 17",
+    "all",
 ];
 const NETS: &[&str] = &[
-    "0.0.0.0/0", "0.0.0.0/0", "10.0.0.0/16", "10.0.1.0/24", "10.0.2.0/24", "10.1.0.0/16",
-    "10.0.1.10/32", "10.0.1.10/31", "100.64.0.0/16", "52.216.0.0/15", "203.0.113.0/24", "8.8.0.0/16",
-    "::/0", "::/0", "2600:1::/56", "2600:1::10/128", "2600:2::/64",
+    "0.0.0.0/0",
+    "0.0.0.0/0",
+    "10.0.0.0/16",
+    "10.0.1.0/24",
+    "10.0.2.0/24",
+    "10.1.0.0/16",
+    "10.0.1.10/32",
+    "10.0.1.10/31",
+    "100.64.0.0/16",
+    "52.216.0.0/15",
+    "203.0.113.0/24",
+    "8.8.0.0/16",
+    "::/0",
+    "::/0",
+    "2600:1::/56",
+    "2600:1::10/128",
+    "2600:2::/64",
 ];
 const GROUPS: &[(&str, &str)] = &[
-    ("sg-a", "vpc-a"), ("sg-b", "vpc-a"), ("sg-d", "vpc-a"), ("sg-c", "vpc-b"), ("sg-e", "vpc-b"),
+    ("sg-a", "vpc-a"),
+    ("sg-b", "vpc-a"),
+    ("sg-d", "vpc-a"),
+    ("sg-c", "vpc-b"),
+    ("sg-e", "vpc-b"),
     ("sg-f", "vpc-c"),
 ];
 
@@ -171,7 +205,7 @@ fn tables(dice: &mut Dice, text: &mut String, gateway: bool) -> std::fmt::Result
 
 /// In one table of four, as its place in the text has it.
 fn dice_rare(table: &str, place: usize) -> bool {
-    (place + table.len()) % 4 == 0
+    (place + table.len()).is_multiple_of(4)
 }
 
 fn interfaces(things: &mut Dice, rules: &mut Dice, text: &mut String) -> std::fmt::Result {
@@ -197,7 +231,10 @@ fn interfaces(things: &mut Dice, rules: &mut Dice, text: &mut String) -> std::fm
     one("eni-i", "subnet-b1", "10.1.1.11", &["sg-c", "sg-e"], "2600:2::11")?;
     one("eni-f", "subnet-c1", "10.2.1.10", &["sg-f"], "")?;
     let forwards = if things.one_in(3) { "" } else { " forwards" };
-    writeln!(text, "eni eni-m subnet-a3 10.0.3.11=203.0.113.99,2600:1:0:2::11 sg-a,sg-b{forwards}")?;
+    writeln!(
+        text,
+        "eni eni-m subnet-a3 10.0.3.11=203.0.113.99,2600:1:0:2::11 sg-a,sg-b{forwards}"
+    )?;
     writeln!(text, "eni eni-l subnet-a2 10.0.2.20 sg-d managed")?;
     text.push_str("interface vpce-l vpc-a com.amazonaws.us-east-1.logs eni-l private\n");
     text.push_str("eni eni-n subnet-a3 10.0.3.12 - forwards\n");
@@ -222,13 +259,30 @@ pub(crate) fn flow(network: &Network, dice: &mut Dice, port: u16) -> Option<Flow
     let public = target.primary().and_then(|p| network.public_of(to, p)).map(IpAddr::V4);
     let private = target.first(dice.one_in(4)).or(target.first(false))?;
     let far = [
-        "52.217.1.1", "54.231.9.9", "52.217.1.1", "8.8.8.8", "8.8.4.4", "203.0.113.5",
-        "203.0.113.200", "10.0.0.2", "10.0.1.1", "169.254.169.253", "169.254.169.254", "10.9.0.1",
-        "10.0.2.77", "10.0.2.201", "2001:db8::9", "2600:1::1", "2600:1::77", "192.168.1.1",
-        "10.2.1.77", "224.0.0.9", "198.51.100.1",
+        "52.217.1.1",
+        "54.231.9.9",
+        "52.217.1.1",
+        "8.8.8.8",
+        "8.8.4.4",
+        "203.0.113.5",
+        "203.0.113.200",
+        "10.0.0.2",
+        "10.0.1.1",
+        "169.254.169.253",
+        "169.254.169.254",
+        "10.9.0.1",
+        "10.0.2.77",
+        "10.0.2.201",
+        "2001:db8::9",
+        "2600:1::1",
+        "2600:1::77",
+        "192.168.1.1",
+        "10.2.1.77",
+        "224.0.0.9",
+        "198.51.100.1",
     ];
     let destination = match dice.below(10) {
-        0 | 1 | 2 => dice.pick(&far).parse().ok()?,
+        0..=2 => dice.pick(&far).parse().ok()?,
         3 => public.unwrap_or(private),
         _ => private,
     };
@@ -254,7 +308,7 @@ fn payload(dice: &mut Dice, v6: bool, source: u16) -> Payload {
             Payload::Icmp { v6, kind, code: dice.below(2) as u8 }
         }
         2 => Payload::Other { number: *dice.pick(&[50, 253]) },
-        3 | 4 | 5 => Payload::Ports { transport: Transport::Udp, source, destination },
+        3..=5 => Payload::Ports { transport: Transport::Udp, source, destination },
         _ => Payload::Ports { transport: Transport::Tcp, source, destination },
     }
 }

@@ -1,10 +1,10 @@
 //! A whole region, interpreted: a packet's way from router to router, and through the boxes between.
 
+use belljar_vpc::Network;
 use belljar_vpc::compile::{End, Layer, Name, Router, compile, link_name};
 use belljar_vpc::id::{EndpointId, InterfaceId, VpcId};
 use belljar_vpc::interpret::{Connections, Verdict, interpret, interpret_answer};
 use belljar_vpc::traffic::{Header, Payload};
-use belljar_vpc::Network;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -20,8 +20,14 @@ pub(crate) enum Place {
 /// What becomes of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    Arrived { place: Place, header: Header },
-    Dropped { vpc: VpcId, layer: Layer },
+    Arrived {
+        place: Place,
+        header: Header,
+    },
+    Dropped {
+        vpc: VpcId,
+        layer: Layer,
+    },
     /// It is for a router itself.
     Local,
     /// A box on its way does not know it.

@@ -133,7 +133,8 @@ fn source_rules(vpc: &Vpc, gateway: Option<&Name>) -> Vec<Rule> {
 
 /// Private and shared addresses, which the internet does not carry (RFC 1918, 4193, 6598).
 fn private() -> impl Iterator<Item = IpNet> {
-    let v4 = [([10, 0, 0, 0], 8), ([172, 16, 0, 0], 12), ([192, 168, 0, 0], 16), ([100, 64, 0, 0], 10)];
+    let v4 =
+        [([10, 0, 0, 0], 8), ([172, 16, 0, 0], 12), ([192, 168, 0, 0], 16), ([100, 64, 0, 0], 10)];
     let v4 = v4.into_iter().map(|(a, length)| IpNet::V4(Ipv4Net::new_assert(a.into(), length)));
     v4.chain([IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::from_bits(0xfc00 << 112), 7))])
 }
@@ -345,11 +346,7 @@ pub(super) fn internet(router: &mut Router, network: &Network, id: &VpcId, vpc: 
         IpNet::V6(net) => Some(net),
         IpNet::V4(_) => None,
     });
-    let end = End::Internet {
-        id: gateway.clone(),
-        public,
-        blocks_v6: blocks_v6.collect(),
-    };
+    let end = End::Internet { id: gateway.clone(), public, blocks_v6: blocks_v6.collect() };
     outside(router, gateway.as_str(), end, Value::Accept);
 }
 

@@ -60,7 +60,9 @@ impl Connections {
     /// The first packet of the connection that a packet would answer.
     fn question(&self, header: &Header) -> Option<Header> {
         let payload = match header.payload {
-            Payload::Icmp { v6: false, kind: 0, code } => Payload::Icmp { v6: false, kind: 8, code },
+            Payload::Icmp { v6: false, kind: 0, code } => {
+                Payload::Icmp { v6: false, kind: 8, code }
+            }
             Payload::Icmp { v6: true, kind: 129, code } => {
                 Payload::Icmp { v6: true, kind: 128, code }
             }
