@@ -691,7 +691,7 @@ def test_what_paths_are_refused(ec2, net):
     eni = net.interface()
     base = {"Source": eni, "Protocol": "tcp", "DestinationPort": 443}
     assert refused(ec2.create_network_insights_path, **base)[0] == "MissingParameter"
-    assert refused(ec2.create_network_insights_path, **base, DestinationIp="x")[0] == "InvalidParameterValue"
+    assert refused(ec2.create_network_insights_path, **base, DestinationIp="300.0.0.1")[0] == "InvalidParameterValue"
     gone = refused(ec2.create_network_insights_path, **base, Destination="eni-0")
     assert gone[0] == "InvalidNetworkInterfaceID.NotFound"
     assert "tgw-1" in refused(ec2.create_network_insights_path, **base, Destination="tgw-1")[1]

@@ -8,6 +8,7 @@
 pub mod compile;
 pub mod dns;
 pub mod flow;
+pub mod flow_log;
 pub mod id;
 pub mod interpret;
 pub mod network;

@@ -8,6 +8,7 @@
 pub(crate) mod defaults;
 mod draft;
 pub(crate) mod error;
+pub(crate) mod flow_logs;
 pub(crate) mod instances;
 pub(crate) mod interfaces;
 pub(crate) mod quotas;
@@ -101,7 +102,6 @@ impl Networks {
     }
 
     /// Sees every network from now on, or the newest of those that it was too late for.
-    #[cfg_attr(not(test), expect(dead_code, reason = "whoever enforces the network follows it"))]
     pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Topology>> {
         self.current.subscribe()
     }

@@ -4,12 +4,18 @@ use super::StepError;
 use crate::network::instances::{self, Owner, Provided, Spread};
 use crate::service::Service;
 use belljar_domain::endpoint::{Container, Endpoint, Server, Variant};
+use belljar_aws::AwsError;
+use belljar_domain::failure::Blame;
 use belljar_domain::preflight::{Download, Needs};
 use belljar_domain::{Assignment, JobName, VpcConfigError, VpcLink, VpcPlacement, arn};
 use belljar_store::endpoints::servers;
 use belljar_store::jobs;
 use belljar_store::{Connection, StoreError};
 use belljar_vpc::id::SubnetId;
+use std::time::Duration;
+
+/// How long it may take until the kernel has an interface. The first one starts the fabric.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Makes the interfaces of a job's attempt, if the network lets them do what they need.
 pub(super) async fn provide(
@@ -20,8 +26,29 @@ pub(super) async fn provide(
 ) -> Result<Provided, StepError> {
     let owner = of_attempt(service, &assignment.job, generation);
     let (spread, needs) = wants(assignment);
-    let made = instances::provide(&service.network, owner, placement, spread, needs).await;
-    Ok(made.map_err(|e| format!("{}: {}", e.code, e.message))?.0)
+    enforced(service, owner, placement, spread, needs).await
+}
+
+/// Makes interfaces, and answers once the kernel has them.
+async fn enforced(
+    service: &Service,
+    owner: Owner,
+    placement: VpcPlacement,
+    spread: Spread,
+    needs: Needs,
+) -> Result<Provided, StepError> {
+    let text = |e: AwsError| format!("{}: {}", e.code, e.message);
+    let networks = &service.network;
+    let made = instances::provide(networks, owner.clone(), placement, spread, needs).await;
+    let (provided, generation) = made.map_err(text)?;
+    if provided.is_ok()
+        && let Err(why) = service.fabric.applied(generation, PATIENCE).await
+    {
+        instances::release(networks, &owner).await.map_err(text)?;
+        let reason = format!("the network of the VPC cannot be made: {why}");
+        return Ok(Err(Blame::Internal.reason(&reason)));
+    }
+    Ok(provided)
 }
 
 /// Why a job could not start now, its `FailureReason`.
@@ -86,8 +113,7 @@ pub(super) async fn provide_server(
     let others = service.db().read(|c| others(c, server))?;
     let (spread, needs) = (apart(variant, others), needs_of(variant));
     let owner = of_server(endpoint, &server.id);
-    let made = instances::provide(&service.network, owner, placement, spread, needs).await;
-    let (provided, _) = made.map_err(|e| format!("{}: {}", e.code, e.message))?;
+    let provided = enforced(service, owner, placement, spread, needs).await?;
     Ok(provided.map(|links| links.into_iter().next()))
 }
 

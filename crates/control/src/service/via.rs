@@ -7,7 +7,9 @@ use belljar_domain::proxy::Proxied;
 use belljar_store::identity::{Owner, WARDEN};
 use belljar_vpc::id::EndpointId;
 use belljar_vpc::network::{self, Endpoint};
+use belljar_vpc::policy::{self, Request};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -103,8 +105,36 @@ impl Via {
     ///
     /// # Errors
     /// If it does not: AWS's sentence.
-    pub(crate) fn allows(&self, _wanted: Wanted<'_>) -> Result<(), String> {
-        Ok(())
+    pub(crate) fn allows(&self, wanted: Wanted<'_>) -> Result<(), String> {
+        let Wanted { principal, action, resource } = wanted;
+        let request = Request {
+            action: action.to_owned(),
+            resource: resource.to_owned(),
+            principal: principal.to_owned(),
+            account: self.account.clone(),
+            context: self.context(principal),
+        };
+        let allowed = policy::allows(self.endpoint.policy.as_deref(), &request);
+        match allowed.inspect_err(|e| tracing::error!(error = %e, "a policy cannot be read")) {
+            Ok(true) => Ok(()),
+            _ => Err(format!(
+                "User: {principal} is not authorized to perform: {action} on resource: \"{resource}\" \
+                 because no VPC endpoint policy allows the {action} action"
+            )),
+        }
+    }
+
+    /// What conditions can ask (IAM User Guide, "AWS global condition context keys").
+    fn context(&self, principal: &str) -> BTreeMap<String, Vec<String>> {
+        let one = |name: &str, value: String| (name.to_owned(), vec![value]);
+        BTreeMap::from([
+            one("aws:SourceVpce", self.id.to_string()),
+            one("aws:SourceVpc", self.endpoint.vpc.to_string()),
+            one("aws:VpcSourceIp", self.source.to_string()),
+            one("aws:PrincipalArn", principal.to_owned()),
+            one("aws:PrincipalAccount", self.account.clone()),
+            one("aws:ResourceAccount", self.account.clone()),
+        ])
     }
 }
 

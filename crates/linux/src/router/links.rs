@@ -115,6 +115,12 @@ impl RouterNet {
         Ok(gone)
     }
 
+    /// What is at the far end of each link, by the kernel's number.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = (u32, &End)> {
+        let ends = self.loaded.iter().flat_map(|r| &r.links);
+        ends.filter_map(|(name, link)| Some((*self.links.get(name)?, &link.end)))
+    }
+
     /// The link with the kernel's number: who it was that a record of a denied packet names.
     #[must_use]
     pub fn link_at(&self, index: u32) -> Option<&Name> {

@@ -171,11 +171,23 @@ impl RouterNet {
         // one, which is listed and compared, it is enough that nobody else made one.
         if old.is_none() {
             self.read_back(new).await?;
-        } else if generation != self.generation.wrapping_add(1) {
+        } else if generation.wrapping_sub(self.generation) > 1 {
+            // (Where only routes differ there was no transaction.)
             return Err(Error::other("load the rules", "somebody else changed them"));
         }
         self.generation = generation;
         self.remove_routes(from, new).await
+    }
+
+    /// Carries out a transaction on a table that is not the router's own, and counts it: what is
+    /// loaded stays known.
+    pub(crate) async fn beside(&mut self, batch: Transaction) -> Result<()> {
+        if self.loaded.is_none() {
+            return self.commit(batch).await;
+        }
+        self.commit(batch.expect_generation(self.generation)).await?;
+        self.generation = self.generation.wrapping_add(1);
+        Ok(())
     }
 
     async fn commit(&self, batch: Transaction) -> Result<()> {

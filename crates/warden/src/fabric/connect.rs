@@ -6,7 +6,7 @@ use belljar_domain::fabric::{Answer, CONNECT_MILLIS, Refusal};
 use belljar_linux::Error;
 use belljar_vpc::id::InterfaceId;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
@@ -27,7 +27,7 @@ pub(super) async fn connect(
         let why = format!("{interface} cannot connect to {host}:{port}");
         (Answer::Refused(Refusal { why, blockers }), None)
     };
-    let addresses = match explain::resolve(view, interface, host) {
+    let addresses = match explain::resolve(view, interface, (host, port)) {
         Ok(addresses) => addresses,
         Err(blockers) => return refused(blockers),
     };
@@ -69,9 +69,4 @@ async fn open(space: &Arc<super::far::Space>, to: SocketAddr) -> io::Result<TcpS
     let limit = Duration::from_millis(CONNECT_MILLIS);
     let connecting = tokio::time::timeout(limit, socket.connect(to)).await;
     connecting.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-}
-
-/// Whether a host is written as an address.
-pub(super) fn literal(host: &str) -> Option<IpAddr> {
-    host.trim_matches(['[', ']']).parse().ok()
 }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 /// fabric lives holds it for a moment.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 /// How often it is looked whether the folder is still there.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs the fabric of a state folder, apart from whoever started it. Must be called before the
 /// process has a second thread, because it changes namespaces.

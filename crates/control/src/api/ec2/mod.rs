@@ -25,6 +25,7 @@ mod peering;
 mod permission;
 mod places;
 mod prefix_list;
+mod prefix_list_shown;
 mod prefix_list_versions;
 mod request;
 mod route;
@@ -38,6 +39,7 @@ mod vpc;
 mod vpc_block;
 
 use crate::service::table::Entry;
+pub(crate) use places::zone_id;
 use request::ec2;
 
 /// What is served.
@@ -96,14 +98,14 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("DescribeDhcpOptions", dhcp::describe),
     ec2!("DescribeFlowLogs", flow_log::describe),
     ec2!("DescribeInternetGateways", internet_gateway::describe),
-    ec2!("DescribeManagedPrefixLists", prefix_list::describe),
+    ec2!("DescribeManagedPrefixLists", prefix_list_shown::describe),
     ec2!("DescribeNatGateways", nat::describe),
     ec2!("DescribeNetworkAcls", acl::describe),
     ec2!("DescribeNetworkInsightsAnalyses", insights::describe_analyses),
     ec2!("DescribeNetworkInsightsPaths", insights::describe_paths),
     ec2!("DescribeNetworkInterfaceAttribute", interface::attribute),
     ec2!("DescribeNetworkInterfaces", interface_shown::describe),
-    ec2!("DescribePrefixLists", prefix_list::describe_services),
+    ec2!("DescribePrefixLists", prefix_list_shown::describe_services),
     ec2!("DescribeRegions", places::regions),
     ec2!("DescribeRouteTables", route_table::describe),
     ec2!("DescribeSecurityGroupRules", group_rule::describe),

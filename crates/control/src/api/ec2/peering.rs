@@ -145,6 +145,12 @@ fn change(
         return Err(refused("InvalidStateTransition", text));
     }
     peering.status = to;
+    if to == PeeringStatus::Active {
+        // One of them may be gone since it was asked.
+        for vpc in [peering.requester.clone(), peering.accepter.clone()] {
+            error::get(&draft.vpcs, &vpc)?;
+        }
+    }
     if !lives(to) {
         gone::mark(draft, id.as_str());
     }

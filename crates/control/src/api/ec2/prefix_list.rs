@@ -1,15 +1,14 @@
 //! Prefix lists: the customer's, and to be looked at those of AWS.
 
-use super::listing::{Filters, Listing};
+use super::prefix_list_shown::{answer, shown, users};
 use super::tags::{self, TagSpecification};
-use super::{places, prefix_list_versions as versions, token};
+use super::{group_rule, places, prefix_list_versions as versions, route, token};
 use crate::network::error::{self, dependency, invalid, refused};
-use crate::network::{Draft, Topology, quotas};
+use crate::network::{Draft, quotas};
 use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
-use belljar_vpc::Description;
 use belljar_vpc::id::PrefixListId;
-use belljar_vpc::network::{Peer, PrefixList, RouteDestination};
+use belljar_vpc::network::{Direction, PrefixList};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -17,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Who owns the lists that nobody edits.
-const AWS: &str = "AWS";
+pub(super) const AWS: &str = "AWS";
 /// What their names begin with.
 const RESERVED: &str = "com.amazonaws";
 /// Characters of a name and of an entry's description (API Reference).
@@ -202,10 +201,27 @@ pub(super) async fn modify(
             list.version += 1;
         }
         draft.prefix_lists.insert(id.clone(), Arc::new(list));
+        if input.max_entries.is_some() {
+            check_users(draft, &id)?;
+        }
         Ok(id)
     });
     let (id, now) = edit.await?;
     answer(service, &now, &id, Some("modify-complete"))
+}
+
+/// Whether what names a list still keeps to its quota: a list counts as all that it may have.
+fn check_users(draft: &Draft, id: &PrefixListId) -> Result<(), AwsError> {
+    for user in users(draft, id) {
+        if let Ok(group) = user.parse() {
+            group_rule::check_weight(draft, &group, Direction::Ingress)?;
+            group_rule::check_weight(draft, &group, Direction::Egress)?;
+        }
+        if let Some(table) = user.parse().ok().and_then(|id| draft.route_tables.get(&id)) {
+            route::check_weight(draft, &table.routes)?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the version that somebody knows is the current one.
@@ -257,87 +273,4 @@ pub(super) async fn delete(service: &Service, _: &Caller, input: Named) -> Resul
     });
     let (shown, _) = edit.await?;
     Ok(json!({"PrefixList": shown}))
-}
-
-/// The groups and route tables that name a list.
-pub(super) fn users(d: &Description, id: &PrefixListId) -> Vec<String> {
-    let groups = d.groups.iter().filter(|(_, group)| {
-        group.rules.values().any(|rule| matches!(&rule.peer, Peer::PrefixList(of) if of == id))
-    });
-    let destination = RouteDestination::PrefixList(id.clone());
-    let tables = d
-        .route_tables
-        .iter()
-        .filter(|(_, table)| table.routes.iter().any(|route| route.destination == destination));
-    groups.map(|(id, _)| id.to_string()).chain(tables.map(|(id, _)| id.to_string())).collect()
-}
-
-const FILTERS: Filters = &[
-    ("owner-id", "OwnerId"),
-    ("prefix-list-id", "PrefixListId"),
-    ("prefix-list-name", "PrefixListName"),
-];
-
-pub(super) async fn describe(
-    service: &Service,
-    _: &Caller,
-    listing: Listing,
-) -> Result<Value, AwsError> {
-    let now = service.network.current();
-    let lists = ("PrefixListIds", &now.prefix_lists);
-    listing.of("PrefixLists", lists, FILTERS, |id, list| {
-        let mut shown = shown(service, id, list, versions::state(&now, id, list));
-        shown["Tags"] = tags::shown(&now.tags, id.as_str());
-        shown
-    })
-}
-
-/// `DescribePrefixLists`: those of AWS's services.
-pub(super) async fn describe_services(
-    service: &Service,
-    _: &Caller,
-    listing: Listing,
-) -> Result<Value, AwsError> {
-    let now = service.network.current();
-    let lists: BTreeMap<_, _> = now
-        .prefix_lists
-        .iter()
-        .filter(|(_, list)| list.owner == AWS)
-        .map(|(id, list)| (id.clone(), list.clone()))
-        .collect();
-    listing.of("PrefixLists", ("PrefixListIds", &lists), FILTERS, |id, list| {
-        json!({
-            "PrefixListId": id.as_str(),
-            "PrefixListName": list.name,
-            "Cidrs": list.entries.keys().collect::<Vec<_>>(),
-        })
-    })
-}
-
-pub(super) fn answer(
-    service: &Service,
-    now: &Topology,
-    id: &PrefixListId,
-    state: Option<&str>,
-) -> Result<Value, AwsError> {
-    let list = error::get(&now.prefix_lists, id)?;
-    let state = state.unwrap_or_else(|| versions::state(now, id, list));
-    let mut shown = shown(service, id, list, state);
-    shown["Tags"] = tags::shown(&now.tags, id.as_str());
-    Ok(json!({"PrefixList": shown}))
-}
-
-fn shown(service: &Service, id: &PrefixListId, list: &PrefixList, state: &str) -> Value {
-    let owner = if list.owner == AWS { "aws" } else { &list.owner };
-    json!({
-        "PrefixListId": id.as_str(),
-        "AddressFamily": if list.v6 { "IPv6" } else { "IPv4" },
-        "State": state,
-        "PrefixListArn":
-            format!("arn:aws:ec2:{}:{owner}:prefix-list/{id}", service.config.region),
-        "PrefixListName": list.name,
-        "MaxEntries": list.max_entries,
-        "Version": list.version,
-        "OwnerId": list.owner,
-    })
 }

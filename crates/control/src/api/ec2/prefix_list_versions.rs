@@ -2,7 +2,8 @@
 
 use super::listing::{Filters, Listing};
 use super::places;
-use super::prefix_list::{answer, check_version, own, users};
+use super::prefix_list::{check_version, own};
+use super::prefix_list_shown::{answer, users};
 use crate::network::error::{self, refused};
 use crate::network::{Draft, Topology};
 use crate::service::{Caller, Service};
