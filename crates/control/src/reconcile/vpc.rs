@@ -3,8 +3,8 @@
 use super::StepError;
 use crate::network::instances::{self, Owner, Provided, Spread};
 use crate::service::Service;
-use belljar_domain::endpoint::{Container, Endpoint, Server, Variant};
 use belljar_aws::AwsError;
+use belljar_domain::endpoint::{Container, Endpoint, Server, Variant};
 use belljar_domain::failure::Blame;
 use belljar_domain::preflight::{Download, Needs};
 use belljar_domain::{Assignment, JobName, VpcConfigError, VpcLink, VpcPlacement, arn};
