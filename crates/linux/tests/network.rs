@@ -7,6 +7,10 @@
 mod agree;
 #[path = "network/explained.rs"]
 mod explained;
+#[path = "network/large.rs"]
+mod large;
+#[path = "network/mutants.rs"]
+mod mutants;
 #[path = "network/packet.rs"]
 mod packet;
 #[path = "network/random.rs"]
@@ -39,7 +43,9 @@ fn main() -> ExitCode {
     };
     let trials = vec![
         trial("explained::what_is_explained_is_what_the_rules_say", explained::cases),
-        trial("agree::real_packets", agree::real_packets),
+        trial("agree::what_the_rules_say_becomes_of_real_packets", agree::real_packets),
+        trial("large::a_further_interface_is_a_few_elements", large::one_more),
+        trial("mutants::a_broken_rule_is_caught", mutants::caught),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }

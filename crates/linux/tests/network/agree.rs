@@ -1,13 +1,14 @@
 //! The agreement: explained, interpreted, real.
 
+use crate::explained::is_explained;
 use crate::packet::Phase;
 use crate::random::{flow, network};
-use crate::scene::{Scene, Seen, Shot};
+use crate::scene::{Mutation, Scene, Seen, Shot};
 use crate::walk::{Outcome, Place};
 use belljar_vpc::compile::Layer;
 use belljar_vpc::sample::Dice;
 use belljar_vpc::traffic::Header;
-use belljar_vpc::{Flow, Network, Source};
+use belljar_vpc::{Flow, Network, Payload, Source, reach};
 
 /// Packets that are sent in a run of the tests, unless `BELLJAR_AGREE_PACKETS` says otherwise.
 const PACKETS: usize = 20_000;
@@ -22,6 +23,7 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
+#[expect(clippy::print_stderr, reason = "a run says what it was, so that it can be had again")]
 pub(crate) fn real_packets() -> crate::Outcome {
     let packets = number("BELLJAR_AGREE_PACKETS", PACKETS as u64) as usize;
     let seed = number("BELLJAR_AGREE_SEED", 6);
@@ -31,37 +33,42 @@ pub(crate) fn real_packets() -> crate::Outcome {
         let (mut networks, mut arrived) = (0, 0);
         let started = std::time::Instant::now();
         while sent < packets {
-            let run = Run { seed: seed + networks };
+            let run = Run { seed: seed + networks, mutation: &|_| {} };
             let (count, came) = run.go(&mut scene).await?;
             sent += count;
             arrived += came;
             networks += 1;
         }
         eprintln!(
-            "{sent} packets in {networks} networks, of which {arrived} arrived, {:?}",
+            "{sent} packets in {networks} networks from seed {seed}, of which {arrived} arrived, {:?}",
             started.elapsed()
         );
         Ok(())
     })
 }
 
-struct Run {
-    seed: u64,
+/// One network and what is sent in it.
+pub(crate) struct Run<'m> {
+    pub(crate) seed: u64,
+    /// What is done to the rules before they are loaded.
+    pub(crate) mutation: Mutation<'m>,
 }
 
-impl Run {
+impl Run<'_> {
     /// A network, flows through it, their answers; then another network, with the connections that
     /// there are. Returns how many packets were sent, and how many arrived.
-    async fn go(&self, scene: &mut Scene) -> Result<(usize, usize), String> {
+    pub(crate) async fn go(&self, scene: &mut Scene) -> Result<(usize, usize), String> {
         let mut dice = Dice::new(self.seed ^ 0xa9ee);
-        scene.begin(network(self.seed / 4, self.seed), &|_| {}).await;
+        scene.begin(network(self.seed / 4, self.seed), self.mutation).await;
         let mut count = (0, 0);
         let shots = self.shots(scene, &mut dice);
         let mut talks = self.round(scene, shots, &mut count).await?;
         self.answers(scene, &mut talks, &mut count).await?;
+        self.explained(scene, &talks)?;
+        talks.retain(|t| t.answer.is_some() && !t.unclear);
         // Rules change under connections that there are, and each goes on from where it was.
         let edited = network(self.seed / 4, self.seed.wrapping_mul(31).wrapping_add(7));
-        scene.change(edited, &|_| {}).await;
+        scene.change(edited, self.mutation).await;
         let again = talks.into_iter().map(Talk::next).collect();
         let mut talks = self.round(scene, again, &mut count).await?;
         self.answers(scene, &mut talks, &mut count).await?;
@@ -72,20 +79,47 @@ impl Run {
     async fn answers(
         &self,
         scene: &mut Scene,
-        talks: &mut Vec<Talk>,
+        talks: &mut [Talk],
         count: &mut (usize, usize),
     ) -> Result<(), String> {
-        talks.retain(|t| t.answer.is_some());
         let answers = talks.iter().filter_map(|t| t.answer.clone()).collect();
         let ends = self.round(scene, answers, count).await?;
-        for (talk, end) in talks.iter_mut().zip(ends) {
-            let back = |a: &Shot| a.from == talk.question.from && a.header == talk.question.header;
-            talk.answered = end.answer.as_ref().is_some_and(back);
+        for (talk, end) in talks.iter_mut().filter(|t| t.answer.is_some()).zip(ends) {
+            let asked = &talk.question;
+            // What is not modelled has left the model behind.
             talk.unclear = end.unclear;
+            if let Outcome::Arrived { place, header } = &end.outcome {
+                talk.answered = *place == asked.from && Some(*header) == asked.header.reply();
+            }
         }
-        // What is not modelled has left the model behind.
-        talks.retain(|t| !t.unclear);
         Ok(())
+    }
+
+    /// Holds what became of first packets and their answers against what is explained.
+    fn explained(&self, scene: &Scene, talks: &[Talk]) -> Result<(), String> {
+        let network = &scene.world.network;
+        for talk in talks.iter().filter(|t| !t.unclear) {
+            let flow = talk.question.flow();
+            let Some(passes) = talk.passes(network, &flow) else { continue };
+            let explained = reach(network, &flow);
+            if explained.passes() != passes {
+                let why: Vec<String> = explained.blockers.iter().map(ToString::to_string).collect();
+                return Err(format!(
+                    "{flow:?}\n explained: {why:#?}\n interpreted and in the kernel: {:?}, \
+                     answered: {}\n{}",
+                    talk.outcome,
+                    talk.answered,
+                    self.case(scene)
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a failure is about: the seed makes it again, the network is there to be read.
+    fn case(&self, scene: &Scene) -> String {
+        let network = serde_json::to_string(scene.world.network.description());
+        format!("seed {}, network {}", self.seed, network.unwrap_or_default())
     }
 
     fn shots(&self, scene: &Scene, dice: &mut Dice) -> Vec<Shot> {
@@ -114,16 +148,17 @@ impl Run {
         for (shot, (meant, seen)) in shots.into_iter().zip(results) {
             let unclear = meant == Outcome::Unclear;
             count.0 += usize::from(!unclear);
-            if std::env::var("DBG").is_ok_and(|d| format!("{shot:?}").contains(&d)) {
-                eprintln!("DBG {shot:?} {meant:?} {seen:?}");
-            }
             if !is_one(&meant, &seen) {
+                let explained = reach(&scene.world.network, &shot.flow());
+                let why: Vec<String> = explained.blockers.iter().map(ToString::to_string).collect();
                 return Err(format!(
-                    "seed {}: {shot:?}\n interpreted: {meant:?}\n in the kernel: {seen:?}",
-                    self.seed
+                    "{shot:?}\n explained, as a first packet: {why:#?}\n interpreted: \
+                     {meant:?}\n in the kernel: {seen:?}\n{}",
+                    self.case(scene)
                 ));
             }
-            let mut talk = Talk { question: shot, answer: None, answered: false, unclear };
+            let outcome = meant.clone();
+            let mut talk = Talk { question: shot, outcome, answer: None, answered: false, unclear };
             if let Outcome::Arrived { place, header } = meant {
                 count.1 += 1;
                 let phase = match talk.question.phase {
@@ -142,6 +177,7 @@ impl Run {
 /// A packet and what answers it.
 struct Talk {
     question: Shot,
+    outcome: Outcome,
     /// `None` if it did not arrive, or nothing answers it.
     answer: Option<Shot>,
     answered: bool,
@@ -149,6 +185,22 @@ struct Talk {
 }
 
 impl Talk {
+    /// Whether the flow and its answer pass; `None` of one that is not to be compared.
+    fn passes(&self, network: &Network, flow: &Flow) -> Option<bool> {
+        // What has no ports may belong to another flow's connection by now.
+        let own = matches!(flow.payload, Payload::Ports { .. });
+        (own && is_explained(network, flow)).then_some(())?;
+        Some(match &self.outcome {
+            Outcome::Local => flow.payload.opens(flow.destination.is_ipv6()),
+            Outcome::Arrived { place, header } => {
+                let nobody = network.on_internet(header.destination).is_some();
+                let lost = *place == Place::Internet && nobody;
+                !lost && (header.reply().is_none() || self.answered)
+            }
+            _ => false,
+        })
+    }
+
     /// What comes next: who has no answer asks again.
     fn next(self) -> Shot {
         let phase = if self.answered { Phase::More } else { Phase::Open };

@@ -205,7 +205,7 @@ fn tables(dice: &mut Dice, text: &mut String, gateway: bool) -> std::fmt::Result
 
 /// In one table of four, as its place in the text has it.
 fn dice_rare(table: &str, place: usize) -> bool {
-    (place + table.len()) % 4 == 0
+    (place + table.len()).is_multiple_of(4)
 }
 
 fn interfaces(things: &mut Dice, rules: &mut Dice, text: &mut String) -> std::fmt::Result {
@@ -282,7 +282,7 @@ pub(crate) fn flow(network: &Network, dice: &mut Dice, port: u16) -> Option<Flow
         "198.51.100.1",
     ];
     let destination = match dice.below(10) {
-        0 | 1 | 2 => dice.pick(&far).parse().ok()?,
+        0..=2 => dice.pick(&far).parse().ok()?,
         3 => public.unwrap_or(private),
         _ => private,
     };
@@ -308,7 +308,7 @@ fn payload(dice: &mut Dice, v6: bool, source: u16) -> Payload {
             Payload::Icmp { v6, kind, code: dice.below(2) as u8 }
         }
         2 => Payload::Other { number: *dice.pick(&[50, 253]) },
-        3 | 4 | 5 => Payload::Ports { transport: Transport::Udp, source, destination },
+        3..=5 => Payload::Ports { transport: Transport::Udp, source, destination },
         _ => Payload::Ports { transport: Transport::Tcp, source, destination },
     }
 }

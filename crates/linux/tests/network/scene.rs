@@ -5,12 +5,12 @@ use crate::walk::{Outcome, Place, World};
 use crate::wire::{Barrier, Wire};
 use belljar_linux::netns::NetNs;
 use belljar_linux::router::{RouterNet, Uplink};
-use belljar_vpc::Network;
 use belljar_vpc::compile::{
     DENIED_GROUP, DENIED_SNAP_LENGTH, End, Layer, Link, Name, Router, compile,
 };
 use belljar_vpc::id::VpcId;
 use belljar_vpc::traffic::Header;
+use belljar_vpc::{Flow, Network, Source};
 use nlink::netlink::{Connection, Netfilter, Nflog, OwnedEventStream};
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::AsFd;
@@ -28,6 +28,18 @@ pub(crate) struct Shot {
 }
 
 impl Shot {
+    /// The flow that begins with it.
+    pub(crate) fn flow(&self) -> Flow {
+        let Header { source, destination, payload } = self.header;
+        match &self.from {
+            Place::Interface(id) => {
+                let source = Source::Interface { id: id.clone(), address: Some(source) };
+                Flow { source, destination, payload }
+            }
+            _ => Flow::from_internet(source, destination, payload),
+        }
+    }
+
     /// Whether a connection tracker takes it for a beginning: of TCP's answers, not the first.
     fn opens(&self) -> bool {
         opens(&self.header, self.phase)

@@ -14,6 +14,9 @@ use ipnet::IpNet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+/// So many ranges of numbers are asked for one after the other, which is no slower than a set.
+const FEW: usize = 3;
+
 /// Which of a packet's numbers a rule of a group looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Class {
@@ -28,6 +31,15 @@ impl Class {
             Self::Ports => "ports",
             Self::Types => "types",
             Self::Protocols => "protocols",
+        }
+    }
+
+    /// The field of its numbers.
+    const fn number(self) -> Field {
+        match self {
+            Self::Ports => Field::Port,
+            Self::Types => Field::TypeCode,
+            Self::Protocols => Field::Protocol,
         }
     }
 
@@ -214,14 +226,23 @@ fn by_peer(
                 }
                 continue;
             }
+            let ranges = numbers.iter().map(|(p, all)| (*p, merged(all.clone())));
+            let ranges: Vec<(u8, Range)> =
+                ranges.flat_map(|(p, all)| all.into_iter().map(move |r| (p, r))).collect();
+            if ranges.len() <= FEW {
+                for (protocol, (first, last)) in ranges {
+                    let number = Match::Between(class.number(), first, last);
+                    let matches = vec![who.clone(), Match::Protocol(protocol), number];
+                    rules.push(Rule::new(matches, Action::Accept));
+                }
+                continue;
+            }
             let name: Name = format!("{prefix}-{peer_id}-{}", class.name()).into();
             let fields = class.fields();
             let kinds: Vec<Kind> = fields.iter().map(|f| f.kind()).collect();
             let mut set = Set::new(&kinds, true, Holds::Members);
-            for (protocol, ranges) in numbers {
-                for range in merged(ranges.clone()) {
-                    set.insert(class.parts(*protocol, range));
-                }
+            for (protocol, range) in ranges {
+                set.insert(class.parts(protocol, range));
             }
             router.sets.insert(name.clone(), set);
             rules.push(Rule::new(vec![who, Match::In(fields, name)], Action::Accept));

@@ -171,9 +171,12 @@ fn turns_back(net: &Mended<'_>, wanted: &Wanted<'_>, target: &Target) -> bool {
     }
 }
 
-/// Whether a reply would go another way than back: a gateway knows only what began there.
+/// Whether a reply would go another way than back: a gateway knows only what began there. IPv6 is
+/// the same on every way, and one that leads to who asked will do.
 fn astray(wanted: &Wanted<'_>, target: &Target) -> bool {
+    let v6 = wanted.header.source.is_ipv6();
     match (wanted.entrance, target) {
+        (_, Target::Internet(_) | Target::Peering(_)) if v6 => false,
         (_, Target::Interface(_)) | (Entrance::Internet, Target::Internet(_)) => false,
         (Entrance::Peering(id), Target::Peering(by)) => id != by,
         _ => true,

@@ -269,8 +269,12 @@ impl Walk<'_, '_> {
             self.check(check)?;
         } else {
             self.record(RecordId::Interface(id.clone()), Reason::Established);
-            // Back in the VPC where it began, or on the inner side of a NAT gateway.
-            self.entrance = Entrance::Local;
+            // Back in the VPC where it began, or on the inner side of a NAT gateway; what a box of
+            // the same VPC passes on is still on its way.
+            let passed_on = matches!(from, From::Interface(..));
+            if !passed_on || self.net.network.nat_at(id).is_some() {
+                self.entrance = Entrance::Local;
+            }
         }
         if let Some(gateway) = self.net.network.nat_at(id).cloned() {
             return gateways::nat(self, id, &gateway);

@@ -1,0 +1,52 @@
+//! A VPC of a thousand interfaces: loaded whole, and grown by one.
+
+use crate::agree::runtime;
+use belljar_linux::netns::NetNs;
+use belljar_linux::router::RouterNet;
+use belljar_vpc::Network;
+use belljar_vpc::compile::compile;
+use belljar_vpc::id::{InterfaceId, VpcId};
+use belljar_vpc::sample;
+use std::time::{Duration, Instant};
+
+const INTERFACES: u32 = 1000;
+
+#[expect(clippy::print_stderr, reason = "says how long it took")]
+pub(crate) fn one_more() -> crate::Outcome {
+    let vpc: VpcId = "vpc-a".parse()?;
+    let whole = sample::large(INTERFACES + 1, 100, 20)?;
+    let mut fewer = whole.clone();
+    let last: InterfaceId = fewer.interfaces.keys().next_back().cloned().ok_or("no interface")?;
+    fewer.interfaces.remove(&last);
+    let (fewer, whole) = (Network::new(fewer)?, Network::new(whole)?);
+    runtime().block_on(async {
+        let mut net = RouterNet::create().await?;
+        let started = Instant::now();
+        net.apply(compile(&fewer, &vpc)).await?;
+        let load = started.elapsed();
+        let mut best = Duration::MAX;
+        for _ in 0..3 {
+            let far = NetNs::create()?;
+            let started = Instant::now();
+            let router = compile(&whole, &vpc);
+            let compiled = started.elapsed();
+            let link = router.interface(&last).cloned().ok_or("no link")?;
+            let old = net.loaded().ok_or("nothing is loaded")?;
+            // Elements, and nothing else.
+            assert!(router.chains == old.chains && router.tables == old.tables);
+            net.add_link(&link, &far).await?;
+            let linked = started.elapsed();
+            net.apply(router).await?;
+            let all = started.elapsed();
+            best = best.min(all);
+            eprintln!(
+                "compiled after {compiled:?}, linked after {linked:?}, applied after {all:?}"
+            );
+            net.verify().await?;
+            net.remove_link(&link.name).await?;
+            net.apply(compile(&fewer, &vpc)).await?;
+        }
+        eprintln!("{INTERFACES} interfaces loaded and read back in {load:?}, one more in {best:?}");
+        Ok(())
+    })
+}
