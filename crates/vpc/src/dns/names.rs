@@ -3,6 +3,7 @@
 use super::{Answer, addresses};
 use crate::id::{EndpointId, InterfaceId, VpcId};
 use crate::network::{Endpoint, EndpointKind, Network, RecordType};
+use crate::services::{SERVICES, Service, tail};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Seconds that an address of an endpoint may be kept.
@@ -19,9 +20,6 @@ pub fn host_of(region: &str, service: &str) -> String {
     parts.reverse();
     format!("{}.{region}.amazonaws.com", parts.join("."))
 }
-
-/// Services whose hosts have names below them: buckets, registries.
-const WITH_NAMES_BELOW: [&str; 2] = ["s3", "ecr.dkr"];
 
 /// The region and service that a name is a host of: `us-east-1` and `sagemaker.api`. Of S3 also
 /// `s3.amazonaws.com` and `s3.dualstack.…`, and names below them. `None` of other names.
@@ -41,8 +39,10 @@ pub fn service_of(name: &str) -> Option<(String, String)> {
         parts.remove(0);
     }
     let whole = parts.join(".");
-    let below = |s: &&&str| whole.strip_prefix(**s).is_some_and(|rest| rest.starts_with('.'));
-    let service = WITH_NAMES_BELOW.iter().find(below).map_or(whole.as_str(), |s| s);
+    let below = |s: &&Service| {
+        s.below && whole.strip_prefix(s.name).is_some_and(|rest| rest.starts_with('.'))
+    };
+    let service = SERVICES.iter().find(below).map_or(whole.as_str(), |s| s.name);
     Some((region.to_owned(), service.to_owned()))
 }
 
@@ -116,7 +116,7 @@ pub(super) fn answer(
     Some(addresses(name, kind, SERVICE_TTL, all))
 }
 
-/// Addresses of `[BUCKET.…]vpce-ID[-ZONE].SERVICE.REGION.vpce.amazonaws.com`, which is a public
+/// Addresses of `[BUCKET.…]vpce-ID[-LETTERS][-ZONE].SERVICE.REGION.vpce.amazonaws.com`, which is a public
 /// name: it leads to private addresses wherever it is asked. The outer `None` is any other name,
 /// the inner one a name of no endpoint.
 #[expect(clippy::option_option, reason = "no such name, and no name of this kind, differ")]
@@ -140,7 +140,10 @@ fn addresses_of_id(network: &Network, host: &str) -> Option<Vec<IpAddr>> {
     if of != host_of(region, service) || (place > 0 && service != "s3") {
         return None;
     }
-    let zone = label.strip_prefix(id.as_str()).and_then(|rest| rest.strip_prefix('-'));
+    // Behind the id stand eight letters that follow from it, as in `DnsEntries`, or nothing.
+    let rest = label.strip_prefix(id.as_str())?;
+    let rest = rest.strip_prefix(&format!("-{}", tail(id))).unwrap_or(rest);
+    let zone = rest.strip_prefix('-');
     let EndpointKind::Interface { interfaces, .. } = &endpoint.kind else { return None };
     let here = |subnet| match zone {
         None => true,

@@ -119,6 +119,14 @@ fn endpoints_have_names_of_their_own() {
     assert_eq!(a(&n, "vpce-s.api.sagemaker.us-east-1.vpce.amazonaws.com"), ["10.0.1.20"]);
     assert_eq!(a(&n, "vpce-l-us-east-1b.logs.us-east-1.vpce.amazonaws.com"), ["10.0.2.20"]);
     assert_eq!(a(&n, "b.bucket.vpce-3.s3.us-east-1.vpce.amazonaws.com"), ["10.0.1.20"]);
+    // Every name that an endpoint is shown with leads to it.
+    for id in ["vpce-s", "vpce-3"] {
+        let id = id.parse().unwrap();
+        let service = crate::services::find(&n.endpoints[&id].service, "us-east-1").unwrap();
+        for name in service.endpoint_names(&id, "us-east-1", &["us-east-1a"]) {
+            assert_eq!(a(&n, &name.replace('*', "bucket")), ["10.0.1.20"], "{name}");
+        }
+    }
     for bad in ["vpce-gone.s3", "vpce-l.s3", "x.vpce-l.logs", "vpce-l-us-east-1c.logs"] {
         let name = format!("{bad}.us-east-1.vpce.amazonaws.com");
         assert_eq!(kind(&name, RecordType::A), Answer::NoName(vec![]), "{bad}");
