@@ -1,7 +1,6 @@
 //! What there is before anybody made anything.
 
 use super::{Draft, vpcs};
-use belljar_aws::AwsError;
 use belljar_vpc::id::{InternetGatewayId, SubnetId, VpcId};
 use belljar_vpc::network::{
     InternetGateway, Origin, PrefixList, Route, RouteDestination, Subnet, Target,
@@ -21,9 +20,8 @@ const S3: [Ipv4Net; 3] = [
     Ipv4Net::new_assert(Ipv4Addr::new(54, 231, 0, 0), 16),
 ];
 
-/// Makes the default VPC and AWS's prefix lists.
-pub(super) fn make(draft: &mut Draft, region: &str, zones: &[String]) -> Result<(), AwsError> {
-    default_vpc(draft, zones);
+/// AWS's prefix lists for a region, as far as they are not there.
+pub(super) fn prefix_lists(draft: &mut Draft, region: &str) {
     let list = PrefixList {
         name: format!("com.amazonaws.{region}.s3"),
         owner: "AWS".into(),
@@ -32,9 +30,11 @@ pub(super) fn make(draft: &mut Draft, region: &str, zones: &[String]) -> Result<
         version: 1,
         entries: S3.map(|block| (block.into(), None)).into(),
     };
+    if draft.prefix_lists.values().any(|of| of.owner == list.owner && of.name == list.name) {
+        return;
+    }
     let id = draft.fresh();
     draft.prefix_lists.insert(id, Arc::new(list));
-    Ok(())
 }
 
 /// A default VPC: with a subnet in each zone (as far as there is room), whose instances have public
