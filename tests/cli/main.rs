@@ -7,6 +7,7 @@ mod door;
 mod evidence;
 mod image;
 mod job;
+mod network;
 mod refusals;
 mod scene;
 mod serve;
@@ -24,6 +25,8 @@ fn help() {
         ("help_up", &["up", "--help"]),
         ("help_keys", &["keys", "--help"]),
         ("help_node", &["node", "--help"]),
+        ("help_explain", &["explain", "--help"]),
+        ("help_network", &["network", "--help"]),
         ("help_image", &["image", "--help"]),
         ("help_image_import", &["image", "import", "--help"]),
         ("help_evidence_verify", &["evidence", "verify", "--help"]),

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use crate::args_network::{ExplainArgs, NetworkCommand};
 use belljar_control::request::serve::ServeRequest;
 use belljar_control::request::{Mirror, TrainRequest};
 use belljar_control::service::{Capacity, DEFAULT_LISTEN};
@@ -95,6 +96,16 @@ killed by one); 126: it cannot be executed, 127: it is not there."
     /// Use further machines for jobs with several instances
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Say whether a job, an endpoint or an address reaches another in the VPC, and what mends it
+    #[command(after_help = "\
+Every place on the way is shown with the rule that decided there, for the request and for its reply;
+then all that is in the way, each with AWS's code and the lines of the AWS CLI that mend it. Exit
+code 0: it passes, 1: it does not. A sealed container reaches nothing; for --to s3 what is staged for
+it is explained, which goes by its interface.")]
+    Explain(ExplainArgs),
+    /// Show the network: as a tree, or drawn
+    #[command(subcommand)]
+    Network(NetworkCommand),
     /// Get, list and remove images
     #[command(subcommand)]
     Image(ImageCommand),

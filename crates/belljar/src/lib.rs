@@ -5,6 +5,7 @@
 //! tables) and nothing else; everything that Belljar says itself goes to standard error.
 
 mod args;
+mod args_network;
 pub mod bug;
 mod deps;
 mod doctor;
@@ -13,10 +14,12 @@ mod evidence;
 mod evidence_files;
 mod exec;
 mod exit;
+mod explain;
 mod image;
 mod image_store;
 mod keys;
 mod log;
+mod network;
 mod node;
 mod quickstart;
 mod run;

@@ -5,7 +5,9 @@ use crate::deps::Deps;
 use crate::exit::Exit;
 use crate::terminal::Console;
 use crate::trouble::Trouble;
-use crate::{doctor, env, evidence, exec, image, keys, node, quickstart, serve, train, up};
+use crate::{
+    doctor, env, evidence, exec, explain, image, keys, network, node, quickstart, serve, train, up,
+};
 use anstream::ColorChoice;
 use belljar_control::state;
 use clap::Parser;
@@ -30,6 +32,8 @@ pub fn run(mut deps: Deps, args: impl IntoIterator<Item = OsString>) -> ExitCode
         Command::Exec(args) => exec::run(&deps, given.as_deref(), quiet, args),
         Command::Keys(command) => keys::run(deps, &console, given.as_deref(), command),
         Command::Node(command) => node::run(deps, &console, given.as_deref(), command),
+        Command::Explain(args) => explain::run(deps, &console, given.as_deref(), &args),
+        Command::Network(command) => network::run(deps, &console, given.as_deref(), command),
         Command::Image(command) => image::run(deps, &console, given.as_deref(), command),
         Command::Evidence(command) => evidence::run(deps, given.as_deref(), command),
         Command::Quickstart(args) => quickstart::run(deps, &console, given.as_deref(), args),

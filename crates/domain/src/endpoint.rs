@@ -3,7 +3,7 @@
 //! Guide, "Real-time inference".
 
 use crate::serving::ModelData;
-use crate::{Resources, Timestamp};
+use crate::{Resources, Timestamp, VpcPlacement};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -106,6 +106,9 @@ pub struct Variant {
     /// What the first lines of its logs say.
     #[serde(default)]
     pub notices: Vec<String>,
+    /// Where its instances are in a VPC, if they are in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpc: Option<VpcPlacement>,
 }
 
 /// `AsyncInferenceConfig`.

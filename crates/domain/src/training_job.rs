@@ -3,7 +3,9 @@
 
 use crate::metrics::{MetricDatum, keep_last};
 use crate::status::Transitions;
-use crate::{Event, JobName, Outcome, Report, SecondaryStatus, Timestamp, TrainingJobStatus};
+use crate::{
+    Event, JobName, Outcome, Report, SecondaryStatus, Timestamp, TrainingJobStatus, VpcPlacement,
+};
 use serde::{Deserialize, Serialize};
 
 /// A record.
@@ -33,6 +35,9 @@ pub struct Definition {
     pub retries: u32,
     /// `StoppingCondition.MaxPendingTimeInSeconds`.
     pub max_pending_seconds: Option<u64>,
+    /// Where its instances are in a VPC, if they are in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpc: Option<VpcPlacement>,
 }
 
 /// How far a job is. The engine writes it, Describe shows it.

@@ -8,6 +8,7 @@
 pub mod cgroup;
 pub mod container;
 mod error;
+pub mod flows;
 pub mod idmap;
 pub mod jar;
 pub mod memory;

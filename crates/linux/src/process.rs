@@ -46,6 +46,19 @@ impl ProcessHandle {
         self.signal(Signal::TERM);
     }
 
+    /// Whether TERM would reach it now: it handles the signal, or has blocked it to look for it
+    /// later. To the first process of a pid namespace the kernel does not even deliver one for
+    /// which there is no handler (signal(7), pid_namespaces(7)). One that has ended hears nothing.
+    #[must_use]
+    pub fn hears_term(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let bit = 1u64 << (Signal::TERM.as_raw() - 1);
+        status.unwrap_or_default().lines().any(|line| {
+            let sets = line.strip_prefix("SigCgt:").or_else(|| line.strip_prefix("SigBlk:"));
+            sets.and_then(|s| u64::from_str_radix(s.trim(), 16).ok()).is_some_and(|s| s & bit != 0)
+        })
+    }
+
     /// Ends it. As the first process of a pid namespace it takes all others with it.
     pub fn kill(&self) {
         self.signal(Signal::KILL);
@@ -91,4 +104,37 @@ pub fn die_with_parent(parent: i32) -> Result<()> {
         return Ok(());
     }
     Err(Error::other("tie this process to its parent", "the parent has ended"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Child, Command, Stdio};
+
+    /// A shell that has said that it is ready, and waits for its input to end.
+    fn shell(begin: &str) -> (Child, ProcessHandle) {
+        let script = format!("{begin} echo; read -r end");
+        let mut child = Command::new("sh")
+            .args(["-c", &script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let handle = ProcessHandle::open(i32::try_from(child.id()).unwrap()).unwrap();
+        (child, handle)
+    }
+
+    #[test]
+    fn only_who_handles_term_hears_it() {
+        for (begin, hears) in [("", false), ("trap : TERM;", true), ("trap '' TERM;", false)] {
+            let (mut child, handle) = shell(begin);
+            assert_eq!(handle.hears_term(), hears, "{begin}");
+            drop(child.stdin.take());
+            child.wait().unwrap();
+            assert!(!handle.hears_term(), "the dead hear nothing");
+        }
+    }
 }

@@ -111,6 +111,12 @@ impl State {
         Ok(Self { folder, db, _lock: lock })
     }
 
+    /// Whether a service ever made its database here.
+    #[must_use]
+    pub fn exists(state: &Path) -> bool {
+        state.join(FOLDER).join(DATABASE).exists()
+    }
+
     /// Opens the database without the lock, to read and write keys while a service may be running.
     /// Makes it if no service ever ran.
     ///

@@ -8,6 +8,7 @@
 pub mod compile;
 pub mod dns;
 pub mod flow;
+pub mod flow_log;
 pub mod id;
 pub mod interpret;
 pub mod network;
@@ -17,6 +18,7 @@ pub mod reach;
 pub mod rules;
 pub mod sample;
 pub mod sealed;
+pub mod services;
 pub mod text;
 pub mod traffic;
 

@@ -39,6 +39,7 @@ pub(crate) fn main() -> Result<(), String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| format!("start the event loop: {e}"))?;
         all.extend(runtime.block_on(network()));
+        all.push(vpcs(*privilege));
         all.push(encryption());
         all.push(cgroups(*privilege));
     }
@@ -121,6 +122,24 @@ async fn network() -> Vec<Check> {
         "load the kernel module nfnetlink_log (CONFIG_NETFILTER_NETLINK_LOG)",
     ));
     all
+}
+
+/// A VPC is made of network namespaces, which the checks above have seen made and ruled: only a way
+/// into the host's own network needs more.
+fn vpcs(privilege: Privilege) -> Check {
+    match privilege {
+        Privilege::Root => {
+            let finding = "all of it, NAT and internet gateways to the host's network included";
+            check("VPCs", Ok(finding.to_owned()), "")
+        }
+        Privilege::User { .. } => Check {
+            check: "VPCs",
+            state: State::Limited,
+            finding: "all but NAT and internet gateways, which lead to the host's network"
+                .to_owned(),
+            remedy: Some("run the service as root for jobs that need these".to_owned()),
+        },
+    }
 }
 
 /// Nothing else than encrypted links needs it.

@@ -12,7 +12,7 @@ struct Patch {
     to: &'static str,
 }
 
-const PATCHES: [Patch; 2] = [
+const PATCHES: [Patch; 3] = [
     // Of an internet gateway that is attached, EC2 says `available` (its API reference,
     // `InternetGatewayAttachment`), and clients wait for that.
     Patch {
@@ -20,6 +20,16 @@ const PATCHES: [Patch; 2] = [
         at: "/shapes/AttachmentStatus/enum",
         from: r#"["attaching", "attached", "detaching", "detached"]"#,
         to: r#"["attaching", "attached", "available", "detaching", "detached"]"#,
+    },
+    // States of VPC endpoints: EC2 answers them in lower case (its API reference, the examples of
+    // `CreateVpcEndpoint`), and clients look for `available`.
+    Patch {
+        service: "ec2",
+        at: "/shapes/State/enum",
+        from: r#"["PendingAcceptance", "Pending", "Available", "Deleting", "Deleted", "Rejected",
+                  "Failed", "Expired", "Partial"]"#,
+        to: r#"["pendingAcceptance", "pending", "available", "deleting", "deleted", "rejected",
+                "failed", "expired", "partial"]"#,
     },
     // `InvokeEndpoint` and `InvokeEndpointWithResponseStream`: the Developer Guide and the quotas
     // have 25 MB since 2025; the model still has the 6 MB of before.

@@ -74,6 +74,7 @@ impl Tested {
             asked,
             network,
             fabric,
+            flow_logs: Default::default(),
             nodes,
             tls,
             endpoints,

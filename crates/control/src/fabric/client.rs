@@ -1,6 +1,7 @@
 //! What is said to the fabric.
 
-use crate::serving::door::{hear, open};
+use crate::service::socket;
+use crate::serving::door::hear;
 use belljar_domain::fabric::{Answer, Ask, FOLDER, MAX_ANSWER, SOCKET};
 use std::io;
 use std::path::Path;
@@ -16,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// If it is not there, or does not answer.
 pub(super) async fn ask(state: &Path, ask: &Ask) -> io::Result<Answer> {
     let talk = async {
-        let mut stream = open(&state.join(FOLDER), SOCKET).await?;
+        let mut stream = socket::connect(&state.join(FOLDER), SOCKET).await?;
         let mut line = serde_json::to_vec(ask)?;
         line.push(b'\n');
         stream.write_all(&line).await?;

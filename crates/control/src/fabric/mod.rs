@@ -38,7 +38,6 @@ impl Fabric {
     ///
     /// # Errors
     /// Why it is not, a sentence: the last failure, if it is not there within `limit`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for who starts instances in a VPC"))]
     pub(crate) async fn applied(&self, generation: u64, limit: Duration) -> Result<(), String> {
         let mut seen = self.seen.subscribe();
         let there = seen.wait_for(|seen| seen.generation.is_some_and(|g| g >= generation));

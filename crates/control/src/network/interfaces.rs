@@ -38,7 +38,6 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     /// An ordinary one, that a service makes for `owner`.
-    #[cfg_attr(not(test), expect(dead_code, reason = "whoever runs instances makes one for each"))]
     pub(crate) fn of(subnet: SubnetId, groups: Vec<GroupId>, owner: &str, text: &str) -> Self {
         Self {
             subnet,

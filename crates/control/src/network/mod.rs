@@ -8,6 +8,8 @@
 pub(crate) mod defaults;
 mod draft;
 pub(crate) mod error;
+pub(crate) mod flow_logs;
+pub(crate) mod instances;
 pub(crate) mod interfaces;
 pub(crate) mod quotas;
 pub(crate) mod vpcs;
@@ -92,6 +94,11 @@ impl Networks {
     /// The network as it is.
     pub(crate) fn current(&self) -> Arc<Topology> {
         self.current.borrow().clone()
+    }
+
+    /// A copy to try something out with.
+    pub(crate) fn draft(&self) -> Draft {
+        Draft::of(&self.current(), (self.now)())
     }
 
     /// Sees every network from now on, or the newest of those that it was too late for.

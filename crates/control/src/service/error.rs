@@ -52,6 +52,12 @@ pub enum ServiceError {
     /// No service lives on this state folder.
     #[error("no service is running on {}", .0.display())]
     NotRunning(PathBuf),
+    /// No service made a network in this state folder yet.
+    #[error("there is no network in {} yet", .0.display())]
+    NoNetwork(PathBuf),
+    /// What is kept is not a network.
+    #[error("the network that is kept cannot be used")]
+    Network(#[from] belljar_vpc::network::Fault),
     /// The file that says where a service listens is not readable.
     #[error("cannot read {}", .path.display())]
     Address {
@@ -85,7 +91,12 @@ impl ServiceError {
         Some(match self {
             Self::Folder(e) => return e.hint(),
             Self::Open(e) => return e.hint().map(str::to_owned),
-            Self::Store(_) | Self::Objects(_) | Self::Address { .. } => return None,
+            Self::Store(_) | Self::Objects(_) | Self::Address { .. } | Self::Network(_) => {
+                return None;
+            }
+            Self::NoNetwork(_) => {
+                "a service makes one when it first starts (`belljar up`); name its folder with --state DIR".into()
+            }
             Self::Listen { address, source } if source.kind() == io::ErrorKind::AddrInUse => {
                 format!("give another port, or a free one with --listen {}:0", address.ip())
             }

@@ -13,9 +13,11 @@ mod error;
 mod front;
 mod keys;
 pub mod limits;
+mod network;
 mod nodes;
 mod proxied;
 mod request_id;
+pub(crate) mod socket;
 mod start;
 pub(crate) mod table;
 pub(crate) mod tls;
@@ -30,13 +32,14 @@ pub(crate) use dispatch::Body;
 pub use error::ServiceError;
 pub(crate) use front::body;
 pub use keys::{Key, create_key, keys, revoke_key, root_key};
+pub use network::{NetworkView, Workload, network};
 pub use nodes::{add_node, list_nodes, remove_node};
 pub(crate) use start::SOCKET;
 pub use start::{Ready, run};
 
 use crate::api::s3::S3;
 use crate::fabric::Fabric;
-use crate::network::Networks;
+use crate::network::{Networks, flow_logs};
 use crate::nodes::Nodes;
 use crate::serving::Table;
 use belljar_domain::Timestamp;
@@ -62,6 +65,8 @@ pub struct Service {
     pub(crate) network: Networks,
     /// How far the kernel's network is the same.
     pub(crate) fabric: Fabric,
+    /// What is wrong with flow logs.
+    pub(crate) flow_logs: flow_logs::Troubles,
     /// Other machines, as they were last heard of.
     pub(crate) nodes: Nodes,
     /// Wakes whoever carries out asynchronous requests.

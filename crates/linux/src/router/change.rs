@@ -4,12 +4,17 @@ use super::spell::{Denial, expressions};
 use super::{FAMILY, TABLE, sets};
 use belljar_vpc::compile::{Chain, Hook, Router, Set};
 use nlink::netlink::nftables::{
-    BaseChain, Chain as NftChain, FilterHook, NatHook, Policy, Priority, Rule, SetElement,
+    BaseChain, Chain as NftChain, FilterHook, Policy, Priority, Rule, SetElement,
     Transaction,
 };
 
 /// Elements in one message: nlink refuses one over 64 KiB.
 const CHUNK: usize = 500;
+
+/// Between the check of the source and the kernel's look at connections (-200).
+const ARRIVE: i32 = -250;
+/// Behind all but the kernel's own last look.
+const LEAVE: i32 = 300;
 
 /// Puts into `batch` what makes `new` of `old`. Nothing is looked at that is the same in both.
 ///
@@ -82,8 +87,9 @@ fn made(name: &str, chain: &Chain) -> nlink::Result<NftChain> {
     let base = match hook {
         Hook::Source => BaseChain::filter(FilterHook::Prerouting, Priority::Raw),
         Hook::Mark => BaseChain::filter(FilterHook::Prerouting, Priority::Mangle),
-        Hook::Arrive => BaseChain::nat(NatHook::Prerouting, Priority::DstNat),
-        Hook::Leave => BaseChain::nat(NatHook::Postrouting, Priority::SrcNat),
+        Hook::Arrive => BaseChain::filter(FilterHook::Prerouting, Priority::Custom(ARRIVE)),
+        Hook::Local => BaseChain::filter(FilterHook::Input, Priority::Filter),
+        Hook::Leave => BaseChain::filter(FilterHook::Postrouting, Priority::Custom(LEAVE)),
         routed => BaseChain::filter(FilterHook::Forward, Priority::Custom(routed as i32)),
     };
     Ok(made.base(base.policy(policy)))

@@ -1,13 +1,16 @@
 //! What is at the far ends of links: a service's addresses, the world, a middlebox.
 
 use super::links::{configure as interface, defaults, index, neighbor};
-use super::routes::{MAIN, Way, WayKind, add, remove};
+use super::routes::{MAIN, Way, WayKind, add, next, remove};
 use super::settings;
 use crate::error::{During, Result};
 use crate::netns::NetNs;
 use belljar_vpc::compile::{End, Link, NEXT_V4, NEXT_V6, ROUTER_MAC};
+use belljar_vpc::rules::{TCP, UDP};
 use ipnet::IpNet;
-use nlink::netlink::nftables::{BaseChain, Chain, Family, NatHook, Priority, Rule};
+use nlink::netlink::nftables::{
+    BaseChain, Chain, CtState, Family, FilterHook, NatHook, Policy, Priority, Rule,
+};
 use nlink::netlink::{Connection, Nftables, Route};
 use std::os::fd::AsFd;
 
@@ -15,6 +18,8 @@ type Socket = Connection<Route>;
 
 /// The kernel's table of its own addresses.
 const LOCAL: u32 = 255;
+/// The type of ICMP's echo request.
+const ECHO: u8 = 8;
 /// The number of `lo` in every namespace.
 const LO: u32 = 1;
 
@@ -50,8 +55,7 @@ fn reached(link: &Link) -> Vec<IpNet> {
 }
 
 fn to_router(net: IpNet, index: u32) -> Way {
-    let next = if net.addr().is_ipv4() { NEXT_V4.into() } else { NEXT_V6.into() };
-    Way { table: MAIN, net, kind: WayKind::Dev(index, Some(next)) }
+    Way { table: MAIN, net, kind: WayKind::Dev(index, next(&net)) }
 }
 
 /// Takes addresses for the namespace's own (AnyIP), so that a listener at any address hears whom
@@ -93,6 +97,8 @@ impl Uplink {
     }
 
     /// A NAT gateway's inside: what comes goes back by the same interface, as from its own address.
+    /// It takes TCP, UDP and echo over IPv4 (VPC User Guide, "NAT gateway basics"), and from outside
+    /// only what answers.
     ///
     /// # Errors
     /// If the kernel refuses a step.
@@ -101,11 +107,30 @@ impl Uplink {
         let ns = NetNs::create()?;
         settings(&ns)?;
         let nft = Connection::<Nftables>::new_in(ns.as_fd()).during("open an nftables socket")?;
-        let base = BaseChain::nat(NatHook::Postrouting, Priority::SrcNat);
-        let chain = Chain::new(TABLE, "leave").during("name a chain")?.family(Family::Inet);
-        let rule = Rule::new(TABLE, "leave").family(Family::Inet).masquerade();
-        let batch = nft.transaction().add_table(TABLE, Family::Inet);
-        let batch = batch.add_chain(chain.base(base)).add_rule(rule);
+        let chain = |name: &str, base: BaseChain| {
+            let chain = Chain::new(TABLE, name).during("name a chain")?;
+            Ok::<_, crate::Error>(chain.family(Family::Inet).base(base))
+        };
+        let filter = |hook| BaseChain::filter(hook, Priority::Filter).policy(Policy::Drop);
+        let leave = BaseChain::nat(NatHook::Postrouting, Priority::SrcNat);
+        let rule = |chain: &str| Rule::new(TABLE, chain).family(Family::Inet);
+        let known = CtState::ESTABLISHED | CtState::RELATED;
+        let first = || rule("pass").match_ct_state(CtState::NEW);
+        let v4 = |protocol: u8| {
+            let any = std::net::Ipv4Addr::UNSPECIFIED;
+            first().match_daddr_v4_not(any, 32).match_l4proto(protocol).accept()
+        };
+        let batch = nft
+            .transaction()
+            .add_table(TABLE, Family::Inet)
+            .add_chain(chain("leave", leave)?)
+            .add_rule(rule("leave").masquerade())
+            .add_chain(chain("input", filter(FilterHook::Input))?)
+            .add_chain(chain("pass", filter(FilterHook::Forward))?)
+            .add_rule(rule("pass").match_ct_state(known).accept())
+            .add_rule(v4(TCP))
+            .add_rule(v4(UDP))
+            .add_rule(first().match_icmp_type(ECHO).accept());
         batch.commit(&nft).await.during("load the rules of a NAT gateway")?;
         Ok(Self { ns })
     }
@@ -122,6 +147,12 @@ impl Uplink {
     #[must_use]
     pub fn ns(&self) -> &NetNs {
         &self.ns
+    }
+
+    /// Its namespace alone, which then lives as long as that value.
+    #[must_use]
+    pub fn into_ns(self) -> NetNs {
+        self.ns
     }
 
     /// After a change of a VPC's public addresses: what is reached by its link.

@@ -62,10 +62,8 @@ impl RouterNet {
     async fn come(&mut self, link: &Link) -> Result<()> {
         let index = index(&self.route, &link.name).await?;
         self.route.set_link_up_by_index(index).await.during("bring a link up")?;
-        if !matches!(link.end, End::Interface { .. }) {
-            neighbor(&self.route, index, NEXT_V4.into(), link.mac).await?;
-            neighbor(&self.route, index, NEXT_V6.into(), link.mac).await?;
-        }
+        neighbor(&self.route, index, NEXT_V4.into(), link.mac).await?;
+        neighbor(&self.route, index, NEXT_V6.into(), link.mac).await?;
         self.add_hosts(link, index).await?;
         self.links.insert(link.name.clone(), index);
         if let Some(router) = &self.loaded {
@@ -115,6 +113,12 @@ impl RouterNet {
         let gone: Vec<Name> = gone.map(|(name, _)| name.clone()).collect();
         self.links.retain(|name, _| !gone.contains(name));
         Ok(gone)
+    }
+
+    /// What is at the far end of each link, by the kernel's number.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = (u32, &End)> {
+        let ends = self.loaded.iter().flat_map(|r| &r.links);
+        ends.filter_map(|(name, link)| Some((*self.links.get(name)?, &link.end)))
     }
 
     /// The link with the kernel's number: who it was that a record of a denied packet names.
@@ -172,7 +176,7 @@ pub(super) async fn defaults(route: &Socket, index: u32, v4: Ipv4Addr, v6: bool)
     ];
     for (next, net) in all.into_iter().flatten() {
         neighbor(route, index, next, ROUTER_MAC).await?;
-        add(route, &Way { table: MAIN, net, kind: WayKind::Dev(index, Some(next)) }).await?;
+        add(route, &Way { table: MAIN, net, kind: WayKind::Dev(index, next) }).await?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 //! its place, with another mark, and the marks are in that transaction too.
 
 mod change;
+mod cut;
 mod far;
 mod links;
 mod read;
@@ -59,8 +60,11 @@ impl AsFd for RouterNet {
 
 /// Of all interfaces and of those to come: routes, says nothing by itself, and takes a packet by
 /// whichever link its answer would go.
-const SETTINGS: [(&str, &str); 12] = [
+const SETTINGS: [(&str, &str); 14] = [
     ("ipv4/ip_forward", "1"),
+    // A VPC's router is silent.
+    ("ipv4/icmp_echo_ignore_all", "1"),
+    ("ipv6/icmp/echo_ignore_all", "1"),
     ("ipv4/conf/all/rp_filter", "0"),
     ("ipv4/conf/default/rp_filter", "0"),
     ("ipv4/conf/all/send_redirects", "0"),
@@ -153,6 +157,9 @@ impl RouterNet {
         let nothing = Router::default();
         let from = old.unwrap_or(&nothing);
         self.add_routes(from, new).await?;
+        if old.is_some_and(|o| o.sets == new.sets && o.chains == new.chains) {
+            return self.remove_routes(from, new).await;
+        }
         let batch = match old {
             Some(_) => self.nft.transaction().expect_generation(self.generation),
             None => self.nft.transaction().destroy_table(TABLE, FAMILY).add_table(TABLE, FAMILY),
@@ -164,11 +171,23 @@ impl RouterNet {
         // one, which is listed and compared, it is enough that nobody else made one.
         if old.is_none() {
             self.read_back(new).await?;
-        } else if generation != self.generation.wrapping_add(1) {
+        } else if generation.wrapping_sub(self.generation) > 1 {
+            // (Where only routes differ there was no transaction.)
             return Err(Error::other("load the rules", "somebody else changed them"));
         }
         self.generation = generation;
         self.remove_routes(from, new).await
+    }
+
+    /// Carries out a transaction on a table that is not the router's own, and counts it: what is
+    /// loaded stays known.
+    pub(crate) async fn beside(&mut self, batch: Transaction) -> Result<()> {
+        if self.loaded.is_none() {
+            return self.commit(batch).await;
+        }
+        self.commit(batch.expect_generation(self.generation)).await?;
+        self.generation = self.generation.wrapping_add(1);
+        Ok(())
     }
 
     async fn commit(&self, batch: Transaction) -> Result<()> {

@@ -17,7 +17,7 @@ impl RouterNet {
         let chains = self.nft.list_chains_in(TABLE, FAMILY).await.during(WHAT)?;
         let listed: BTreeSet<&str> = chains.iter().map(|c| c.name.as_str()).collect();
         let meant: BTreeSet<&str> = router.chains.keys().map(|n| &**n).collect();
-        same("chains", &listed, &meant)?;
+        same("chains", listed, meant)?;
         let mut rules: BTreeMap<String, Vec<Vec<RuleExpr>>> = BTreeMap::new();
         for rule in self.nft.list_rules(TABLE, FAMILY).await.during(WHAT)? {
             rules.entry(rule.chain.clone()).or_default().push(rule.expressions());
@@ -27,18 +27,18 @@ impl RouterNet {
             for rule in &chain.rules {
                 meant.push(as_read(&expressions(rule, self.denial).during(WHAT)?));
             }
-            same(name, &rules.remove(&**name).unwrap_or_default(), &meant)?;
+            same(name, rules.remove(&**name).unwrap_or_default(), meant)?;
         }
         let sets = self.nft.list_sets_in(TABLE, FAMILY).await.during(WHAT)?;
         let listed: BTreeSet<&str> = sets.iter().map(|s| s.name.as_str()).collect();
         let meant: BTreeSet<&str> = router.sets.keys().map(|n| &**n).collect();
-        same("sets", &listed, &meant)?;
+        same("sets", listed, meant)?;
         for (name, set) in &router.sets {
             let listed = self.nft.list_set_elements(TABLE, name, FAMILY).await.during(WHAT)?;
             let elements = set.elements.iter().map(|(k, v)| sets::element(set, k, v));
             let meant: Vec<SetElement> =
                 elements.collect::<nlink::Result<_>>().during("spell the rules")?;
-            same(name, &sorted(&listed), &sorted(&meant))?;
+            same(name, sorted(&listed), sorted(&meant))?;
         }
         Ok(())
     }
@@ -61,10 +61,20 @@ fn as_read(all: &[Expr]) -> Vec<RuleExpr> {
     parse_expressions(list)
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, listed: &T, meant: &T) -> Result<()> {
-    if listed == meant {
-        return Ok(());
+fn same<T, A>(what: &str, listed: A, meant: A) -> Result<()>
+where
+    T: PartialEq + std::fmt::Debug,
+    A: IntoIterator<Item = T>,
+{
+    let (mut listed, mut meant) = (listed.into_iter(), meant.into_iter());
+    loop {
+        match (listed.next(), meant.next()) {
+            (None, None) => return Ok(()),
+            (Some(l), Some(m)) if l == m => {}
+            (l, m) => {
+                let text = format!("{what}: loaded {m:?}, the kernel lists {l:?}");
+                return Err(Error::other("verify the rules", text));
+            }
+        }
     }
-    let text = format!("{what}: loaded {meant:?}, the kernel lists {listed:?}");
-    Err(Error::other("verify the rules", text))
 }

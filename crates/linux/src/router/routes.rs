@@ -2,7 +2,7 @@
 
 use super::RouterNet;
 use crate::error::{During, Result};
-use belljar_vpc::compile::{End, Family, Hop, Link, Name, Router, Routes};
+use belljar_vpc::compile::{End, Family, Hop, Link, NEXT_V4, NEXT_V6, Name, Router, Routes};
 use ipnet::IpNet;
 use nlink::netlink::addr::{Ipv4Address, Ipv6Address};
 use nlink::netlink::route::{Ipv4Route, Ipv6Route};
@@ -29,8 +29,8 @@ pub(super) struct Way {
 pub(super) enum WayKind {
     Blackhole,
     Throw,
-    /// By a link, to somebody on it or to whoever is there.
-    Dev(u32, Option<IpAddr>),
+    /// By a link, to somebody on it.
+    Dev(u32, IpAddr),
     /// To this namespace itself.
     Local(u32),
 }
@@ -113,10 +113,9 @@ impl RouterNet {
         match hop {
             Hop::Local => vec![way(WayKind::Throw)],
             Hop::Blackhole => vec![way(WayKind::Blackhole)],
-            Hop::Via { link, next } => {
+            Hop::Via(link) => {
                 let mut both = vec![way(WayKind::Blackhole)];
-                let index = self.links.get(link);
-                both.extend(index.map(|i| way(WayKind::Dev(*i, Some(*next)))));
+                both.extend(self.links.get(link).map(|i| way(WayKind::Dev(*i, next(&net)))));
                 both
             }
         }
@@ -126,10 +125,10 @@ impl RouterNet {
     pub(super) async fn add_ways_by(&self, router: &Router, link: &Link, index: u32) -> Result<()> {
         for (number, routes) in &router.tables {
             for (net, hop) in routes {
-                if let Hop::Via { link: by, next } = hop
+                if let Hop::Via(by) = hop
                     && *by == link.name
                 {
-                    let kind = WayKind::Dev(index, Some(*next));
+                    let kind = WayKind::Dev(index, next(net));
                     add(&self.route, &Way { table: *number, net: *net, kind }).await?;
                 }
             }
@@ -157,11 +156,10 @@ impl RouterNet {
         Ok(())
     }
 
-    /// The routes to an interface's addresses, and that they are its.
+    /// The routes to an interface's addresses.
     pub(super) async fn add_hosts(&self, link: &Link, index: u32) -> Result<()> {
         if let End::Interface { addresses, .. } = &link.end {
             for address in addresses {
-                super::links::neighbor(&self.route, index, *address, link.mac).await?;
                 add(&self.route, &host(*address, index)).await?;
             }
         }
@@ -170,7 +168,13 @@ impl RouterNet {
 }
 
 fn host(address: IpAddr, index: u32) -> Way {
-    Way { table: MAIN, net: IpNet::from(address), kind: WayKind::Dev(index, None) }
+    let net = IpNet::from(address);
+    Way { table: MAIN, net, kind: WayKind::Dev(index, next(&net)) }
+}
+
+/// Who is at the other end of any link.
+pub(super) fn next(net: &IpNet) -> IpAddr {
+    if net.addr().is_ipv4() { NEXT_V4.into() } else { NEXT_V6.into() }
 }
 
 fn by_mark(number: u32, family: Family) -> RuleBuilder {
@@ -207,9 +211,7 @@ fn v4(way: &Way) -> Ipv4Route {
     match way.kind {
         WayKind::Blackhole => route.route_type(RouteType::Blackhole).metric(LAST),
         WayKind::Throw => route.route_type(RouteType::Throw),
-        WayKind::Dev(index, Some(IpAddr::V4(next))) => {
-            route.dev_index(index).gateway(next).onlink()
-        }
+        WayKind::Dev(index, IpAddr::V4(next)) => route.dev_index(index).gateway(next).onlink(),
         WayKind::Dev(index, _) => route.dev_index(index).scope(RouteScope::Link),
         WayKind::Local(index) => {
             route.route_type(RouteType::Local).dev_index(index).scope(RouteScope::Host)
@@ -223,7 +225,7 @@ fn v6(way: &Way) -> Ipv6Route {
     match way.kind {
         WayKind::Blackhole => route.route_type(RouteType::Blackhole).metric(LAST),
         WayKind::Throw => route.route_type(RouteType::Throw),
-        WayKind::Dev(index, Some(IpAddr::V6(next))) => route.dev_index(index).gateway(next),
+        WayKind::Dev(index, IpAddr::V6(next)) => route.dev_index(index).gateway(next),
         WayKind::Dev(index, _) => route.dev_index(index),
         WayKind::Local(index) => route.route_type(RouteType::Local).dev_index(index),
     }

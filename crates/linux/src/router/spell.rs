@@ -6,7 +6,7 @@ use belljar_vpc::compile::{
 use ipnet::IpNet;
 use nlink::netlink::nftables::expr::{Expr, LogExpr, LookupExpr};
 use nlink::netlink::nftables::{
-    self as nft, ChainName, CmpOp, CtKey, CtState, MetaKey, NatAddr, NatExpr, PayloadBase, RangeOp,
+    ChainName, CmpOp, CtKey, CtState, MetaKey, PayloadBase, PayloadCsum, RangeOp,
     Register, Verdict,
 };
 
@@ -48,14 +48,10 @@ pub(super) fn expressions(rule: &Rule, denial: Denial) -> nlink::Result<Vec<Expr
             all.push(held(map, Register::R0));
             all.push(Expr::MetaSet { key: MetaKey::Mark, sreg: Register::R0 });
         }
-        Action::ToPrivate(map) => {
-            let nat = NatExpr::dnat(nft::Family::Ip);
-            translate(nat, Field::Destination(Family::V4), map, &mut all);
-        }
-        Action::ToPublic(map) => {
-            let nat = NatExpr::snat(nft::Family::Ip);
-            translate(nat, Field::Source(Family::V4), map, &mut all);
-        }
+        Action::ToPrivate(map) => translate(false, map, &mut all),
+        Action::ToPublic(map) => translate(true, map, &mut all),
+        Action::QuotedToPrivate(map) => translate_quoted(true, map, &mut all),
+        Action::QuotedToPublic(map) => translate_quoted(false, map, &mut all),
     }
     Ok(all)
 }
@@ -75,11 +71,40 @@ fn deny(layer: Layer, denial: Denial, all: &mut Vec<Expr>) {
     }
 }
 
-fn translate(mut nat: NatExpr, field: Field, map: &Name, all: &mut Vec<Expr>) {
+/// Puts what the map holds for an address in its place, and sets the checksums right.
+fn translate(source: bool, map: &Name, all: &mut Vec<Expr>) {
+    let field = if source { Field::Source(Family::V4) } else { Field::Destination(Family::V4) };
     load(&[field], all);
     all.push(held(map, Register::R0));
-    nat.addr = NatAddr::Reg;
-    all.push(Expr::Nat(nat));
+    let (offset, len) = place(source, Family::V4);
+    all.push(Expr::PayloadSet {
+        sreg: Register::R0,
+        base: PayloadBase::Network,
+        offset,
+        len,
+        csum: PayloadCsum::Inet,
+        csum_offset: 10,
+        l4_pseudo_header: true,
+    });
+}
+
+/// The same of the head that an ICMP error quotes, behind eight bytes of its own. The quoted head's
+/// checksum is left as it is: who reads the head does not look at it.
+fn translate_quoted(source: bool, map: &Name, all: &mut Vec<Expr>) {
+    let (offset, len) = place(source, Family::V4);
+    let offset = offset + 8;
+    let (base, r) = (PayloadBase::Transport, Register::R0);
+    all.push(Expr::Payload { dreg: r, base, offset, len });
+    all.push(held(map, r));
+    all.push(Expr::PayloadSet {
+        sreg: r,
+        base,
+        offset,
+        len,
+        csum: PayloadCsum::Inet,
+        csum_offset: 2,
+        l4_pseudo_header: false,
+    });
 }
 
 fn matching(condition: &Match, all: &mut Vec<Expr>) {
@@ -143,9 +168,13 @@ fn number(field: Field, value: u16) -> Vec<u8> {
     }
 }
 
+/// That a packet is of a family, which is asked once: nlink would take a second time out again.
 fn guard(family: Family, all: &mut Vec<Expr>) {
-    all.push(Expr::Meta { dreg: Register::R0, key: MetaKey::NfProto });
-    all.push(equal(vec![PROTOCOLS[family as usize]]));
+    let load = Expr::Meta { dreg: Register::R0, key: MetaKey::NfProto };
+    let asked = [load, equal(vec![PROTOCOLS[family as usize]])];
+    if !all.windows(2).any(|pair| pair == asked) {
+        all.extend(asked);
+    }
 }
 
 /// Where an address is in the head, and how long it is.

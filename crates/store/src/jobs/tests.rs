@@ -18,6 +18,7 @@ fn job(name: &str, created: i64) -> TrainingJob {
             request: serde_json::json!({"TrainingJobName": name}),
             retries: 0,
             max_pending_seconds: None,
+            vpc: None,
         },
         progress: Progress::accepted(at(created)),
     }

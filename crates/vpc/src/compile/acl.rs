@@ -76,11 +76,12 @@ pub(super) fn chain(router: &mut Router, way: &Way, id: &str, acl: &NetworkAcl) 
             IpNet::V4(_) => Family::V4,
             IpNet::V6(_) => Family::V6,
         };
-        let mut matches = vec![Match::Family(family)];
-        if entry.block.prefix_len() > 0 {
-            let source = way.direction == Direction::Ingress;
-            matches.push(Match::Block { source, block: entry.block.trunc() });
-        }
+        let source = way.direction == Direction::Ingress;
+        let mut matches = vec![if entry.block.prefix_len() > 0 {
+            Match::Block { source, block: entry.block.trunc() }
+        } else {
+            Match::Family(family)
+        }];
         traffic(&mut matches, &entry.traffic);
         let action = if entry.allow { Action::Accept } else { Action::Deny(way.layer) };
         rules.push(Rule::new(matches, action));

@@ -2,12 +2,12 @@
 //! the number of a group's rules nor that of its members costs a packet anything.
 
 use super::boxes::{Boxes, Range, disjoint, merged};
-use super::names::combined;
+use super::names::{combined, link};
 use super::router::{Name, Router};
 use super::rules::{Action, Chain, Family, Field, Holds, Kind, Layer, Match, Part, Rule, Set};
 use crate::Network;
 use crate::id::{GroupId, VpcId};
-use crate::network::{Direction, Peer, PeeringStatus, SecurityGroup};
+use crate::network::{Direction, Peer, SecurityGroup};
 use crate::rules::{ICMP, ICMPV6};
 use crate::traffic::Traffic;
 use ipnet::IpNet;
@@ -143,6 +143,14 @@ fn group_rules(
     rules
 }
 
+/// The link to the other side, and the address there.
+const fn straight(direction: Direction, family: Family) -> [Field; 2] {
+    match direction {
+        Direction::Egress => [Field::To, Field::Destination(family)],
+        Direction::Ingress => [Field::From, Field::Source(family)],
+    }
+}
+
 const fn address(direction: Direction, family: Family) -> Field {
     match direction {
         Direction::Egress => Field::Destination(family),
@@ -174,7 +182,8 @@ fn by_block(
 }
 
 /// The rules for what a group allows to or from a group or a prefix list: the address is looked up
-/// in that one's set, so that whoever joins it is one element.
+/// in that one's set, so that whoever joins it is one element. A group's has the links too: what was
+/// forwarded on its way is nobody's who has the group.
 fn by_peer(
     router: &mut Router,
     network: &Network,
@@ -189,7 +198,11 @@ fn by_peer(
             continue;
         };
         for (class, numbers) in classes {
-            let who = Match::In(vec![address(direction, family)], members.clone());
+            let fields = match peer {
+                Peer::Group(_) => straight(direction, family).to_vec(),
+                _ => vec![address(direction, family)],
+            };
+            let who = Match::In(fields, members.clone());
             if *class == Class::Protocols {
                 let ranges = numbers.values().flatten().copied().collect();
                 for (first, last) in merged(ranges) {
@@ -230,16 +243,20 @@ fn members(
         Peer::Cidr(_) => None,
         Peer::Group(id) => {
             let of = &network.groups.get(id)?.vpc;
-            if of != vpc && !are_peered(network, of, vpc) {
+            let peering = network.peering(of, vpc).map(|p| link(p.as_str()));
+            if of != vpc && peering.is_none() {
                 return None;
             }
             let name: Name = format!("{id}-members-{}", family.name()).into();
             if !router.sets.contains_key(&name) {
-                let mut set = Set::new(&[Kind::Address(family)], false, Holds::Members);
+                let key = [Kind::Link, Kind::Address(family)];
+                let mut set = Set::new(&key, false, Holds::Members);
                 for interface in network.members(id) {
+                    let by = if of == vpc { None } else { peering.clone() };
+                    let by = by.unwrap_or_else(|| link(interface.as_str()));
                     for address in super::addresses(network, interface) {
                         if Family::of(&address) == family {
-                            set.insert(vec![Part::Address(address)]);
+                            set.insert(vec![Part::Link(by.clone()), Part::Address(address)]);
                         }
                     }
                 }
@@ -263,15 +280,6 @@ fn members(
             Some((id.to_string(), name))
         }
     }
-}
-
-/// Whether packets pass between two VPCs.
-fn are_peered(network: &Network, one: &VpcId, other: &VpcId) -> bool {
-    network.peerings.values().any(|p| {
-        p.status == PeeringStatus::Active
-            && ((p.requester == *one && p.accepter == *other)
-                || (p.requester == *other && p.accepter == *one))
-    })
 }
 
 pub(super) fn addresses(block: &IpNet) -> Part {

@@ -10,14 +10,21 @@ use super::{acl, addresses, groups, routes};
 use crate::Network;
 use crate::id::{InterfaceId, SubnetId, VpcId};
 use crate::network::{Direction, EndpointKind, Interface, PeeringStatus, Subnet, Vpc};
-use ipnet::{IpNet, Ipv6Net};
-use std::collections::BTreeMap;
+use crate::rules::{ICMP, ICMPV6, TCP};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Links that may send what is not from them.
 const SENDERS: &str = "senders";
 /// Links that are given what is not for them.
 const RECEIVERS: &str = "receivers";
+/// Links that are no interface's.
+const OUTSIDE: &str = "outside";
+/// Those of NAT gateways, of gateway endpoints and of peering connections.
+const NATS: &str = "nats";
+const ENDPOINTS: &str = "endpoints";
+const PEERINGS: &str = "peerings";
 /// Which table the packets of a link go by.
 const TABLES: &str = "tables";
 /// The chain of those who never begin a connection.
@@ -60,7 +67,7 @@ pub(super) fn chains(router: &mut Router, network: &Network, id: &VpcId, vpc: &V
         set(own(family), &key, false, Holds::Members);
         set(behind(family), &key, true, Holds::Members);
     }
-    for name in [SENDERS, RECEIVERS] {
+    for name in [SENDERS, RECEIVERS, OUTSIDE, NATS, ENDPOINTS, PEERINGS] {
         set(name.into(), &[Kind::Link], false, Holds::Members);
     }
     set(TABLES.into(), &[Kind::Link], false, Holds::Marks);
@@ -70,14 +77,17 @@ pub(super) fn chains(router: &mut Router, network: &Network, id: &VpcId, vpc: &V
     for direction in [Direction::Egress, Direction::Ingress] {
         set(guards(direction), &[Kind::Link], false, Holds::Verdicts);
     }
-    let gateway = gateway(network, id).map(|g| link(g.as_str()));
+    let gateway = network.internet_gateway(id).map(|g| link(g.as_str()));
     let mut chain = |hook: Hook, rules| {
         router.chains.insert(hook.name().into(), Chain { hook: Some(hook), rules });
     };
     chain(Hook::Source, source_rules(vpc, gateway.as_ref()));
     let mark = rule(vec![], Action::Mark(Field::From, TABLES.into()));
     chain(Hook::Mark, vec![mark]);
-    chain(Hook::Destination, destination_rules());
+    let stranger = rule(is_in(&[Field::From], OUTSIDE.into()), Action::Drop);
+    let stray = rule(vec![Match::State(State::Invalid)], Action::Drop);
+    chain(Hook::Local, vec![stranger, stray, rule(vec![], Action::Accept)]);
+    chain(Hook::Destination, destination_rules(vpc, gateway.as_ref()));
     for way in &acl::WAYS {
         let decide = rule(vec![], Action::Decide(way.own, acl::map(way)));
         chain(way.hook, vec![decide]);
@@ -110,8 +120,9 @@ fn source_rules(vpc: &Vpc, gateway: Option<&Name>) -> Vec<Rule> {
     rules.push(rule(is_in(&[Field::From], SENDERS.into()), Action::Accept));
     if let Some(gateway) = gateway {
         let from = || Match::From(gateway.clone());
-        for one in &vpc.cidrs {
-            let inside = Match::Block { source: true, block: one.block.trunc() };
+        let own = vpc.cidrs.iter().map(|c| c.block.trunc());
+        for block in own.chain(private()) {
+            let inside = Match::Block { source: true, block };
             rules.push(rule(vec![from(), inside], Action::Deny(Layer::Source)));
         }
         rules.push(rule(vec![from()], Action::Accept));
@@ -120,13 +131,49 @@ fn source_rules(vpc: &Vpc, gateway: Option<&Name>) -> Vec<Rule> {
     rules
 }
 
-fn destination_rules() -> Vec<Rule> {
+/// Private and shared addresses, which the internet does not carry (RFC 1918, 4193, 6598).
+fn private() -> impl Iterator<Item = IpNet> {
+    let v4 =
+        [([10, 0, 0, 0], 8), ([172, 16, 0, 0], 12), ([192, 168, 0, 0], 16), ([100, 64, 0, 0], 10)];
+    let v4 = v4.into_iter().map(|(a, length)| IpNet::V4(Ipv4Net::new_assert(a.into(), length)));
+    v4.chain([IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::from_bits(0xfc00 << 112), 7))])
+}
+
+/// What each link takes: an interface what is for it, a gateway what is from this VPC and for what
+/// is behind it.
+fn destination_rules(vpc: &Vpc, gateway: Option<&Name>) -> Vec<Rule> {
+    // Neighbour discovery and its like go no further than a link.
     let mut rules = Vec::new();
+    for (first, last) in [(130, 137), (143, 143)] {
+        let kind = Match::Between(Field::TypeCode, first << 8, last << 8 | 0xff);
+        let matches = vec![Match::Family(Family::V6), Match::Protocol(ICMPV6), kind];
+        rules.push(rule(matches, Action::Deny(Layer::Invalid)));
+    }
     for family in Family::BOTH {
         let fields = [Field::To, Field::Destination(family)];
         rules.push(rule(is_in(&fields, own(family)), Action::Accept));
     }
-    rules.push(rule(is_in(&[Field::To], RECEIVERS.into()), Action::Accept));
+    let to = |set: &str| Match::In(vec![Field::To], set.into());
+    rules.push(rule(vec![to(RECEIVERS)], Action::Accept));
+    rules.extend(gateway.map(|g| rule(vec![Match::To(g.clone())], Action::Accept)));
+    for one in &vpc.cidrs {
+        let family = Family::of(&one.block.addr());
+        let from = Match::Block { source: true, block: one.block.trunc() };
+        let behind = Match::In(vec![Field::To, Field::Destination(family)], behind(family));
+        let mut accept = |set: &str, more: Vec<Match>| {
+            let matches = [vec![to(set), from.clone()], more].concat();
+            rules.push(rule(matches, Action::Accept));
+        };
+        accept(PEERINGS, vec![behind.clone()]);
+        // Gateway endpoints take TCP, and echo of ICMP (VPC Reachability Analyzer,
+        // VPCE_GATEWAY_PROTOCOL_RESTRICTION).
+        accept(ENDPOINTS, vec![behind.clone(), Match::Protocol(TCP)]);
+        if family == Family::V4 {
+            let echo = Match::Between(Field::TypeCode, 0x800, 0x8ff);
+            accept(ENDPOINTS, vec![behind, Match::Protocol(ICMP), echo]);
+            accept(NATS, vec![]);
+        }
+    }
     rules.push(rule(vec![], Action::Deny(Layer::Destination)));
     rules
 }
@@ -147,8 +194,13 @@ pub(super) fn interface(
         let set = own(Family::of(address));
         put(router, &set, vec![one(), Part::Address(*address)], Value::Member);
     }
-    if !record.source_dest_check {
+    let is_nat = network.nat_at(id).is_some();
+    if is_nat || !record.source_dest_check {
         put(router, SENDERS, vec![one()], Value::Member);
+    }
+    if is_nat {
+        put(router, NATS, vec![one()], Value::Member);
+    } else if !record.source_dest_check && network.endpoint_at(id).is_none() {
         put(router, RECEIVERS, vec![one()], Value::Member);
     }
     if let Some(number) = table {
@@ -184,7 +236,7 @@ fn outside(router: &mut Router, id: &str, end: End, egress: Value) {
     }
     put(router, &guards(Direction::Egress), one(), egress);
     put(router, &guards(Direction::Ingress), one(), Value::Accept);
-    put(router, RECEIVERS, one(), Value::Member);
+    put(router, OUTSIDE, one(), Value::Member);
     router.links.insert(name.clone(), Link { mac: mac("", id), name, end });
 }
 
@@ -203,8 +255,10 @@ pub(super) fn endpoints(router: &mut Router, network: &Network, vpc: &VpcId) {
         if !matches!(endpoint.kind, EndpointKind::Gateway { .. }) {
             continue;
         }
-        let lists = network.prefix_lists.values().filter(|l| l.name == endpoint.service);
-        let prefixes: Vec<IpNet> = lists.flat_map(|l| l.entries.keys().copied()).collect();
+        put(router, ENDPOINTS, vec![Part::Link(link(id.as_str()))], Value::Member);
+        let list = network.list_named(&endpoint.service);
+        let prefixes: Vec<IpNet> =
+            list.iter().flat_map(|(_, l)| l.entries.keys().copied()).collect();
         are_behind(router, id.as_str(), &prefixes);
         let end = End::Endpoint { id: id.clone(), prefixes };
         outside(router, id.as_str(), end, Value::Goto(SILENT.into()));
@@ -223,6 +277,7 @@ pub(super) fn peerings(router: &mut Router, network: &Network, vpc: &VpcId) {
         else {
             continue;
         };
+        put(router, PEERINGS, vec![Part::Link(link(id.as_str()))], Value::Member);
         let blocks: Vec<IpNet> = record.cidrs.iter().map(|c| c.block).collect();
         are_behind(router, id.as_str(), &blocks);
         let end = End::Peering { id: id.clone(), peer: peer.clone() };
@@ -230,42 +285,60 @@ pub(super) fn peerings(router: &mut Router, network: &Network, vpc: &VpcId) {
     }
 }
 
-fn gateway<'a>(network: &'a Network, vpc: &VpcId) -> Option<&'a crate::id::InternetGatewayId> {
-    let mut all = network.internet_gateways.iter();
-    all.find(|(_, g)| g.vpc.as_ref() == Some(vpc)).map(|(id, _)| id)
-}
-
 /// The internet gateway: one public address for one private one, and none without.
 pub(super) fn internet(router: &mut Router, network: &Network, id: &VpcId, vpc: &Vpc) {
-    let Some(gateway) = gateway(network, id) else { return };
+    let Some(gateway) = network.internet_gateway(id) else { return };
     let name = link(gateway.as_str());
-    let public = public_addresses(router, network);
-    let mut private = Set::new(&[Kind::Address(Family::V4)], false, Holds::Members);
+    let mut private_v4 = Set::new(&[Kind::Address(Family::V4)], false, Holds::Members);
+    let mut private_v6 = Set::new(&[Kind::Address(Family::V6)], false, Holds::Members);
     let mut in_map = Set::new(&[Kind::Address(Family::V4)], false, Holds::Addresses);
     let mut out_map = in_map.clone();
-    for (inner, outer) in &public {
-        private.insert(vec![Part::Address(IpAddr::V4(*inner))]);
-        let key = |a: &std::net::Ipv4Addr| vec![Part::Address(IpAddr::V4(*a))];
-        in_map.elements.insert(key(outer), Value::Address(*inner));
-        out_map.elements.insert(key(inner), Value::Address(*outer));
+    let mut public = BTreeSet::new();
+    for (address, name) in &router.hosts {
+        let key = vec![Part::Address(*address)];
+        let IpAddr::V4(inner) = *address else {
+            private_v6.insert(key);
+            continue;
+        };
+        let Some(End::Interface { id, .. }) = router.links.get(name).map(|l| &l.end) else {
+            continue;
+        };
+        let Some(outer) = network.public_of(id, inner) else { continue };
+        private_v4.insert(key.clone());
+        out_map.elements.insert(key, Value::Address(outer));
+        if network.at_public(outer) == Some((id, inner)) {
+            let key = vec![Part::Address(IpAddr::V4(outer))];
+            in_map.elements.insert(key, Value::Address(inner));
+            public.insert(outer);
+        }
     }
-    router.sets.insert("public".into(), private);
+    for (set, elements) in [("public-v4", private_v4), ("public-v6", private_v6)] {
+        router.sets.insert(set.into(), elements);
+    }
     router.sets.insert("to-private".into(), in_map);
     router.sets.insert("to-public".into(), out_map);
     let (from, to) = (|| Match::From(name.clone()), || Match::To(name.clone()));
-    let has = |field| Match::In(vec![field], "public".into());
-    let deny = || Action::Deny(Layer::Public);
-    let v4 = || Match::Family(Family::V4);
-    let demands = vec![
-        rule(vec![to(), has(Field::Source(Family::V4))], Action::Accept),
-        rule(vec![to(), v4()], deny()),
-        rule(vec![from(), has(Field::Destination(Family::V4))], Action::Accept),
-        rule(vec![from(), v4()], deny()),
-        rule(vec![], Action::Accept),
-    ];
-    let arrive = rule(vec![from()], Action::ToPrivate("to-private".into()));
-    let leave = rule(vec![to()], Action::ToPublic("to-public".into()));
-    let hooks = [(Hook::Public, demands), (Hook::Arrive, vec![arrive]), (Hook::Leave, vec![leave])];
+    let mut demands = Vec::new();
+    for block in private() {
+        let matches = vec![to(), Match::Block { source: false, block }];
+        demands.push(rule(matches, Action::Deny(Layer::Public)));
+    }
+    for family in Family::BOTH {
+        let set: Name = format!("public-{}", family.name()).into();
+        let has = |field| Match::In(vec![field], set.clone());
+        demands.push(rule(vec![to(), has(Field::Source(family))], Action::Accept));
+        demands.push(rule(vec![from(), has(Field::Destination(family))], Action::Accept));
+    }
+    demands.push(rule(vec![to()], Action::Deny(Layer::Public)));
+    demands.push(rule(vec![from()], Action::Deny(Layer::Public)));
+    demands.push(rule(vec![], Action::Accept));
+    // Without state: an address that is somebody else's now is so for every packet, and a connection
+    // may come by the gateway one way and not the other.
+    let (inner, outer): (Name, Name) = ("to-private".into(), "to-public".into());
+    let arrive = (Action::ToPrivate(inner.clone()), Action::QuotedToPrivate(inner));
+    let leave = (Action::ToPublic(outer.clone()), Action::QuotedToPublic(outer));
+    let (arrive, leave) = (translate(&from(), arrive), translate(&to(), leave));
+    let hooks = [(Hook::Public, demands), (Hook::Arrive, arrive), (Hook::Leave, leave)];
     for (hook, rules) in hooks {
         router.chains.insert(hook.name().into(), Chain { hook: Some(hook), rules });
     }
@@ -273,39 +346,20 @@ pub(super) fn internet(router: &mut Router, network: &Network, id: &VpcId, vpc: 
         IpNet::V6(net) => Some(net),
         IpNet::V4(_) => None,
     });
-    let end = End::Internet {
-        id: gateway.clone(),
-        public: public.values().copied().collect(),
-        blocks_v6: blocks_v6.collect(),
-    };
+    let end = End::Internet { id: gateway.clone(), public, blocks_v6: blocks_v6.collect() };
     outside(router, gateway.as_str(), end, Value::Accept);
 }
 
-/// The public address of each private one that has one: an elastic address comes before one that
-/// the interface was made with.
-fn public_addresses(
-    router: &Router,
-    network: &Network,
-) -> BTreeMap<std::net::Ipv4Addr, std::net::Ipv4Addr> {
-    let here = |id: &InterfaceId| router.interface(id).is_some();
-    let mut public = BTreeMap::new();
-    for (_, record) in network.interfaces.iter().filter(|(id, _)| here(id)) {
-        let given = record.addresses.iter().filter_map(|a| Some((a.address, a.public?)));
-        public.extend(given);
-    }
-    for gateway in network.nat_gateways.values().filter(|g| g.available && here(&g.interface)) {
-        let elastic = gateway.allocation.as_ref().and_then(|a| network.addresses.get(a));
-        let inner = network.interfaces.get(&gateway.interface).and_then(|i| i.primary());
-        public.extend(inner.zip(elastic.map(|e| e.public)));
-    }
-    for address in network.addresses.values() {
-        if let Some((_, interface, inner)) = &address.association
-            && here(interface)
-        {
-            public.insert(*inner, address.public);
-        }
-    }
-    public
+/// The rules of a translation: of errors also what they quote, so that the size of a path's packets
+/// is found out.
+fn translate(by: &Match, (address, quoted): (Action, Action)) -> Vec<Rule> {
+    // Destination unreachable, time exceeded, parameter problem (RFC 792).
+    let errors = [3u16, 11, 12].map(|kind| {
+        let kind = Match::Between(Field::TypeCode, kind << 8, kind << 8 | 0xff);
+        let matches = vec![by.clone(), Match::Family(Family::V4), Match::Protocol(ICMP), kind];
+        rule(matches, quoted.clone())
+    });
+    errors.into_iter().chain([rule(vec![by.clone()], address)]).collect()
 }
 
 /// What comes by a link that is no interface's is for this VPC or for nobody.

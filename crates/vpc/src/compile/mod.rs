@@ -35,7 +35,7 @@ use crate::id::{InterfaceId, VpcId};
 use crate::network::{Direction, Interface, Vpc};
 use crate::traffic::Traffic;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The resolver's other address (VPC User Guide, "Amazon DNS server").
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 253);
@@ -47,7 +47,7 @@ pub fn compile(network: &Network, id: &VpcId) -> Router {
     let Some(vpc) = network.vpc(id) else { return router };
     own_addresses(&mut router, network, id, vpc);
     links::chains(&mut router, network, id, vpc);
-    let tables = subnets(&mut router, network, id, vpc);
+    let tables = subnets(&mut router, network, id);
     for (interface, record) in &network.interfaces {
         let Some(subnet) = network.subnets.get(&record.subnet).filter(|s| s.vpc == *id) else {
             continue;
@@ -67,17 +67,19 @@ fn own_addresses(router: &mut Router, network: &Network, id: &VpcId, vpc: &Vpc) 
     for subnet in network.subnets.values().filter(|s| s.vpc == *id) {
         let gateway = subnet.block.network().to_bits().saturating_add(1);
         router.local.insert(Ipv4Addr::from_bits(gateway).into());
+        let base = subnet.block_v6.map(|b| b.network().to_bits());
+        router.local.extend(base.map(|b| IpAddr::V6(Ipv6Addr::from_bits(b.saturating_add(1)))));
     }
-    if vpc.dns_support {
-        router.local.extend(vpc.resolver().map(IpAddr::V4));
-        router.local.insert(RESOLVER.into());
-    }
+    // There also if nobody answers there: whether the resolver is on is no matter of packets.
+    router.local.extend(vpc.resolver().map(IpAddr::V4));
+    router.local.insert(RESOLVER.into());
+    router.local.retain(|a| network.interface_at(id, *a).is_none());
 }
 
 /// The chains of subnets and network ACLs, and the tables of the subnets.
-fn subnets(router: &mut Router, network: &Network, id: &VpcId, vpc: &Vpc) -> links::Tables {
+fn subnets(router: &mut Router, network: &Network, id: &VpcId) -> links::Tables {
     let mut tables = links::Tables::new();
-    for (subnet, _) in network.subnets.iter().filter(|(_, s)| s.vpc == *id) {
+    for (subnet, record) in network.subnets.iter().filter(|(_, s)| s.vpc == *id) {
         let links = Set::new(&[Kind::Link], false, Holds::Members);
         router.sets.insert(acl::links(subnet.as_str()), links);
         let Some((acl_id, acl)) = network.acl(subnet) else { continue };
@@ -86,7 +88,7 @@ fn subnets(router: &mut Router, network: &Network, id: &VpcId, vpc: &Vpc) -> lin
             acl::chain(router, way, acl_id.as_str(), acl);
         }
         let Some((_, table)) = network.route_table(subnet) else { continue };
-        let routes = routes::all(network, id, vpc, &table.routes);
+        let routes = routes::all(network, id, record, &table.routes);
         let number = routes::add(router, routes);
         tables.insert(subnet.clone(), number);
     }

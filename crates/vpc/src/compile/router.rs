@@ -13,8 +13,8 @@ pub type Name = Arc<str>;
 
 /// The Ethernet address of the router's end of every link: each is a wire of its own.
 pub const ROUTER_MAC: [u8; 6] = [0x02, 0xbe, 0x11, 0, 0, 1];
-/// Where the far end of a link that is no interface is said to be, and the router is to it. On such
-/// a link there is nobody else; link-local, so that it is nobody's address (RFC 3927).
+/// Who is at the far end of a link, as routes say it: on each there is nobody else. Link-local, so
+/// that it is nobody's address (RFC 3927).
 pub const NEXT_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 /// As [`NEXT_V4`].
 pub const NEXT_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
@@ -55,12 +55,7 @@ pub enum Hop {
     /// Nowhere, without a word: AWS lets packets vanish.
     Blackhole,
     /// By a link.
-    Via {
-        /// Which.
-        link: Name,
-        /// To whom on it: the interface's address, or [`NEXT_V4`], [`NEXT_V6`].
-        next: IpAddr,
-    },
+    Via(Name),
 }
 
 /// A link of a router.
@@ -131,7 +126,7 @@ impl Router {
         match longest?.1 {
             Hop::Local => self.hosts.get(&to),
             Hop::Blackhole => None,
-            Hop::Via { link, .. } => Some(link),
+            Hop::Via(link) => Some(link),
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Route tables: the longest prefix decides, then who made the route.
 
 use super::names::{hash, link};
-use super::router::{Hop, NEXT_V4, NEXT_V6, Router, Routes};
+use super::router::{Hop, Router, Routes};
 use crate::Network;
 use crate::id::{InterfaceId, VpcId};
-use crate::network::{EndpointKind, Origin, PeeringStatus, Route, RouteDestination, Target, Vpc};
+use crate::network::{
+    Endpoint, EndpointKind, Origin, PeeringStatus, Route, RouteDestination, Subnet, Target, Vpc,
+};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Numbers that the kernel has its own tables at (rt_tables: unspec, default, main, local).
 const KERNELS: [u32; 4] = [0, 253, 254, 255];
@@ -30,92 +32,102 @@ pub(super) fn add(router: &mut Router, routes: Routes) -> u32 {
     number
 }
 
+/// What is never forwarded, whatever the routes say: link-local, loopback, multicast, unspecified
+/// and reserved addresses (RFC 6890).
+const NEVER_V4: [(Ipv4Addr, u8); 4] = [
+    (Ipv4Addr::UNSPECIFIED, 8),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(224, 0, 0, 0), 3),
+];
+const NEVER_V6: [(Ipv6Addr, u8); 3] = [
+    (Ipv6Addr::UNSPECIFIED, 127),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
+];
+
 /// What each table has: the VPC's own blocks, and nothing else. What comes from outside goes by
 /// this one, so that no VPC is a way to another place (VPC Peering Guide, "no transitive peering").
 pub(super) fn local(vpc: &Vpc) -> Routes {
-    let nowhere = [
-        IpNet::V4(Ipv4Net::default()),
-        IpNet::V6(Ipv6Net::default()),
-        // Link-local, which no route of AWS's leads out.
-        IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16)),
-        IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10)),
-    ];
     let own = vpc.cidrs.iter().map(|c| (c.block, Hop::Local));
-    nowhere.into_iter().map(|net| (net, Hop::Blackhole)).chain(own).collect()
+    let mut all: Routes = own.collect();
+    never(&mut all);
+    all
 }
 
-/// The routes of a table of this VPC. On equal prefixes a static route comes before one of a prefix
-/// list, and that before a propagated one; the local one is before all (VPC User Guide, "Route
-/// priority").
-pub(super) fn all(network: &Network, id: &VpcId, vpc: &Vpc, routes: &[Route]) -> Routes {
-    let mut best: BTreeMap<IpNet, (u8, String, &Target)> = BTreeMap::new();
-    let is_own = |net: &IpNet| vpc.cidrs.iter().any(|c| c.block == *net);
+fn never(all: &mut Routes) {
+    for net in [IpNet::V4(Ipv4Net::default()), IpNet::V6(Ipv6Net::default())] {
+        all.entry(net).or_insert(Hop::Blackhole);
+    }
+    let v4 = NEVER_V4.map(|(a, length)| IpNet::V4(Ipv4Net::new_assert(a, length)));
+    let v6 = NEVER_V6.map(|(a, length)| IpNet::V6(Ipv6Net::new_assert(a, length)));
+    all.extend(v4.into_iter().chain(v6).map(|net| (net, Hop::Blackhole)));
+}
+
+/// The routes of a subnet. On equal prefixes a static route comes before one of a prefix list, and
+/// that before a propagated one; the local one is before all, and what is propagated is never more
+/// specific than it (VPC User Guide, "Route priority"). Within the subnet no route is asked.
+pub(super) fn all(network: &Network, id: &VpcId, subnet: &Subnet, routes: &[Route]) -> Routes {
+    let Some(vpc) = network.vpc(id) else { return Routes::new() };
+    let mut best: BTreeMap<IpNet, (u8, &Route)> = BTreeMap::new();
+    let own = |net: &IpNet| {
+        let within = |block: IpNet| block.contains(net);
+        within(subnet.block.into()) || subnet.block_v6.is_some_and(|b| within(b.into()))
+    };
     for route in routes {
-        let propagated = route.origin == Origin::Propagated;
-        let (rank, name, nets) = match &route.destination {
-            RouteDestination::Cidr(net) => (u8::from(propagated) * 2, String::new(), vec![*net]),
+        let (rank, nets) = match &route.destination {
+            RouteDestination::Cidr(net) => (0, vec![*net]),
             RouteDestination::PrefixList(list) => {
                 let entries = network.prefix_lists.get(list).map(|l| &l.entries);
-                let nets = entries.map(|e| e.keys().copied().collect()).unwrap_or_default();
-                (1, list.to_string(), nets)
+                (1, entries.map(|e| e.keys().copied().collect()).unwrap_or_default())
             }
         };
+        let rank = if route.origin == Origin::Propagated { 2 } else { rank };
         for net in nets {
             let inside = vpc.cidrs.iter().any(|c| c.block.contains(&net));
-            if is_own(&net) || (propagated && inside) {
+            let local = vpc.cidrs.iter().any(|c| c.block == net);
+            if local || own(&net) || (rank == 2 && inside) {
                 continue;
             }
-            let this = (rank, name.clone(), &route.target);
-            let kept = best.entry(net).or_insert_with(|| this.clone());
-            if (this.0, &this.1) < (kept.0, &kept.1) {
+            let this = (rank, route);
+            let kept = best.entry(net).or_insert(this);
+            if (rank, &route.destination) < (kept.0, &kept.1.destination) {
                 *kept = this;
             }
         }
     }
     let mut all = local(vpc);
-    all.extend(best.into_iter().map(|(net, (.., target))| (net, hop(network, id, target, &net))));
+    all.extend(best.into_iter().map(|(net, (_, r))| (net, hop(network, id, &r.target))));
+    let blocks = [Some(subnet.block.into()), subnet.block_v6.map(IpNet::V6)];
+    all.extend(blocks.into_iter().flatten().map(|net| (net, Hop::Local)));
+    never(&mut all);
     all
 }
 
-/// Where a target is, for packets of the family of `net`. One that is gone is a blackhole.
-fn hop(network: &Network, vpc: &VpcId, target: &Target, net: &IpNet) -> Hop {
-    let outside = |id: &str| {
-        let next = if matches!(net, IpNet::V4(_)) { NEXT_V4.into() } else { NEXT_V6.into() };
-        Hop::Via { link: link(id), next }
-    };
-    let found = match target {
+/// Where a target is. One that is gone is a blackhole.
+fn hop(network: &Network, vpc: &VpcId, target: &Target) -> Hop {
+    let here = match target {
         Target::Internet(id) => {
-            let here =
-                |g: &std::sync::Arc<crate::network::InternetGateway>| g.vpc.as_ref() == Some(vpc);
-            network.internet_gateways.get(id).filter(|g| here(g)).map(|_| outside(id.as_str()))
+            let gateway = network.internet_gateways.get(id);
+            gateway.is_some_and(|g| g.vpc.as_ref() == Some(vpc)).then_some(id.as_str())
         }
         Target::Nat(id) => {
             let gateway = network.nat_gateways.get(id).filter(|g| g.available);
-            gateway.and_then(|g| interface(network, vpc, &g.interface, net))
+            let interface = gateway.map(|g| &g.interface);
+            interface.filter(|i| network.vpc_of(i) == Some(vpc)).map(InterfaceId::as_str)
         }
         Target::Endpoint(id) => {
-            let here = network
-                .endpoints
-                .get(id)
-                .filter(|e| e.vpc == *vpc && matches!(e.kind, EndpointKind::Gateway { .. }));
-            here.map(|_| outside(id.as_str()))
+            let endpoint = network.endpoints.get(id).filter(|e| e.vpc == *vpc);
+            let is_gateway = |e: &Endpoint| matches!(e.kind, EndpointKind::Gateway { .. });
+            endpoint.is_some_and(|e| is_gateway(e)).then_some(id.as_str())
         }
         Target::Peering(id) => {
-            let active = network.peerings.get(id).filter(|p| {
+            let active = network.peerings.get(id).is_some_and(|p| {
                 p.status == PeeringStatus::Active && (p.requester == *vpc || p.accepter == *vpc)
             });
-            active.map(|_| outside(id.as_str()))
+            active.then_some(id.as_str())
         }
-        Target::Interface(id) => interface(network, vpc, id, net),
+        Target::Interface(id) => (network.vpc_of(id) == Some(vpc)).then_some(id.as_str()),
     };
-    found.unwrap_or(Hop::Blackhole)
-}
-
-fn interface(network: &Network, vpc: &VpcId, id: &InterfaceId, net: &IpNet) -> Option<Hop> {
-    let record = network.interfaces.get(id).filter(|_| network.vpc_of(id) == Some(vpc))?;
-    let next = match net {
-        IpNet::V4(_) => IpAddr::V4(record.primary()?),
-        IpNet::V6(_) => IpAddr::V6(*record.addresses_v6.first()?),
-    };
-    Some(Hop::Via { link: link(id.as_str()), next })
+    here.map_or(Hop::Blackhole, |id| Hop::Via(link(id)))
 }

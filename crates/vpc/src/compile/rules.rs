@@ -195,10 +195,15 @@ pub enum Action {
     Decide(Field, Name),
     /// Marks the packet with what the map holds for the field.
     Mark(Field, Name),
-    /// Rewrites the destination to what the map holds for it, for the whole connection.
+    /// Rewrites the destination to what the map holds for it.
     ToPrivate(Name),
-    /// Rewrites the source to what the map holds for it, for the whole connection.
+    /// Rewrites the source to what the map holds for it.
     ToPublic(Name),
+    /// Of an ICMP error: rewrites the source of the packet that it quotes, as [`Self::ToPrivate`]
+    /// does of the answer to that.
+    QuotedToPrivate(Name),
+    /// Of an ICMP error: rewrites the destination of the packet that it quotes.
+    QuotedToPublic(Name),
 }
 
 /// A rule: all of what it asks for, and what it then does.
@@ -225,10 +230,12 @@ pub struct Chain {
 pub enum Hook {
     /// As it comes in, before anything is known of it.
     Source,
+    /// As it comes in: translation of its destination, before connections are looked at.
+    Arrive,
     /// As it comes in: which table it goes by.
     Mark,
-    /// As the first of a connection comes in: translation of its destination.
-    Arrive,
+    /// Routed to the router itself.
+    Local,
     /// Routed: is it the interface's?
     Destination,
     /// Routed: network ACL of the subnet that it leaves.
@@ -241,16 +248,17 @@ pub enum Hook {
     Egress,
     /// Routed: the receiver's security groups.
     Ingress,
-    /// As the first of a connection goes out: translation of its source.
+    /// As it goes out: translation of its source, behind all else.
     Leave,
 }
 
 impl Hook {
     /// All, in order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Source,
-        Self::Mark,
         Self::Arrive,
+        Self::Mark,
+        Self::Local,
         Self::Destination,
         Self::AclOut,
         Self::AclIn,
@@ -267,6 +275,7 @@ impl Hook {
             Self::Source => "source",
             Self::Mark => "mark",
             Self::Arrive => "arrive",
+            Self::Local => "local",
             Self::Destination => "destination",
             Self::AclOut => "acl-out",
             Self::AclIn => "acl-in",
@@ -282,7 +291,7 @@ impl Hook {
     pub const fn layer(self) -> Layer {
         match self {
             Self::Source => Layer::Source,
-            Self::Mark | Self::Arrive | Self::Leave => Layer::Route,
+            Self::Mark | Self::Arrive | Self::Local | Self::Leave => Layer::Route,
             Self::Destination => Layer::Destination,
             Self::AclOut => Layer::AclOut,
             Self::AclIn => Layer::AclIn,
@@ -304,9 +313,10 @@ impl Hook {
 pub enum Layer {
     /// The source/destination check of the interface that it came from.
     Source,
-    /// No route, or one that leads nowhere.
+    /// No route, or one that leads nowhere. Of this there is no record.
     Route,
-    /// The source/destination check of the interface that it was for.
+    /// The source/destination check of the interface that it was for, or a gateway that it is not
+    /// for.
     Destination,
     /// The network ACL of the subnet that it left.
     AclOut,

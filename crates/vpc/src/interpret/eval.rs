@@ -64,16 +64,16 @@ fn walk(router: &Router, chain: &Chain, packet: &mut Packet, hook: Hook) -> Opti
                 let field = Field::Destination(Family::V4);
                 if let Some(Value::Address(to)) = held(router, packet, field, map) {
                     packet.header.destination = IpAddr::V4(to);
-                    return Some(Step::Pass);
                 }
             }
             Action::ToPublic(map) => {
                 let field = Field::Source(Family::V4);
                 if let Some(Value::Address(to)) = held(router, packet, field, map) {
                     packet.header.source = IpAddr::V4(to);
-                    return Some(Step::Pass);
                 }
             }
+            // A head says nothing of what is quoted behind it.
+            Action::QuotedToPrivate(_) | Action::QuotedToPublic(_) => {}
         }
     }
     None

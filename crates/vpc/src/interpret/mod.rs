@@ -33,32 +33,57 @@ pub enum Verdict {
 const FORWARD: [Hook; 6] =
     [Hook::Destination, Hook::AclOut, Hook::AclIn, Hook::Public, Hook::Egress, Hook::Ingress];
 
-/// What a router does with a packet that comes by the link `from`.
+/// What a router does with a packet that comes by the link `from`, and begins a connection if it
+/// belongs to none.
 pub fn interpret(
     router: &Router,
     connections: &mut Connections,
     header: &Header,
     from: &Name,
 ) -> Verdict {
+    run_hooks(router, connections, header, from, true)
+}
+
+/// As [`interpret`], of a packet that begins no connection whatever its head says: TCP's answer to
+/// the first packet, which only a connection's flags tell from that.
+pub fn interpret_answer(
+    router: &Router,
+    connections: &mut Connections,
+    header: &Header,
+    from: &Name,
+) -> Verdict {
+    run_hooks(router, connections, header, from, false)
+}
+
+fn run_hooks(
+    router: &Router,
+    connections: &mut Connections,
+    header: &Header,
+    from: &Name,
+    may_begin: bool,
+) -> Verdict {
     let mut packet = Packet { header: *header, from: from.clone(), to: None, mark: 0, state: None };
     let run = |packet: &mut Packet, hook: Hook| eval::run(router, hook, packet);
     if let Step::Drop(layer) = run(&mut packet, Hook::Source) {
         return Verdict::Dropped(layer);
     }
-    let standing = connections.standing(header);
+    run(&mut packet, Hook::Arrive);
+    let header = packet.header;
+    let standing = match connections.standing(&header) {
+        Standing::New if !may_begin => Standing::None,
+        standing => standing,
+    };
     packet.state = standing.state();
+    // Whatever becomes of it further on.
+    connections.saw(&header);
     run(&mut packet, Hook::Mark);
-    match &standing {
-        Standing::Known { middle, .. } => packet.header = *middle,
-        Standing::New => {
-            run(&mut packet, Hook::Arrive);
-        }
-        Standing::Untracked | Standing::None => {}
+    if router.local.contains(&header.destination) {
+        return match run(&mut packet, Hook::Local) {
+            Step::Pass => Verdict::Local,
+            Step::Drop(layer) => Verdict::Dropped(layer),
+        };
     }
-    if router.local.contains(&packet.header.destination) {
-        return Verdict::Local;
-    }
-    let Some(link) = router.route(packet.mark, packet.header.destination) else {
+    let Some(link) = router.route(packet.mark, header.destination) else {
         return Verdict::Dropped(Layer::Route);
     };
     packet.to = Some(link.clone());
@@ -67,17 +92,9 @@ pub fn interpret(
             return Verdict::Dropped(layer);
         }
     }
-    match standing {
-        Standing::Known { last, .. } => {
-            packet.header = last;
-            connections.saw(header);
-        }
-        Standing::New => {
-            let middle = packet.header;
-            run(&mut packet, Hook::Leave);
-            connections.begin(*header, middle, packet.header);
-        }
-        Standing::Untracked | Standing::None => {}
+    if standing == Standing::New {
+        connections.begin(header);
     }
+    run(&mut packet, Hook::Leave);
     Verdict::Pass { link: link.clone(), header: packet.header }
 }

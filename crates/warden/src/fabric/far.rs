@@ -76,6 +76,12 @@ enum Inside {
 #[derive(Debug, Default)]
 pub(super) struct Tasks(Vec<JoinHandle<()>>);
 
+impl From<JoinHandle<()>> for Tasks {
+    fn from(task: JoinHandle<()>) -> Self {
+        Self(vec![task])
+    }
+}
+
 impl Drop for Tasks {
     fn drop(&mut self) {
         self.0.iter().for_each(JoinHandle::abort);

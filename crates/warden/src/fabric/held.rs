@@ -198,6 +198,11 @@ impl All {
         Ok(())
     }
 
+    /// The routers, by VPC.
+    pub(super) fn places_mut(&mut self) -> &mut Places {
+        &mut self.places
+    }
+
     /// Where each interface's inner end is.
     pub(super) fn spaces(&self) -> BTreeMap<InterfaceId, Arc<Space>> {
         let ends = self.places.values().flat_map(|p| p.ends.values());

@@ -12,6 +12,7 @@ pub(crate) mod client;
 mod connect;
 mod explain;
 mod far;
+mod flows;
 mod held;
 mod place;
 mod process;

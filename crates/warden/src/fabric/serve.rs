@@ -1,6 +1,7 @@
 //! What is asked of the fabric.
 
 use super::connect;
+use super::flows::{self, Flows};
 use super::held::All;
 use super::view::View;
 use crate::carry::Carrier;
@@ -32,6 +33,7 @@ const FAREWELL: Duration = Duration::from_millis(200);
 pub(super) struct Fabric {
     all: Mutex<All>,
     view: watch::Sender<Arc<View>>,
+    flows: Flows,
     end: Notify,
     root: bool,
 }
@@ -41,11 +43,14 @@ impl Fabric {
     pub(super) fn new(state: &Path, root: bool) -> Self {
         let all = All::new(Carrier::new(state.join(SERVICE_SOCKET)));
         let view = watch::Sender::new(Arc::default());
-        Self { all: Mutex::new(all), view, end: Notify::new(), root }
+        let flows = Flows::new(flows::unix_time);
+        Self { all: Mutex::new(all), view, flows, end: Notify::new(), root }
     }
 
     /// Answers whoever comes, until it is told to end.
     pub(super) async fn serve(self: Arc<Self>, listener: UnixListener) {
+        let this = Arc::clone(&self);
+        tokio::spawn(async move { this.flows.run(&this.all).await });
         let places = Arc::new(Semaphore::new(AT_ONCE));
         loop {
             // It is never closed.
@@ -98,6 +103,12 @@ impl Fabric {
                 let (answer, connection) = connect::connect(&view, &interface, &host, port).await;
                 return tell(stream, &answer, connection.as_ref().map(AsFd::as_fd)).await;
             }
+            Ask::Flows { after, flush, wait_millis } => {
+                if flush {
+                    self.flows.read(&self.all, true).await;
+                }
+                self.flows.fetch(after, wait_millis).await
+            }
             Ask::Status => Answer::Status(self.status()),
             Ask::Attach { .. } => return,
             Ask::End => {
@@ -129,9 +140,11 @@ impl Fabric {
             Err(why) => return failed(why),
         };
         if let Err(why) = all.apply(&network, &self.view).await {
+            self.flows.note(all.places_mut()).await;
             self.show(&all, (*before).clone());
             return failed(why);
         }
+        self.flows.follow(all.places_mut(), &network).await;
         let region = region.unwrap_or_else(|| before.region.clone());
         let view = View { generation: Some(generation), region, network, ..View::default() };
         self.show(&all, view);
@@ -153,6 +166,7 @@ impl Fabric {
             let mut all = self.all.lock().await;
             let view = self.view.borrow().clone();
             let attached = all.attach(&view.network, &interface, NetNs::from(ns)).await;
+            self.flows.note(all.places_mut()).await;
             self.show(&all, (*view).clone());
             attached
         };
@@ -170,6 +184,7 @@ impl Fabric {
         let view = self.view.borrow().clone();
         // If it cannot be made anew, the next network that is applied does.
         let _ = all.detach(&view.network, &interface).await;
+        self.flows.note(all.places_mut()).await;
         self.show(&all, (*view).clone());
     }
 

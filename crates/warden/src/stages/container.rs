@@ -1,6 +1,7 @@
 //! From the sealed root to the end of the container's last process.
 
 use super::data::Data;
+use super::end::end;
 use super::root::Rooted;
 use super::{Facts, Network, internal};
 use crate::failure::Failure;
@@ -181,14 +182,7 @@ async fn attend(
         () = has_ended(link) => Told::NoLink,
     };
     cx.status(SecondaryStatus::Stopping).await;
-    running.process().terminate();
-    tokio::select! {
-        ended = running.wait() => return Ok((ended?, Some(told))),
-        () = tokio::time::sleep(Duration::from_secs(policy.grace_seconds)) => {}
-        () = cx.orders.at_once() => {}
-    }
-    running.process().kill();
-    Ok((running.wait().await?, Some(told)))
+    Ok((end(cx, running).await?, Some(told)))
 }
 
 /// Returns once a link that the warden carries has ended by itself; without one, never.

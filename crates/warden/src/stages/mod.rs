@@ -3,6 +3,7 @@
 
 mod container;
 mod data;
+mod end;
 mod evidence;
 mod peers;
 mod root;

@@ -1,6 +1,7 @@
 //! A container that serves: image, root, model, network, and then for as long as it is wanted.
 
 use super::container::{broken_since_start, ended_as, sealed, start, start_failure};
+use super::end::end;
 use super::root::{Rooted, root, served};
 use super::{Facts, Network, check_vpc, evidence, image, internal, network};
 use crate::door::{Door, Models, News};
@@ -131,14 +132,7 @@ async fn attend(
         _ = cx.orders.stop() => Told::Asked,
         told = account.tend(pid, door) => told,
     };
-    running.process().terminate();
-    tokio::select! {
-        ended = running.wait() => return Ok((ended?, Some(told))),
-        () = tokio::time::sleep(Duration::from_secs(cx.assignment.stop.grace_seconds)) => {}
-        () = cx.orders.at_once() => {}
-    }
-    running.process().kill();
-    Ok((running.wait().await?, Some(told)))
+    Ok((end(cx, running).await?, Some(told)))
 }
 
 /// What is said of a container while it serves.

@@ -141,7 +141,11 @@ fn same(one: &GroupRule, other: &GroupRule) -> bool {
 /// What the rules of a direction weigh, of IPv4 or of IPv6: a group is one of each, a prefix list
 /// as many as it may have entries (Amazon VPC quotas). AWS's own lists have a weight of their own,
 /// which of S3's is 1.
-fn check_weight(d: &Description, id: &GroupId, direction: Direction) -> Result<(), AwsError> {
+pub(super) fn check_weight(
+    d: &Description,
+    id: &GroupId,
+    direction: Direction,
+) -> Result<(), AwsError> {
     let weight = |rule: &GroupRule, v6: bool| match &rule.peer {
         Peer::Cidr(block) => usize::from(matches!(block, IpNet::V6(_)) == v6),
         Peer::Group(_) => 1,

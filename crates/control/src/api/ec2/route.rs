@@ -196,6 +196,14 @@ fn weight(d: &Description, routes: &[Route], v6: bool) -> usize {
     routes.iter().map(of).sum()
 }
 
+/// Whether a table may have these routes.
+pub(super) fn check_weight(d: &Description, routes: &[Route]) -> Result<(), AwsError> {
+    if [false, true].iter().all(|v6| weight(d, routes, *v6) <= quotas::ROUTES) {
+        return Ok(());
+    }
+    Err(refused("RouteLimitExceeded", "The maximum number of routes has been reached."))
+}
+
 pub(super) async fn create(
     service: &Service,
     _: &Caller,
@@ -213,10 +221,7 @@ pub(super) async fn create(
         let route = Route { destination, target, origin: Origin::CreateRoute };
         let mut routes = table.routes.clone();
         routes.push(route);
-        if [false, true].iter().any(|v6| weight(draft, &routes, *v6) > quotas::ROUTES) {
-            let text = "The maximum number of routes has been reached.";
-            return Err(refused("RouteLimitExceeded", text));
-        }
+        check_weight(draft, &routes)?;
         error::get_mut(&mut draft.route_tables, &id)?.routes = routes;
         Ok(())
     });

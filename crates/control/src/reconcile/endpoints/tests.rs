@@ -33,6 +33,7 @@ fn deployment(config: &str, containers: usize) -> Deployment {
         download_seconds: 60,
         startup_seconds: 60,
         notices: Vec::new(),
+        vpc: None,
     };
     Deployment { config: config.into(), variants: vec![variant], asynchronous: None }
 }

@@ -6,9 +6,9 @@ use super::{AcceptedRecord, EndpointRequestError as Error, members, tags};
 use crate::machine::Machine;
 use crate::request::members::check;
 use crate::request::{Mirror, is_in_s3, size};
-use belljar_domain::arn;
 use belljar_domain::endpoint::{Asynchronous, Deployment, Variant};
 use belljar_domain::serving::{DOWNLOAD_SECONDS, STARTUP_SECONDS};
+use belljar_domain::{VpcConfig, VpcPlacement, arn};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -152,7 +152,8 @@ fn variant(
 ) -> Result<(Variant, Vec<String>), Error> {
     let needed = Needed::of(part)?;
     let size = size::of_type(needed.instance_type, place.machine)?;
-    let sealed = (!isolated).then(|| SEALED.to_owned());
+    let vpc = model.vpc_config.as_ref().map(VpcConfig::parse).transpose()?;
+    let sealed = (!isolated && vpc.is_none()).then(|| SEALED.to_owned());
     let variant = Variant {
         name: part.variant_name.clone(),
         model: needed.model.to_owned(),
@@ -166,6 +167,7 @@ fn variant(
         download_seconds: part.download_seconds.unwrap_or(DOWNLOAD_SECONDS),
         startup_seconds: part.startup_seconds.unwrap_or(STARTUP_SECONDS),
         notices: size.warnings.iter().cloned().chain(sealed).collect(),
+        vpc: vpc.map(|config| VpcPlacement { config, isolated }),
     };
     Ok((variant, size.warnings))
 }

@@ -2,6 +2,7 @@
 
 use crate::request::RequestError;
 use crate::request::members::NotServed;
+use belljar_domain::VpcConfigError;
 
 /// Why it is refused.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +59,9 @@ pub enum EndpointRequestError {
     /// A variant's model is gone, or never was: its ARN.
     #[error("Could not find model \"{0}\".")]
     NoModel(String),
+    /// `VpcConfig` cannot be used, in EC2's words.
+    #[error(transparent)]
+    Vpc(#[from] VpcConfigError),
     /// What other requests share.
     #[error(transparent)]
     Request(#[from] RequestError),

@@ -6,7 +6,6 @@ use crate::request::members::{Members, NO_HUB, NO_KMS};
 const NO_PACKAGES: &str = "there are no model packages";
 const NO_SCALING: &str = "a variant has the instances that it is given";
 const HAS_INSTANCES: &str = "a variant has instances";
-const SEALED: &str = "a container that serves is sealed off every network";
 const OWN_MACHINES: &str = "instances are containers on machines that are there";
 const AS_THEY_ARE: &str = "a model is what is in S3 when an instance starts";
 const NO_METRICS: &str = "no metrics are published";
@@ -46,7 +45,7 @@ pub(super) const MODEL: &Members = &[
     ("InferenceExecutionConfig", Honoured),
     ("ExecutionRoleArn", Honoured),
     ("Tags", Honoured),
-    ("VpcConfig", Refused(SEALED)),
+    ("VpcConfig", Honoured),
     // Isolation is always on.
     ("EnableNetworkIsolation", WithoutEffect),
 ];
@@ -96,7 +95,7 @@ pub(super) const CONFIG: &Members = &[
     // Of a capture that is not enabled: another is refused by a check of its own.
     ("DataCaptureConfig", WithoutEffect),
     ("ExplainerConfig", Refused("nothing is explained")),
-    ("VpcConfig", Refused(SEALED)),
+    ("VpcConfig", Refused("it is for inference components; give it to CreateModel")),
     ("EnableNetworkIsolation", WithoutEffect),
     ("MetricsConfig", Refused(NO_METRICS)),
     ("CrossRegionTrafficConfig", Refused("there is one region")),

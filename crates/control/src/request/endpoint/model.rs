@@ -6,6 +6,7 @@ use super::parts::{
 use super::{AcceptedRecord, EndpointRequestError as Error, members, tags};
 use crate::request::members::check;
 use crate::request::{Mirror, is_in_s3, registry_name};
+use belljar_domain::VpcConfig;
 use belljar_domain::endpoint::Container;
 use belljar_domain::serving::{ModelData, ModelForm};
 use serde::Deserialize;
@@ -25,6 +26,7 @@ pub fn model(request: Value) -> Result<AcceptedRecord, Error> {
     check(members::MODEL, &request).map_err(|n| Error::not_served(OPERATION, n))?;
     let parts = ModelParts::deserialize(&request)?;
     containers(&parts, &[])?;
+    parts.vpc_config.as_ref().map(VpcConfig::parse).transpose()?;
     let request = shown(request);
     let (name, role) = (parts.model_name, parts.execution_role_arn);
     Ok(AcceptedRecord { name, request, role, tags: tags(parts.tags)? })

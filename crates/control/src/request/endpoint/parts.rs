@@ -16,6 +16,7 @@ pub(super) struct ModelParts {
     pub(super) execution_role_arn: Option<String>,
     #[serde(default)]
     pub(super) enable_network_isolation: bool,
+    pub(super) vpc_config: Option<serde_json::Value>,
     #[serde(default)]
     pub(super) tags: Vec<TagPart>,
 }

@@ -2,6 +2,7 @@
 
 use crate::request::RequestError;
 use crate::request::members::NotServed;
+use belljar_domain::VpcConfigError;
 use belljar_domain::data::{ChannelError, LocalPathError};
 
 /// Why `CreateTrainingJob` is refused.
@@ -38,6 +39,9 @@ pub enum JobRequestError {
     /// There is no such role.
     #[error("The role {0} does not exist.")]
     Role(String),
+    /// `VpcConfig` cannot be used, in EC2's words.
+    #[error(transparent)]
+    Vpc(#[from] VpcConfigError),
     /// What both ways of asking for a job share.
     #[error(transparent)]
     Request(#[from] RequestError),

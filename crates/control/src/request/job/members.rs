@@ -74,7 +74,7 @@ pub(super) const MEMBERS: &Members = &[
     ("EnableNetworkIsolation", WithoutEffect),
     ("EnableInterContainerTrafficEncryption", Honoured),
     ("EnableManagedSpotTraining", Refused("there are no spot instances")),
-    ("VpcConfig", Refused("a job is sealed off every network")),
+    ("VpcConfig", Honoured),
     // The SDKs always send these two.
     ("DebugHookConfig", WithoutEffect),
     ("ProfilerConfig", WithoutEffect),
@@ -119,7 +119,6 @@ mod tests {
                 json!({"ResourceConfig": {"SelectedInstanceCount": 2}}),
                 "ResourceConfig.SelectedInstanceCount",
             ),
-            (json!({"VpcConfig": {"Subnets": ["s"]}}), "VpcConfig"),
             (
                 json!({"InputDataConfig": [{}, {"InputMode": "FastFile"}]}),
                 "InputDataConfig.InputMode FastFile",

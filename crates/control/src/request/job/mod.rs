@@ -18,7 +18,8 @@ use belljar_domain::cluster::ONE_GROUP;
 use belljar_domain::data::{Checkpoints, DEFAULT_CHECKPOINTS, check_channels};
 use belljar_domain::training_job::Definition;
 use belljar_domain::{
-    Assignment, Channel, ChannelName, InputMode, JobName, StopPolicy, arn, limits,
+    Assignment, Channel, ChannelName, InputMode, JobName, StopPolicy, VpcConfig, VpcPlacement, arn,
+    limits,
 };
 use parts::{Algorithm, ChannelPart, Distribution, InstanceGroup, Parts, Resources, Stopping};
 use serde_json::{Value, json};
@@ -74,7 +75,10 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
     let instances = cluster::of(groups, encrypted, (!place.nodes).then_some(place.machine))?;
     let channels = channels(parts.input_data_config, algorithm.training_input_mode)?;
     cluster::check_groups(&channels, &instances)?;
-    let isolation = (!parts.enable_network_isolation).then(|| SEALED.to_owned());
+    let isolated = parts.enable_network_isolation;
+    let vpc = parts.vpc_config.as_ref().map(VpcConfig::parse).transpose()?;
+    let vpc = vpc.map(|config| VpcPlacement { config, isolated });
+    let isolation = (!isolated && vpc.is_none()).then(|| SEALED.to_owned());
     let retries = parts.retry_strategy.map_or(0, |r| r.maximum_retry_attempts);
     let max_pending_seconds = parts.stopping_condition.max_pending;
     let pairs = |map: BTreeMap<String, String>| map.into_iter().collect::<Vec<_>>();
@@ -112,8 +116,8 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
         )?,
         arguments: words("the arguments", "arguments", algorithm.container_arguments)?,
     };
-    let definition =
-        Definition { request: shown(request, &assignment.stop), retries, max_pending_seconds };
+    let request = shown(request, &assignment.stop);
+    let definition = Definition { request, retries, max_pending_seconds, vpc };
     let tags = unique("tag", tags)?;
     Ok(AcceptedJob {
         assignment,

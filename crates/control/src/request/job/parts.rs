@@ -25,6 +25,7 @@ pub(super) struct Parts {
     pub(super) retry_strategy: Option<Retry>,
     #[serde(default)]
     pub(super) enable_network_isolation: bool,
+    pub(super) vpc_config: Option<serde_json::Value>,
     #[serde(default)]
     pub(super) enable_inter_container_traffic_encryption: bool,
     #[serde(default)]

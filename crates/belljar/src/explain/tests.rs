@@ -1,0 +1,144 @@
+use super::answer::Answer;
+use super::target::Place;
+use super::*;
+use crate::args_network::ProtocolArg;
+use crate::network::testing::{TEXT, network};
+use belljar_control::service::{NetworkView, Workload};
+use belljar_domain::{VpcConfig, VpcPlacement};
+use belljar_vpc::Network;
+use belljar_vpc::network::Attachment;
+use belljar_vpc::reach::Code;
+use serde_json::json;
+use std::sync::Arc;
+
+const ARN: &str = "arn:aws:sagemaker:us-east-1:123456789012:training-job/j1";
+
+fn view(network: Network, workloads: Vec<Workload>) -> NetworkView {
+    NetworkView { network, tags: Default::default(), workloads }
+}
+
+fn job(isolated: bool) -> Workload {
+    let config = json!({"Subnets": ["subnet-b"], "SecurityGroupIds": ["sg-train"]});
+    let config: VpcConfig = serde_json::from_value(config).unwrap();
+    Workload {
+        kind: "training job",
+        name: "j1".to_owned(),
+        arn: ARN.to_owned(),
+        placements: vec![(VpcPlacement { config, isolated }, 1)],
+    }
+}
+
+/// The network of the tests, with the first two interfaces of training given to a job.
+fn attached() -> Network {
+    let mut description = network(TEXT).description().clone();
+    for (id, owner) in [("eni-t1", format!("{ARN}/algo-1")), ("eni-t2", format!("{ARN}0"))] {
+        let interface = description.interfaces.get_mut(&id.parse().unwrap()).unwrap();
+        let id = "eni-attach-1".parse().unwrap();
+        Arc::make_mut(interface).attachment = Some(Attachment { id, owner });
+    }
+    Network::new(description).unwrap()
+}
+
+fn ask(view: &NetworkView, from: &str, to: &str) -> Result<Answer, Trouble> {
+    let target = target::parse(to, ProtocolArg::Tcp)?;
+    Ok(ask::all(&source::find(from, view)?, &target))
+}
+
+#[test]
+fn a_job_is_its_interfaces() {
+    let view = view(attached(), vec![job(false)]);
+    let answer = ask(&view, "j1", "s3").unwrap();
+    // The other one is of another job whose name only begins so.
+    let ids: Vec<_> = answer.paths.iter().map(|p| p.interface.as_ref().unwrap().as_str()).collect();
+    assert_eq!(ids, ["eni-t1"]);
+    assert!(answer.passes && answer.sealed.is_none(), "{answer:?}");
+}
+
+#[test]
+fn a_job_without_interfaces_is_where_it_would_be() {
+    let view = view(network(TEXT), vec![job(false)]);
+    let answer = ask(&view, "j1", "s3").unwrap();
+    let [path] = answer.paths.as_slice() else { panic!("{answer:?}") };
+    assert!(path.planned);
+    assert_eq!(path.source, Some([10, 0, 2, 4].into()));
+    // The group allows S3, but the subnet's table leads to a NAT gateway, where it is allowed, too.
+    assert!(answer.passes, "{answer:?}");
+}
+
+#[test]
+fn a_sealed_job_has_only_the_way_of_what_is_staged() {
+    let view = view(attached(), vec![job(true)]);
+    let staged = ask(&view, "j1", "s3").unwrap();
+    assert_eq!(staged.sealed.as_ref().unwrap().code, Code::NetworkIsolation);
+    assert!(staged.passes && staged.paths.len() == 1, "{staged:?}");
+    let other = ask(&view, "j1", "10.0.2.20").unwrap();
+    assert!(!other.passes && other.paths.is_empty() && other.sealed.is_some(), "{other:?}");
+}
+
+#[test]
+fn fixes_are_tried() {
+    let view = view(network(TEXT), vec![]);
+    let answer = ask(&view, "eni-t1", "10.0.2.20:8080").unwrap();
+    let [path] = answer.paths.as_slice() else { panic!("{answer:?}") };
+    assert!(!answer.passes && path.reach.blockers.len() > 1, "{answer:?}");
+    assert_eq!(path.passes_mended, Some(true));
+    let names = Names::new(&view.network, &view.tags);
+    let said = say::text(&names, &answer);
+    for word in ["ENI_SG_RULES_MISMATCH", "aws ec2 authorize-", "all of these changes it passes"] {
+        assert!(said.contains(word), "{word} {said}");
+    }
+}
+
+#[test]
+fn who_cannot_be_found() {
+    let view = view(network(TEXT), vec![]);
+    for (from, said) in [
+        ("j9", "there is no training job or endpoint j9"),
+        ("eni-9", "there is no network interface eni-9"),
+        ("10.0.1.99", "no network interface has 10.0.1.99"),
+    ] {
+        let trouble = ask(&view, from, "s3").unwrap_err();
+        assert!(trouble.text.contains(said), "{}", trouble.text);
+        assert_eq!(trouble.exit, Exit::Usage);
+    }
+    let nowhere = Workload { placements: vec![], ..job(false) };
+    let view = NetworkView { workloads: vec![nowhere], ..view };
+    let trouble = ask(&view, "j1", "s3").unwrap_err();
+    assert!(trouble.text.contains("training job j1 is in no VPC"), "{}", trouble.text);
+    let view = NetworkView { workloads: vec![job(true), job(false)], ..view };
+    assert!(ask(&view, "j1", "s3").unwrap_err().text.contains("several"));
+}
+
+#[test]
+fn by_address() {
+    let view = view(network(TEXT), vec![]);
+    let answer = ask(&view, "10.0.1.10", "s3").unwrap();
+    assert!(answer.passes, "{answer:?}");
+    let answer = ask(&view, "198.51.100.7", "203.0.113.6").unwrap();
+    assert!(answer.passes && answer.paths[0].interface.is_none(), "{answer:?}");
+}
+
+#[test]
+fn where_to() {
+    let said = |text: &str| target::parse(text, ProtocolArg::Tcp).map(|t| (t.place, t.port));
+    let address = |text: &str| Place::Address(text.parse().unwrap());
+    for (text, place, port) in [
+        ("s3", Place::Service("s3"), 443),
+        ("com.amazonaws.eu-west-1.sagemaker.api", Place::Service("sagemaker.api"), 443),
+        ("logs:80", Place::Service("logs"), 80),
+        ("10.0.0.1", address("10.0.0.1"), 443),
+        ("10.0.0.1:5432", address("10.0.0.1"), 5432),
+        ("fd00::1", address("fd00::1"), 443),
+        ("[fd00::1]:22", address("fd00::1"), 22),
+        ("eni-1:22", Place::Interface("eni-1".parse().unwrap()), 22),
+        ("Db.Corp.example.com:5432", Place::Host("db.corp.example.com".into()), 5432),
+    ] {
+        assert_eq!(said(text).unwrap(), (place, Some(port)), "{text}");
+    }
+    for bad in
+        ["", "nowhere", "10.0.0.1:0", "10.0.0.1:x", "10.0.0.1:70000", "[fd00::1]22x", "a b.c"]
+    {
+        assert_eq!(said(bad).unwrap_err().exit, Exit::Usage, "{bad}");
+    }
+    assert!(target::parse("10.0.0.1:1", ProtocolArg::Icmp).is_err());
+}

@@ -1,0 +1,81 @@
+//! What is written in a box.
+
+use super::nodes::{Class, Node, Role};
+use crate::network::facts::public;
+use crate::network::names::Names;
+use belljar_vpc::id::InterfaceId;
+use belljar_vpc::network::service;
+
+/// Members that a box's full text names.
+const MAX_NAMED: usize = 40;
+
+/// The two lines of a box.
+pub(super) fn of_node(names: &Names<'_>, node: &Node) -> (String, String) {
+    match node {
+        Node::Class(class) => of_class(names, class),
+        Node::Internet(id) => ("the internet".to_owned(), names.label(id.as_str())),
+        Node::Endpoint(id) => {
+            let name = names.network.endpoints.get(id).map(|e| e.service.as_str());
+            let short = name.and_then(service).map_or(name.unwrap_or_default(), |(_, s)| s);
+            (format!("gateway endpoint {short}"), id.to_string())
+        }
+        Node::Peering(id, other) => {
+            (format!("VPC {}", names.short(other.as_str())), format!("peering {id}"))
+        }
+    }
+}
+
+fn of_class(names: &Names<'_>, class: &Class) -> (String, String) {
+    let groups: Vec<String> = class.groups.iter().map(|g| names.short(g.as_str())).collect();
+    let groups = if groups.is_empty() { "no group".to_owned() } else { groups.join(", ") };
+    match &class.role {
+        Role::Ordinary => {
+            let public = if class.public { ", public" } else { "" };
+            (groups, format!("{}{public}", whose(names, class)))
+        }
+        Role::Endpoint(id) => {
+            let name = names.network.endpoints.get(id).map(|e| e.service.as_str());
+            let short = name.and_then(service).map_or(name.unwrap_or_default(), |(_, s)| s);
+            (format!("endpoint {short}"), groups)
+        }
+        Role::Nat(id) => {
+            let public = class.members.first().map(|m| public(names.network, m));
+            let address = public.and_then(|p| p.first().map(|a| format!("as {a}")));
+            (format!("NAT gateway {}", names.short(id.as_str())), address.unwrap_or_default())
+        }
+    }
+}
+
+/// How many, and whose.
+fn whose(names: &Names<'_>, class: &Class) -> String {
+    let count = class.members.len();
+    let mut of: Vec<String> = class.members.iter().map(|id| owner(names, id)).collect();
+    of.sort();
+    of.dedup();
+    match of.as_slice() {
+        [one] => format!("{count} × {one}"),
+        [first, rest @ ..] => format!("{count} × {first} and {} more", rest.len()),
+        [] => count.to_string(),
+    }
+}
+
+fn owner(names: &Names<'_>, id: &InterfaceId) -> String {
+    names.network.interfaces.get(id).map(|i| names.whose(i)).unwrap_or_default()
+}
+
+/// All that there is to be said of a box, for who points at it.
+pub(super) fn all_of_node(names: &Names<'_>, node: &Node) -> String {
+    let (first, second) = of_node(names, node);
+    let Node::Class(class) = node else { return format!("{first}\n{second}") };
+    let mut lines = vec![first, names.groups(&class.groups)];
+    for id in class.members.iter().take(MAX_NAMED) {
+        let interface = names.network.interfaces.get(id);
+        let address = interface.and_then(|i| i.primary()).map(|a| a.to_string());
+        let address = address.unwrap_or_default();
+        lines.push(format!("{} {address} {}", names.label(id.as_str()), owner(names, id)));
+    }
+    if class.members.len() > MAX_NAMED {
+        lines.push(format!("and {} more", class.members.len() - MAX_NAMED));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,79 @@
+//! The network as it is kept, for `belljar explain` and `belljar network`: with a running service
+//! or without.
+
+use super::ServiceError;
+use belljar_domain::VpcPlacement;
+use belljar_domain::endpoint::Variant;
+use belljar_store::{Connection, State, StoreError, endpoints, jobs, network as kept};
+use belljar_vpc::Network;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The network at one moment, and whatever of a name has instances in it.
+#[derive(Debug, Clone)]
+pub struct NetworkView {
+    /// It, checked.
+    pub network: Network,
+    /// Tags, by the id of what has them.
+    pub tags: BTreeMap<String, BTreeMap<String, String>>,
+    /// Training jobs and endpoints of the name that was asked for; usually one at most.
+    pub workloads: Vec<Workload>,
+}
+
+/// A training job or an endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workload {
+    /// `training job` or `endpoint`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Its ARN, which its interfaces name as their owner.
+    pub arn: String,
+    /// Where its instances are, or would be, and how many: one for a job, one for each variant of an
+    /// endpoint that is in a VPC. With none, it is in no VPC.
+    pub placements: Vec<(VpcPlacement, usize)>,
+}
+
+/// Reads the network, and looks for the training job or endpoint of a name or an ARN.
+///
+/// # Errors
+/// [`ServiceError::NoNetwork`] if no service ever made one, or if the state fails.
+pub fn network(state: &Path, of: Option<&str>) -> Result<NetworkView, ServiceError> {
+    let none = || ServiceError::NoNetwork(state.to_owned());
+    if !State::exists(state) {
+        return Err(none());
+    }
+    let (kept, workloads) = State::peek(state)?.read(|c| {
+        let workloads = of.map(|of| workloads(c, of)).transpose()?;
+        Ok::<_, StoreError>((kept::load(c)?, workloads.unwrap_or_default()))
+    })?;
+    kept.generation.ok_or_else(none)?;
+    Ok(NetworkView { network: Network::new(kept.description)?, tags: kept.tags, workloads })
+}
+
+fn workloads(c: &Connection, of: &str) -> Result<Vec<Workload>, StoreError> {
+    let job_name = jobs::by_arn(c, of)?.map_or_else(|| of.to_owned(), |name| name.to_string());
+    let endpoint_name = endpoints::by_arn(c, of)?.unwrap_or_else(|| of.to_owned());
+    let job = jobs::get(c, &job_name)?.map(|job| Workload {
+        kind: "training job",
+        name: job.name.to_string(),
+        arn: job.arn,
+        placements: {
+            let count = &job.definition.request["ResourceConfig"]["InstanceCount"];
+            let count = count.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
+            job.definition.vpc.into_iter().map(|place| (place, count)).collect()
+        },
+    });
+    let endpoint = endpoints::get(c, &endpoint_name)?.map(|endpoint| {
+        let variants = endpoint.progress.shown().map(|f| f.deployment.variants.as_slice());
+        let placement = |v: &Variant| Some((v.vpc.clone()?, v.count as usize));
+        let placements = variants.unwrap_or_default().iter().filter_map(placement);
+        Workload {
+            kind: "endpoint",
+            name: endpoint.name.clone(),
+            arn: endpoint.arn.clone(),
+            placements: placements.collect(),
+        }
+    });
+    Ok(job.into_iter().chain(endpoint).collect())
+}
