@@ -1,7 +1,8 @@
 """What the client tests share: a Belljar with a state of its own, and jobs run with `--json`.
 
 Every test is run as each user that this process can be: both as root and as an ordinary user if
-it is root, as itself if not.
+it is root, as itself if not. `BELLJAR_TEST_AS` (root, user) takes one of them: `tests/run.sh` runs
+both halves beside each other, because most of their time is waiting.
 """
 
 import dataclasses
@@ -22,6 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 USER = 61_234
 """An id that no real user has."""
 WHO = ["root", "user"] if os.geteuid() == 0 else ["user"]
+if as_ := os.environ.get("BELLJAR_TEST_AS"):
+    assert as_ in WHO, f"BELLJAR_TEST_AS={as_}: this process can be {' or '.join(WHO)}"
+    WHO = [as_]
 
 
 @dataclasses.dataclass

@@ -96,7 +96,7 @@ def test_what_a_model_cannot_be(sagemaker):
 
     one = {"Image": IMAGE}
     vpc = {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
-    assert "VpcConfig of CreateModel" in said(PrimaryContainer=one, VpcConfig=vpc)
+    assert "InvalidSubnetID.NotFound: The subnet ID 'subnet-1' does not exist" in said(PrimaryContainer=one, VpcConfig=vpc)
     assert "ModelPackageName" in said(PrimaryContainer={"ModelPackageName": "p"})
     assert "Image 'oci:/etc' is not served" in said(PrimaryContainer={"Image": "oci:/etc"})
     assert "key.tar.gz" in said(PrimaryContainer={**one, "ModelDataUrl": "s3://bucket/model"})

@@ -254,7 +254,6 @@ REFUSED = {
             "KeepAlivePeriodInSeconds": 60,
         }
     },
-    "VpcConfig": {"VpcConfig": {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}},
     "EnableManagedSpotTraining": {"EnableManagedSpotTraining": True},
     "MaxWaitTimeInSeconds": {"StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": 60}},
     "KmsKeyId": {"OutputDataConfig": {"S3OutputPath": "s3://api-data/out", "KmsKeyId": "alias/x"}},
@@ -295,6 +294,7 @@ def test_what_is_not_served_is_refused_by_name(sagemaker, member):
         ({"InputDataConfig": [channel("a", "https://example.com/x")]}, "give s3://bucket/prefix"),
         ({"InputDataConfig": [channel("a", "s3://api-data/"), channel("a", "s3://api-data/")]}, "given twice"),
         ({"InputDataConfig": [channel("a", "s3://api-data/", CompressionType="Gzip")]}, "Pipe mode only"),
+        ({"VpcConfig": {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}}, "InvalidSubnetID.NotFound"),
         ({"AlgorithmSpecification": None}, "AlgorithmSpecification is required"),
         ({"ResourceConfig": None}, "ResourceConfig is required"),
         ({"StoppingCondition": {"MaxRuntimeInSeconds": 2_419_201}}, "maximum runtime"),

@@ -96,6 +96,7 @@ fn by_signing_name(name: &str, parts: &Parts) -> Option<Service> {
         "logs" => Service::Logs,
         "sts" => Service::Sts,
         "iam" => Service::Iam,
+        "route53" => Service::Route53,
         "ec2" => Service::Ec2,
         "s3" | "s3express" => Service::S3,
         _ => return None,
@@ -116,6 +117,7 @@ fn by_host(parts: &Parts) -> Option<Service> {
         ("logs", Service::Logs),
         ("sts", Service::Sts),
         ("iam", Service::Iam),
+        ("route53", Service::Route53),
         ("ec2", Service::Ec2),
     ]
     .into_iter()

@@ -18,6 +18,8 @@ pub enum Service {
     Sts,
     /// Identities: the query protocol.
     Iam,
+    /// DNS, of which private hosted zones: `REST` with `XML`.
+    Route53,
     /// Networks: `EC2`'s own variant of the query protocol.
     Ec2,
     /// Objects: `REST` with `XML`. Its requests are only told apart here, not decoded.
@@ -31,6 +33,7 @@ static RUNTIME: Lazy = Lazy::new(|| read(include_str!("../models/sagemaker-runti
 static LOGS: Lazy = Lazy::new(|| read(include_str!("../models/logs.json")));
 static STS: Lazy = Lazy::new(|| read(include_str!("../models/sts.json")));
 static IAM: Lazy = Lazy::new(|| read(include_str!("../models/iam.json")));
+static ROUTE53: Lazy = Lazy::new(|| read(include_str!("../models/route53.json")));
 static EC2: Lazy = Lazy::new(|| read(include_str!("../models/ec2.json")));
 static S3: Lazy = Lazy::new(|| read(include_str!("../models/s3.json")));
 
@@ -41,12 +44,13 @@ fn read(json: &str) -> Model {
 
 impl Service {
     /// Every service.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::SageMaker,
         Self::SageMakerRuntime,
         Self::Logs,
         Self::Sts,
         Self::Iam,
+        Self::Route53,
         Self::Ec2,
         Self::S3,
     ];
@@ -60,6 +64,7 @@ impl Service {
             Self::Logs => &LOGS,
             Self::Sts => &STS,
             Self::Iam => &IAM,
+            Self::Route53 => &ROUTE53,
             Self::Ec2 => &EC2,
             Self::S3 => &S3,
         }
@@ -73,6 +78,7 @@ impl Service {
             Self::Logs => "logs",
             Self::Sts => "sts",
             Self::Iam => "iam",
+            Self::Route53 => "route53",
             Self::Ec2 => "ec2",
             Self::S3 => "s3",
         }
@@ -82,7 +88,7 @@ impl Service {
     /// one endpoint for all regions.
     #[must_use]
     pub const fn is_global(self) -> bool {
-        matches!(self, Self::Sts | Self::Iam)
+        matches!(self, Self::Sts | Self::Iam | Self::Route53)
     }
 
     /// One of the errors that the service's model declares, by the name of its shape or by its
@@ -121,6 +127,7 @@ mod tests {
             (Service::Logs, include_str!("../models/logs.json")),
             (Service::Sts, include_str!("../models/sts.json")),
             (Service::Iam, include_str!("../models/iam.json")),
+            (Service::Route53, include_str!("../models/route53.json")),
             (Service::Ec2, include_str!("../models/ec2.json")),
             (Service::S3, include_str!("../models/s3.json")),
         ] {

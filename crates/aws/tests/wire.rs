@@ -52,8 +52,10 @@ fn services_are_told_apart() {
     assert_eq!(to("/", &[form]), Ok(Service::Sts));
     assert_eq!(to("/", &[("host", "iam.amazonaws.com"), form]), Ok(Service::Iam));
     assert_eq!(to("/bucket/key?list-type=2", &[]), Ok(Service::S3));
-    let error = signed("ec2", "/").unwrap_err();
-    assert_eq!(error.message, "Belljar does not serve the service 'ec2'.");
+    assert_eq!(signed("ec2", "/"), Ok(Service::Ec2));
+    assert_eq!(to("/", &[("host", "ec2.us-east-1.amazonaws.com"), form]), Ok(Service::Ec2));
+    let error = signed("sqs", "/").unwrap_err();
+    assert_eq!(error.message, "Belljar does not serve the service 'sqs'.");
     assert_eq!(to("/", &[("x-amz-target", "Nobody.Knows")]).unwrap_err().status, 400);
     assert_eq!(ErrorForm::guess(&parts("/", &[("x-amz-target", "X.Y")])), ErrorForm::Json);
 }
@@ -79,6 +81,37 @@ fn forms_become_the_input() {
     assert_eq!(call.input, json!({ "PolicySourceArn": arn, "ActionNames": names }));
     let get = parts("/?Action=GetCallerIdentity&Version=2011-06-15&X-Amz-Signature=0", &[]);
     assert_eq!(decode(Service::Sts, &get, b"").unwrap().input, json!({}));
+}
+
+#[test]
+fn ec2_has_a_protocol_of_its_own() {
+    let body = b"Action=CreateSubnet&Version=2016-11-15&VpcId=vpc-1&CidrBlock=10.0.0.0%2F24&TagSpecification.1.ResourceType=subnet&TagSpecification.1.Tag.1.Key=k&TagSpecification.1.Tag.1.Value=v&DryRun=true";
+    let call = decode(Service::Ec2, &parts("/", &[]), body).unwrap();
+    let tags = json!([{ "ResourceType": "subnet", "Tags": [{ "Key": "k", "Value": "v" }] }]);
+    let wanted = json!({
+        "VpcId": "vpc-1", "CidrBlock": "10.0.0.0/24", "TagSpecifications": tags, "DryRun": true,
+    });
+    assert_eq!(call.input, wanted);
+    let body = b"Action=DescribeVpcs&Version=2016-11-15&VpcId.1=vpc-1&Filter.1.Name=state&Filter.1.Value.1=available";
+    let call = decode(Service::Ec2, &parts("/", &[]), body).unwrap();
+    let filters = json!([{ "Name": "state", "Values": ["available"] }]);
+    assert_eq!(call.input, json!({ "VpcIds": ["vpc-1"], "Filters": filters }));
+    let shown = json!({ "Vpcs": [{ "VpcId": "vpc-1", "IsDefault": false, "Tags": null }] });
+    let answer = encode(call.operation, &shown, "id");
+    let text = String::from_utf8(answer.body().to_vec()).unwrap();
+    assert!(text.contains("<requestId>id</requestId>"), "{text}");
+    let set = "<vpcSet><item><isDefault>false</isDefault><vpcId>vpc-1</vpcId></item></vpcSet>";
+    assert!(text.contains(set), "{text}");
+
+    let body = b"Action=DeleteVpc&Version=2016-11-15";
+    let call = decode(Service::Ec2, &parts("/", &[]), body).unwrap();
+    let error = validate(call.operation, &call.input).unwrap_err();
+    assert_eq!(error.to_string(), "MissingParameter: The request must contain the parameter vpcId");
+    let error = refusal(&parts("/", &[]), Service::Ec2, "Action=DeleteVpc&Wing=b");
+    assert_eq!(error.code, "InvalidParameterValue");
+    let answer = encode_error(Service::Ec2, &error, "id");
+    let text = String::from_utf8(answer.body().to_vec()).unwrap();
+    assert!(text.contains("<Response><Errors><Error><Code>InvalidParameterValue</Code>"), "{text}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! line (JSON) that is an [`Ask`], and is answered with one, an [`Answer`]. A descriptor, where one
 //! comes along (`SCM_RIGHTS`), is in the same message as the line's beginning.
 
+use belljar_vpc::flow_log::Batch;
 use belljar_vpc::id::InterfaceId;
 use belljar_vpc::network::{Change, Description};
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,10 @@ pub const FOLDER: &str = "network";
 pub const LOCK: &str = "lock";
 /// Its unix socket.
 pub const SOCKET: &str = "socket";
+/// The service's own socket, in the state folder: where endpoints lead to.
+pub const SERVICE_SOCKET: &str = "service/socket";
+/// The certificate, in the state folder, of who vouches for AWS's names.
+pub const AUTHORITY: &str = "service/ca/ca.pem";
 /// What it last said before it ended by itself.
 pub const DIAGNOSTICS: &str = "diagnostics";
 /// Bytes of a question: a region's whole network.
@@ -25,6 +30,19 @@ pub const MAX_ASK: usize = 64 << 20;
 pub const MAX_ANSWER: usize = 1 << 20;
 /// Milliseconds after which a connection that nobody answers is given up.
 pub const CONNECT_MILLIS: u64 = 5_000;
+
+/// How long a question for records may wait for them.
+pub const MAX_WAIT_MILLIS: u64 = 20_000;
+
+/// A place in the records that one fabric has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Mark {
+    /// Which fabric: one that was started anew counts anew.
+    pub fabric: u64,
+    /// How many batches are before this place.
+    pub number: u64,
+}
 
 /// A question. (Not tagged inside: the numbers of ACL entries are keys, which a tagged enum cannot
 /// read back.)
@@ -67,6 +85,16 @@ pub enum Ask {
         /// Which.
         interface: InterfaceId,
     },
+    /// Records of flow logs that nobody has kept yet. Waits until there are some, or so long.
+    Flows {
+        /// Up to here whoever asks has kept all: it is let go of. What is not, comes again.
+        after: Option<Mark>,
+        /// Whether intervals that have begun are closed now, and go on from now. It is for whoever
+        /// cannot wait for a record.
+        flush: bool,
+        /// How long to wait; [`MAX_WAIT_MILLIS`] at most.
+        wait_millis: u64,
+    },
     /// What was applied.
     Status,
     /// End, with all that is held.
@@ -96,6 +124,13 @@ pub enum Answer {
     },
     /// The interface is in its namespace.
     Attached,
+    /// The oldest records, or none.
+    Flows {
+        /// They; an answer holds one batch at least, if there is one.
+        batches: Vec<Batch>,
+        /// Behind them.
+        mark: Mark,
+    },
     /// What was asked.
     Status(Status),
     /// The network does not let it through.
@@ -146,6 +181,15 @@ pub struct Blocker {
     pub text: String,
     /// What would remove it, a line for the AWS CLI.
     pub fix: Option<String>,
+}
+
+impl Refusal {
+    /// Lines for the AWS CLI that would let it through.
+    #[must_use]
+    pub fn fixes(&self) -> Option<String> {
+        let fixes: Vec<&str> = self.blockers.iter().filter_map(|b| b.fix.as_deref()).collect();
+        (!fixes.is_empty()).then(|| fixes.join("; "))
+    }
 }
 
 impl std::fmt::Display for Refusal {

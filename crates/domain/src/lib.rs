@@ -26,6 +26,8 @@ pub mod metrics;
 pub mod name;
 pub mod node;
 pub mod plan;
+pub mod preflight;
+pub mod proxy;
 pub mod report;
 pub mod seal;
 pub mod serving;

@@ -1,8 +1,8 @@
 //! An instance's place in a VPC: its network interface, and what DHCP would tell it there.
 
 use belljar_vpc::Network;
+use belljar_vpc::dns::{self, Servers};
 use belljar_vpc::id::{InterfaceId, SubnetId, VpcId};
-use belljar_vpc::network::{PROVIDED, Vpc};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -27,7 +27,7 @@ pub struct VpcLink {
     pub mac: String,
     /// Its IPv6 address, if it has one.
     pub address_v6: Option<Ipv6Addr>,
-    /// `domain-name-servers`; none is told where the VPC has no DHCP options.
+    /// `domain-name-servers`.
     pub resolvers: Vec<IpAddr>,
     /// `domain-name`.
     pub search: Option<String>,
@@ -45,11 +45,13 @@ impl VpcLink {
         let subnet = network.subnets.get(&record.subnet)?;
         let vpc = network.vpc(&subnet.vpc)?;
         let base = subnet.block.network().to_bits();
-        let option = |name: &str| {
-            let set = network.dhcp_options.get(vpc.dhcp_options.as_ref()?)?;
-            Some(set.options.get(name)?.clone())
+        let options = vpc.dhcp_options.as_ref().and_then(|id| network.dhcp_options.get(id));
+        let search = options.and_then(|o| o.options.get("domain-name")?.first().cloned());
+        let resolvers = match dns::servers(network, &subnet.vpc) {
+            Servers::Provided(address) => vec![address.into()],
+            Servers::Others(all) => all,
+            Servers::None => Vec::new(),
         };
-        let servers = option("domain-name-servers").unwrap_or_default();
         Some(Self {
             interface: interface.clone(),
             vpc: subnet.vpc.clone(),
@@ -59,8 +61,8 @@ impl VpcLink {
             gateway: Ipv4Addr::from_bits(base.saturating_add(1)),
             mac: record.mac.clone(),
             address_v6: record.addresses_v6.first().copied(),
-            resolvers: servers.iter().filter_map(|s| server(vpc, s)).collect(),
-            search: option("domain-name").and_then(|names| names.into_iter().next()),
+            resolvers,
+            search,
             inside,
         })
     }
@@ -79,10 +81,6 @@ impl VpcLink {
         }
         text
     }
-}
-
-fn server(vpc: &Vpc, value: &str) -> Option<IpAddr> {
-    if value == PROVIDED { vpc.resolver().map(IpAddr::V4) } else { value.parse().ok() }
 }
 
 #[cfg(test)]

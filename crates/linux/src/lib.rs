@@ -8,6 +8,7 @@
 pub mod cgroup;
 pub mod container;
 mod error;
+pub mod flows;
 pub mod idmap;
 pub mod jar;
 pub mod memory;
@@ -19,6 +20,7 @@ pub mod privilege;
 pub mod process;
 pub mod reading;
 pub mod root;
+pub mod router;
 pub mod seal_net;
 pub mod seccomp;
 pub mod tun;

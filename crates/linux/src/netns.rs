@@ -99,6 +99,13 @@ impl NetNs {
     }
 }
 
+impl From<OwnedFd> for NetNs {
+    /// One that somebody else has made. Whether the descriptor is one shows when it is used.
+    fn from(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+}
+
 impl AsFd for NetNs {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

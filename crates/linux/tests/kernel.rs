@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+#[path = "kernel/flows.rs"]
+mod flows;
 #[path = "kernel/mounts.rs"]
 mod mounts;
 #[path = "kernel/peers.rs"]
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         trial("peers::the_kernel_reads_back_what_is_meant", peers::read_back),
         trial("tunnel::the_kernel_reads_back_what_is_meant", tunnel::read_back),
         trial("tunnel::what_is_sent_is_read_and_what_is_written_received", tunnel::packets),
+        trial("flows::records_of_real_packets", flows::records),
+        trial("flows::every_packet_is_in_one_reading", flows::readings),
         trial("mounts::links_of_an_image_lead_nowhere", mounts::links),
         trial("mounts::a_root_is_assembled_from_layers", mounts::assembled),
         trial("mounts::a_folder_that_is_a_file_is_refused", mounts::file_in_the_way),

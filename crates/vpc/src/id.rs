@@ -143,6 +143,10 @@ ids! {
     DhcpOptionsId, "dopt-", "DHCP options set";
     /// A flow log.
     FlowLogId, "fl-", "flow log";
+    /// A path of Network Insights.
+    InsightsPathId, "nip-", "network insights path";
+    /// An analysis of such a path.
+    InsightsAnalysisId, "nia-", "network insights analysis";
     /// A hosted zone of Route 53.
     ZoneId, "Z", "hosted zone";
 }

@@ -5,9 +5,12 @@
 //!
 //! **Invariant**: what is enforced and what is explained are the same value.
 
+pub mod compile;
 pub mod dns;
 pub mod flow;
+pub mod flow_log;
 pub mod id;
+pub mod interpret;
 pub mod network;
 pub mod peers;
 pub mod policy;
@@ -15,10 +18,13 @@ pub mod reach;
 pub mod rules;
 pub mod sample;
 pub mod sealed;
+pub mod services;
 pub mod text;
 pub mod traffic;
 
+pub use compile::{Router, compile};
 pub use flow::{Flow, Source};
+pub use interpret::interpret;
 pub use network::{Description, Network};
 pub use reach::{Reach, reach};
 pub use rules::{Action, Decision, Match, Packet, Rule, Ruleset, Verdict};

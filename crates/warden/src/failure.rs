@@ -19,6 +19,14 @@ pub struct Failure {
 
 /// What every error of a stage tells beyond its text.
 pub trait Explain: Error {
+    /// The whole chain of causes.
+    fn text(&self) -> String
+    where
+        Self: Sized,
+    {
+        chain(self)
+    }
+
     /// Whose fault it is.
     fn blame(&self) -> Blame;
 
@@ -37,7 +45,7 @@ impl<E: Explain> From<E> for Failure {
     fn from(error: E) -> Self {
         Self {
             blame: error.blame(),
-            text: chain(&error),
+            text: error.text(),
             hint: error.hint(),
             machine: error.machine(),
         }

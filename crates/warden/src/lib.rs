@@ -7,11 +7,13 @@
 //! are under a temporary name until they are whole.
 
 mod attempts;
+mod carry;
 mod dns;
 mod doctor;
 mod door;
 pub mod evidence;
 mod exec;
+mod fabric;
 pub mod failure;
 mod gang;
 pub mod image;
@@ -29,5 +31,6 @@ mod stages;
 pub mod staging;
 mod sweep;
 pub mod wireguard;
+mod words;
 
 pub use program::main;

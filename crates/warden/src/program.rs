@@ -4,7 +4,7 @@ use crate::failure::chain;
 use crate::gang::Membership;
 use crate::job::{JobDir, JobError};
 use crate::journal::Audience;
-use crate::{doctor, exec, node, run, sweep};
+use crate::{doctor, exec, fabric, node, run, sweep};
 use belljar_domain::spool;
 use belljar_linux::privilege::Privilege;
 use belljar_linux::{container, privilege, process, reading};
@@ -27,6 +27,8 @@ belljar-warden runs one container of a Belljar job. Belljar starts it; you need 
   belljar-warden sweep --state DIR  the same for every job of a state folder
   belljar-warden exec --service DIR --ca FILE [--at IP:PORT] [--quiet] -- COMMAND...
                                     run a command where all of AWS is the service of DIR
+  belljar-warden fabric --state DIR hold the routers of the VPCs of the service of DIR, until it is
+                                    told to end or DIR is gone. Exit code 75: another one does
   belljar-warden join TICKET ADDRESS STATE
                                     run instances for the service that gave the ticket
   belljar-warden doctor             what this machine can do, one JSON object a line
@@ -34,7 +36,7 @@ belljar-warden runs one container of a Belljar job. Belljar starts it; you need 
 
 /// Wrong usage; see `sysexits.h`, like 70 for a failure of Belljar's own.
 pub(crate) const USAGE_ERROR: u8 = 64;
-const INTERNAL_ERROR: u8 = 70;
+pub(crate) const INTERNAL_ERROR: u8 = 70;
 /// How long a detached warden waits for its lock before it says that another one has it.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -62,6 +64,7 @@ pub fn main() -> ExitCode {
             let (ticket, state) = (arguments[1].clone(), arguments[3].clone());
             answer(node::main(ticket.as_ref(), address, state.into()))
         }
+        ["fabric", "--state", _] => fabric::main(arguments[2].clone().into()),
         ["doctor"] => answer(doctor::main()),
         _ => {
             say(USAGE);

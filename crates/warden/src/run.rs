@@ -6,6 +6,7 @@ use crate::job::{JobDir, JobError};
 use crate::journal::{Audience, Journal, now};
 use crate::orders::Orders;
 use crate::stages::{self, Facts};
+use crate::staging::S3Settings;
 use crate::staging::limits::MAX_REPORTED_ARTIFACTS;
 use crate::sweep;
 use belljar_domain::failure::{Blame, truncate};
@@ -151,6 +152,11 @@ async fn say_notices(journal: &Journal, notices: &[String]) {
 }
 
 impl Context {
+    /// How this instance reaches S3: in a VPC, by its interface.
+    pub(crate) fn s3(&self) -> S3Settings {
+        S3Settings::from_env().by(self.job.state(), self.assignment.vpc.as_deref())
+    }
+
     /// Enters a secondary status, if it may follow, and tells so.
     pub(crate) async fn status(&self, status: SecondaryStatus) {
         if self.assignment.serving.is_some() {

@@ -82,7 +82,6 @@ fn statement() -> Statement {
             credentials: CredentialsEvidence::of(["PATH"].into_iter()),
             started: at(1_795_439_700_000),
             serving: None,
-            vpc: None,
             ended: Some(at(1_795_439_701_000)),
             exit: Some(Exit { code: 0, signal: None, out_of_memory: false }),
             outcome: Some(Outcome::Completed),

@@ -12,7 +12,7 @@ pub(super) struct Served {
 }
 
 /// All services. S3 keeps no operation: it is served by a library with a model of its own.
-pub(super) const SERVED: [Served; 7] = [
+pub(super) const SERVED: [Served; 8] = [
     Served {
         service: "sagemaker",
         operations: &[
@@ -80,6 +80,25 @@ pub(super) const SERVED: [Served; 7] = [
             "ListRoles",
             "PutRolePolicy",
             "SimulatePrincipalPolicy",
+        ],
+    },
+    Served {
+        service: "route53",
+        operations: &[
+            "AssociateVPCWithHostedZone",
+            "ChangeResourceRecordSets",
+            "ChangeTagsForResource",
+            "CreateHostedZone",
+            "DeleteHostedZone",
+            "DisassociateVPCFromHostedZone",
+            "GetChange",
+            "GetHostedZone",
+            "ListHostedZones",
+            "ListHostedZonesByName",
+            "ListHostedZonesByVPC",
+            "ListResourceRecordSets",
+            "ListTagsForResource",
+            "UpdateHostedZoneComment",
         ],
     },
     Served { service: "ec2", operations: super::ec2::OPERATIONS },

@@ -176,11 +176,12 @@ impl Operation {
 
     /// The error for a request of this operation that breaks a rule, with the code that the service
     /// uses: `InvalidParameterException` where the model declares it, `ValidationError` in the
-    /// query protocol, `ValidationException` elsewhere.
+    /// query protocol, `InvalidParameterValue` in `EC2`'s, `ValidationException` elsewhere.
     pub fn invalid(&self, message: impl Into<String>) -> AwsError {
         const DECLARED: &str = "InvalidParameterException";
         let code = match self.protocol() {
-            Protocol::Query | Protocol::Ec2 => "ValidationError",
+            Protocol::Query => "ValidationError",
+            Protocol::Ec2 => "InvalidParameterValue",
             _ if self.errors.iter().any(|name| name == DECLARED) => DECLARED,
             _ => "ValidationException",
         };

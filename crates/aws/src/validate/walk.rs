@@ -19,11 +19,13 @@ pub(super) struct Walker<'a> {
     definition: &'a Definition,
     path: Vec<Step<'a>>,
     pub(super) violations: Vec<String>,
+    /// The first member that is required and not there.
+    pub(super) missing: Option<String>,
 }
 
 impl<'a> Walker<'a> {
     pub(super) fn new(definition: &'a Definition) -> Self {
-        Self { definition, path: Vec::new(), violations: Vec::new() }
+        Self { definition, path: Vec::new(), violations: Vec::new(), missing: None }
     }
 
     pub(super) fn any(&mut self, at: &'a Ref, value: &'a Value) {
@@ -65,7 +67,9 @@ impl<'a> Walker<'a> {
             match fields.get(name) {
                 None | Some(Value::Null) if member.required => {
                     self.path.push(Step::Member(name));
-                    let at = format!("Value null at '{}'", self.path());
+                    let path = self.path();
+                    let at = format!("Value null at '{path}'");
+                    self.missing.get_or_insert(path);
                     self.found(at, "Member must not be null");
                     self.path.pop();
                 }

@@ -5,6 +5,7 @@
 pub(crate) mod ec2;
 pub(crate) mod iam;
 pub(crate) mod logs;
+pub(crate) mod route53;
 pub(crate) mod runtime;
 pub mod s3;
 pub(crate) mod sagemaker;

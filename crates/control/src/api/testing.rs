@@ -64,8 +64,21 @@ impl Tested {
         let endpoints = crate::serving::Table::default();
         let asked = tokio::sync::Notify::new();
         let network = crate::network::Networks::open(&state, &config).await.unwrap();
-        let service =
-            Service { config, state, s3, objects, wanted, asked, network, nodes, tls, endpoints };
+        let fabric = crate::fabric::Fabric::default();
+        let service = Service {
+            config,
+            state,
+            s3,
+            objects,
+            wanted,
+            asked,
+            network,
+            fabric,
+            flow_logs: Default::default(),
+            nodes,
+            tls,
+            endpoints,
+        };
         Self { dir, service, caller }
     }
 

@@ -44,6 +44,15 @@ impl Warden {
         command
     }
 
+    /// The fabric of a state folder, which outlives its starter.
+    pub(crate) fn fabric(&self, state: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        let ours = |(name, _): &&(OsString, OsString)| !name.to_string_lossy().starts_with("AWS_");
+        command.env_clear().envs(self.environment.iter().filter(ours).cloned());
+        command.arg("fabric").arg("--state").arg(state);
+        command
+    }
+
     pub(super) fn start(&self, job: &Path) -> Result<Child, LocalError> {
         self.command()
             .arg("run")

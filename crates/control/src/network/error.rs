@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 /// For each kind of id, by its prefix: the code without what is behind its dot, and what EC2 calls
 /// the resource.
-const KINDS: [(&str, &str, &str); 18] = [
+const KINDS: [(&str, &str, &str); 20] = [
     ("vpc-", "InvalidVpcID", "vpc ID"),
     ("vpc-cidr-assoc-", "InvalidVpcCidrBlockAssociationID", "vpc CIDR block association ID"),
     ("subnet-", "InvalidSubnetID", "subnet ID"),
@@ -27,6 +27,8 @@ const KINDS: [(&str, &str, &str); 18] = [
     ("pcx-", "InvalidVpcPeeringConnectionID", "vpcPeeringConnection ID"),
     ("dopt-", "InvalidDhcpOptionID", "dhcpOption ID"),
     ("fl-", "InvalidFlowLogId", "flow log ID"),
+    ("nip-", "InvalidNetworkInsightsPathId", "network insights path ID"),
+    ("nia-", "InvalidNetworkInsightsAnalysisId", "network insights analysis ID"),
 ];
 
 /// A request that is refused.

@@ -8,6 +8,8 @@
 pub(crate) mod defaults;
 mod draft;
 pub(crate) mod error;
+pub(crate) mod flow_logs;
+pub(crate) mod instances;
 pub(crate) mod interfaces;
 pub(crate) mod quotas;
 pub(crate) mod vpcs;
@@ -94,8 +96,12 @@ impl Networks {
         self.current.borrow().clone()
     }
 
+    /// A copy to try something out with.
+    pub(crate) fn draft(&self) -> Draft {
+        Draft::of(&self.current(), (self.now)())
+    }
+
     /// Sees every network from now on, or the newest of those that it was too late for.
-    #[cfg_attr(not(test), expect(dead_code, reason = "whoever enforces the network follows it"))]
     pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Topology>> {
         self.current.subscribe()
     }

@@ -29,3 +29,19 @@ pub(crate) const ACL_ENTRIES: usize = 20;
 pub(crate) const ROUTE_TABLES: usize = 200;
 /// Routes of a table, of IPv4 and of IPv6 each, the local ones not counted.
 pub(crate) const ROUTES: usize = 50;
+/// Gateway endpoints of a region.
+pub(crate) const GATEWAY_ENDPOINTS: usize = 20;
+/// Interface endpoints of a VPC.
+pub(crate) const INTERFACE_ENDPOINTS: usize = 50;
+/// Customer-managed prefix lists of a region.
+pub(crate) const PREFIX_LISTS: usize = 100;
+/// What `MaxEntries` of a prefix list can be.
+pub(crate) const PREFIX_LIST_ENTRIES: u16 = 1000;
+/// Elastic addresses of a region.
+pub(crate) const ELASTIC_ADDRESSES: usize = 5;
+/// NAT gateways of a zone.
+pub(crate) const NAT_GATEWAYS: usize = 5;
+/// Peering connections of a VPC that are active.
+pub(crate) const PEERINGS: usize = 50;
+/// Flow logs of one VPC, subnet or interface.
+pub(crate) const FLOW_LOGS: usize = 2;

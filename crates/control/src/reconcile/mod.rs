@@ -18,6 +18,7 @@ mod observe;
 mod pause;
 mod start;
 mod steps;
+pub(crate) mod vpc;
 
 use crate::nodes;
 use crate::service::Service;
@@ -55,7 +56,12 @@ pub(crate) struct Reconciler {
 /// Works until `stop` says so. Wardens that run go on.
 pub(crate) async fn run(mut reconciler: Reconciler, mut stop: watch::Receiver<bool>) {
     let service = reconciler.service.clone();
-    for tidied in [reconciler.tidy_all(), reconciler.endpoints.tidy_all().await] {
+    let tidied = [
+        reconciler.tidy_all(),
+        reconciler.endpoints.tidy_all().await,
+        vpc::tidy_all(&service).await,
+    ];
+    for tidied in tidied {
         if let Err(e) = tidied {
             tracing::error!(error = %crate::chain(&e), "what was left cannot be looked for");
         }

@@ -5,8 +5,9 @@ use super::follow::Follower;
 use super::ingest::{IngestError, Whose};
 use super::pause::{self, Point};
 use super::start::{self, StartError, Started};
-use super::{Reconciler, folder};
+use super::{Reconciler, folder, vpc};
 use crate::local::Warden;
+use crate::network::instances::Provided;
 use crate::nodes;
 use crate::service::Service;
 use crate::state;
@@ -14,7 +15,7 @@ use belljar_domain::failure::Blame;
 use belljar_domain::plan::{Planned, Step};
 use belljar_domain::spool::{self, Order};
 use belljar_domain::training_job::Progress;
-use belljar_domain::{Assignment, JobName, NodeName, SecondaryStatus, Timestamp};
+use belljar_domain::{Assignment, JobName, NodeName, SecondaryStatus, Timestamp, VpcLink};
 use belljar_store::jobs::{self, JobError};
 use belljar_store::{Connection, StoreError, identity};
 use rustix::fs::{Mode, OFlags};
@@ -86,8 +87,14 @@ impl Reconciler {
         generation: u64,
         left: u64,
     ) -> Result<bool, StepError> {
+        let links = match self.provide(job, generation).await? {
+            Ok(links) => links,
+            Err(reason) => {
+                return self.record_end(job, 0, move |p, now| p.fail(reason, now)).await;
+            }
+        };
         let (name, now) = (job.clone(), self.service.now());
-        let next = self.next(generation, left);
+        let next = self.next(generation, left, links);
         pause::before(Point::Begin);
         let recorded = self.service.db().write(move |c| record_attempt(c, &name, next, now));
         let assignment = recorded.await?;
@@ -95,10 +102,21 @@ impl Reconciler {
         self.start_or_fail(&assignment).await
     }
 
+    /// The interfaces of an attempt's instances; none if the job is in no VPC. Otherwise why it
+    /// cannot start, its `FailureReason`.
+    async fn provide(&self, job: &JobName, generation: u64) -> Result<Provided, StepError> {
+        let found = self.service.db().read(|c| {
+            Ok::<_, JobError>((jobs::get(c, job.as_str())?, jobs::assignment(c, job)?))
+        })?;
+        let (Some(record), assignment) = found else { return Err(IngestError::Gone.into()) };
+        let Some(placement) = record.definition.vpc else { return Ok(Ok(Vec::new())) };
+        vpc::provide(&self.service, &assignment, placement, generation).await
+    }
+
     /// An attempt's number, what is left of the job's time, and the machines that it can use.
-    fn next(&self, generation: u64, max_runtime_seconds: u64) -> Next {
+    fn next(&self, generation: u64, max_runtime_seconds: u64, links: Vec<VpcLink>) -> Next {
         let own = self.service.config.listen.ip();
-        Next { generation, max_runtime_seconds, own, nodes: self.service.nodes.alive() }
+        Next { generation, max_runtime_seconds, own, nodes: self.service.nodes.alive(), links }
     }
 
     async fn start_recorded(&mut self, job: &JobName, generation: u64) -> Result<bool, StepError> {
@@ -197,6 +215,7 @@ impl Reconciler {
         });
         recorded.await?;
         pause::after(Point::Finish);
+        vpc::release(&self.service, job, generation).await;
         tidy(&self.folder(job, generation));
         Ok(true)
     }
@@ -213,8 +232,14 @@ impl Reconciler {
             return Ok(false);
         }
         self.sweep(job, generation).await?;
+        let links = match self.provide(job, next).await? {
+            Ok(links) => links,
+            Err(reason) => {
+                return self.record_end(job, generation, move |p, now| p.fail(reason, now)).await;
+            }
+        };
         let (name, now) = (job.clone(), self.service.now());
-        let next = self.next(next, left);
+        let next = self.next(next, left, links);
         let why = format!("Attempt {generation} ended: {known}.");
         pause::before(Point::Retry);
         let recorded = self.service.db().write(move |c| {
@@ -229,6 +254,7 @@ impl Reconciler {
         });
         recorded.await?;
         pause::after(Point::Retry);
+        vpc::release(&self.service, job, generation).await;
         tidy(&self.folder(job, generation));
         Ok(true)
     }
@@ -283,6 +309,7 @@ struct Next {
     max_runtime_seconds: u64,
     own: IpAddr,
     nodes: Vec<(NodeName, IpAddr)>,
+    links: Vec<VpcLink>,
 }
 
 /// Records the next attempt of a job.
@@ -295,8 +322,12 @@ fn record_attempt(
     let mut assignment = jobs::assignment(c, job)?;
     assignment.generation = next.generation;
     assignment.stop.max_runtime_seconds = next.max_runtime_seconds;
+    assignment.vpc = next.links.first().cloned().map(Box::new);
     if let Some(cluster) = &mut assignment.cluster {
         cluster.spread(next.own, &next.nodes);
+        for (instance, link) in cluster.instances.iter_mut().zip(next.links) {
+            instance.vpc = Some(Box::new(link));
+        }
     }
     let earlier = jobs::attempt(c, job, next.generation.saturating_sub(1))?;
     assignment.begun = Some(begun_after(earlier.and_then(|e| e.assignment.begun), now));

@@ -45,12 +45,14 @@ pub(super) fn remove(state: &Path) {
 /// # Errors
 /// [`ServiceError::NotRunning`] if none does; if the file cannot be read.
 pub fn address(state: &Path) -> Result<Address, ServiceError> {
-    if service_is_alive(state)?.is_none() {
+    let Some(alive) = service_is_alive(state)? else {
         return Err(ServiceError::NotRunning(state.to_owned()));
-    }
+    };
     let path = file(state);
     match read(&path) {
-        Ok(address) => Ok(address),
+        Ok(address) if alive.pid == Some(address.pid) => Ok(address),
+        // One that was killed wrote it, and its successor has only just begun.
+        Ok(_) => Err(ServiceError::NotRunning(state.to_owned())),
         // It has the lock, and does not listen yet, or no longer.
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             Err(ServiceError::NotRunning(state.to_owned()))

@@ -233,6 +233,14 @@ mod tests {
     }
 
     #[test]
+    fn wardens_know_where_the_certificate_is() {
+        let state = Path::new("/s");
+        assert_eq!(certificate_path(state), state.join(belljar_domain::fabric::AUTHORITY));
+        let socket = state.join("service").join(crate::service::SOCKET);
+        assert_eq!(socket, state.join(belljar_domain::fabric::SERVICE_SOCKET));
+    }
+
+    #[test]
     fn it_vouches_for_aws_and_for_nobody_else() {
         let dir = tempfile::tempdir().unwrap();
         let authority = Authority::open(dir.path()).unwrap();

@@ -1,5 +1,7 @@
 //! One request: route → body → signature → input → handler → answer.
 
+use super::front::Way;
+use super::via::Via;
 use super::{Caller, Service, front, limits, request_id, table};
 use crate::api::runtime;
 use crate::nodes;
@@ -27,11 +29,11 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + S
 pub(super) async fn answer(
     service: &Service,
     request: Request<Incoming>,
-    secure: bool,
+    way: &Way,
 ) -> Response<Body> {
     let begun = Instant::now();
-    if request.uri().path().starts_with(node::PREFIX) {
-        return whole(nodes::answer(service, request, secure).await);
+    if request.uri().path().starts_with(node::PREFIX) && way.proxied.is_none() {
+        return whole(nodes::answer(service, request, way.secure).await);
     }
     let id = request_id::new();
     let (parts, incoming) = request.into_parts();
@@ -39,12 +41,20 @@ pub(super) async fn answer(
         Ok(route) => route,
         Err(e) => return whole(belljar_aws::encode_error(ErrorForm::guess(&parts), &e, &id)),
     };
+    let via = match via(service, way, route.service) {
+        Ok(via) => via,
+        Err(e) => return whole(belljar_aws::encode_error(route.service, &e, &id)),
+    };
     if route.service == Aws::S3 {
-        return s3(service, Request::from_parts(parts, incoming), &id).await;
+        let mut request = Request::from_parts(parts, incoming);
+        if let Some(via) = via {
+            request.extensions_mut().insert(via);
+        }
+        return s3(service, request, &id).await;
     }
     let (operation, result) = match route.service {
-        Aws::SageMakerRuntime => invoke(service, &parts, incoming, &id).await,
-        other => carry_out(service, other, &parts, incoming, &id).await,
+        Aws::SageMakerRuntime => invoke(service, (&parts, via.as_ref()), incoming, &id).await,
+        other => carry_out(service, other, (&parts, via.as_ref()), incoming, &id).await,
     };
     let code = result.as_ref().err().map(|e| e.code.clone());
     let response =
@@ -61,13 +71,24 @@ pub(super) async fn answer(
     response
 }
 
+/// The VPC endpoint by which a request came, if it is one of the service that is asked for.
+fn via(service: &Service, way: &Way, aws: Aws) -> Result<Option<Via>, AwsError> {
+    let Some(proxied) = &way.proxied else { return Ok(None) };
+    let via = Via::find(service, proxied)?;
+    via.serves(aws)?;
+    Ok(Some(via))
+}
+
+/// A request's head, and the VPC endpoint by which it came.
+type Asked<'a> = (&'a Parts, Option<&'a Via>);
+
 /// The operation's name, as far as it is known, and what came of it.
 type Outcome = (Option<String>, Result<Response<Body>, AwsError>);
 
 async fn carry_out(
     service: &Service,
     aws: Aws,
-    parts: &Parts,
+    (parts, via): Asked<'_>,
     incoming: Incoming,
     id: &str,
 ) -> Outcome {
@@ -79,7 +100,7 @@ async fn carry_out(
         Ok(caller) => caller,
         Err(e) => return (None, Err(e)),
     };
-    by_table(service, aws, &caller, parts, &body, id).await
+    by_table(service, aws, &caller, (parts, via), &body, id).await
 }
 
 /// An operation that a handler carries out, from its body on.
@@ -87,7 +108,7 @@ async fn by_table(
     service: &Service,
     aws: Aws,
     caller: &Caller,
-    parts: &Parts,
+    (parts, via): Asked<'_>,
     body: &Bytes,
     id: &str,
 ) -> Outcome {
@@ -99,13 +120,21 @@ async fn by_table(
     if let Err(e) = belljar_aws::validate(call.operation, &call.input) {
         return (Some(name), Err(in_words_of(aws, e)));
     }
+    if let Err(e) = allowed(via, caller, (aws, &name), &call.input) {
+        return (Some(name), Err(e));
+    }
     let input = call.input.take();
     let result = handle(service, caller, &call, input).await;
     (Some(name), result.map(|output| whole(belljar_aws::encode(call.operation, &output, id))))
 }
 
 /// An invocation. Its payload stays what it is: it is hashed for the signature, and not looked at.
-async fn invoke(service: &Service, parts: &Parts, incoming: Incoming, id: &str) -> Outcome {
+async fn invoke(
+    service: &Service,
+    (parts, via): Asked<'_>,
+    incoming: Incoming,
+    id: &str,
+) -> Outcome {
     let aws = Aws::SageMakerRuntime;
     if limits::is_large(&incoming) && !has_key(service, parts) {
         // The words for what is wrong are the signature's, whatever the payload is.
@@ -126,10 +155,13 @@ async fn invoke(service: &Service, parts: &Parts, incoming: Incoming, id: &str) 
     };
     let name = call.operation.name();
     if !runtime::is_direct(name) {
-        return by_table(service, aws, &caller, parts, &body.bytes, id).await;
+        return by_table(service, aws, &caller, (parts, via), &body.bytes, id).await;
     }
     if let Err(e) = belljar_aws::validate(call.operation, &call.input) {
         return (Some(name.to_owned()), Err(in_words_of(aws, e)));
+    }
+    if let Err(e) = allowed(via, &caller, (aws, name), &call.input) {
+        return (Some(name.to_owned()), Err(e));
     }
     let answer = runtime::answer(service, name, call.input, &parts.headers, body.bytes.clone());
     let result = match AssertUnwindSafe(answer).catch_unwind().await {
@@ -143,6 +175,17 @@ async fn invoke(service: &Service, parts: &Parts, incoming: Incoming, id: &str) 
         response
     });
     (Some(name.to_owned()), named)
+}
+
+/// Whether the policy of the VPC endpoint, if a request came by one, lets it through.
+fn allowed(
+    via: Option<&Via>,
+    caller: &Caller,
+    operation: (Aws, &str),
+    input: &Value,
+) -> Result<(), AwsError> {
+    let Some(via) = via else { return Ok(()) };
+    via.allows_call(&caller.arn, operation, &caller.region, input)
 }
 
 /// Whether a request names a key that there is: for others no room is made.

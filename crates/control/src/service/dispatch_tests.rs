@@ -67,7 +67,8 @@ async fn connect(tested: Arc<Tested>) -> SendRequest<Full<Bytes>> {
     far.set_nodelay(true).unwrap();
     let answer = service_fn(move |request| {
         let tested = tested.clone();
-        async move { Ok::<_, Infallible>(answer(&tested.service, request, false).await) }
+        let way = Way { secure: false, proxied: None };
+        async move { Ok::<_, Infallible>(answer(&tested.service, request, &way).await) }
     });
     let server = hyper::server::conn::http1::Builder::new();
     tokio::spawn(server.serve_connection(TokioIo::new(far), answer));

@@ -6,7 +6,8 @@
 
 use super::limits::{BODY_TIME, GRACE, HEAD_TIME, MAX_CONNECTIONS, MAX_HEAD, MAX_THREADS, STACK};
 use super::tls::Kind;
-use super::{Service, ServiceError, dispatch};
+use super::{Service, ServiceError, dispatch, proxied};
+use belljar_domain::proxy::Proxied;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::server::conn::http1;
@@ -125,40 +126,63 @@ struct Begin {
 }
 
 /// One connection to its end.
-async fn connection(begin: Begin, stream: Accepted, _permit: OwnedSemaphorePermit) {
+async fn connection(mut begin: Begin, stream: Accepted, _permit: OwnedSemaphorePermit) {
     match stream {
-        Accepted::Unix(stream) => greet(begin, stream).await,
+        Accepted::Unix(stream) => {
+            let head = tokio::select! {
+                head = proxied::accept(stream, HEAD_TIME) => head,
+                _ = begin.stop.changed() => return,
+            };
+            match head {
+                Ok((proxied, stream)) => greet(begin, stream, proxied).await,
+                Err(e) => tracing::debug!(error = %e, "a connection did not begin"),
+            }
+        }
         Accepted::Tcp(stream) => {
             // Answers are written whole; waiting to fill a packet only delays them.
             let _ = stream.set_nodelay(true);
-            greet(begin, stream).await;
+            greet(begin, stream, None).await;
         }
     }
 }
 
 /// Finds out whether TLS is spoken. Before that there is no request that a stop should wait for.
-async fn greet(mut begin: Begin, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+async fn greet(
+    mut begin: Begin,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    proxied: Option<Proxied>,
+) {
     let kind = tokio::select! {
         kind = begin.service.tls.accept(stream, HEAD_TIME) => kind,
         _ = begin.stop.changed() => return,
     };
     match kind {
-        Ok(Kind::Plain(stream)) => serve(begin.service, stream, begin.watcher, false).await,
-        Ok(Kind::Tls(stream)) => serve(begin.service, stream, begin.watcher, true).await,
+        Ok(Kind::Plain(stream)) => serve(begin, stream, Way { secure: false, proxied }).await,
+        Ok(Kind::Tls(stream)) => serve(begin, stream, Way { secure: true, proxied }).await,
         Err(e) => tracing::debug!(error = %e, "a connection did not begin"),
     }
 }
 
-/// HTTP/1.1 over whatever carries bytes; `secure` is TLS.
+/// By what way a connection came.
+#[derive(Debug)]
+pub(super) struct Way {
+    /// Whether it is TLS.
+    pub(super) secure: bool,
+    /// By which VPC endpoint, if by one.
+    pub(super) proxied: Option<Proxied>,
+}
+
+/// HTTP/1.1 over whatever carries bytes.
 async fn serve(
-    service: Arc<Service>,
+    begin: Begin,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    watcher: Watcher,
-    secure: bool,
+    way: Way,
 ) {
+    let Begin { service, watcher, .. } = begin;
+    let way = Arc::new(way);
     let answer = service_fn(move |request| {
-        let service = service.clone();
-        async move { Ok::<_, Infallible>(dispatch::answer(&service, request, secure).await) }
+        let (service, way) = (service.clone(), way.clone());
+        async move { Ok::<_, Infallible>(dispatch::answer(&service, request, &way).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -15,11 +15,14 @@ mod keys;
 pub mod limits;
 mod network;
 mod nodes;
+mod proxied;
 mod request_id;
+pub(crate) mod socket;
 mod start;
 pub(crate) mod table;
 pub(crate) mod tls;
 mod upkeep;
+pub(crate) mod via;
 
 pub use address::{Address, address};
 pub use ca::{CaError, certificate_path};
@@ -35,7 +38,8 @@ pub(crate) use start::SOCKET;
 pub use start::{Ready, run};
 
 use crate::api::s3::S3;
-use crate::network::Networks;
+use crate::fabric::Fabric;
+use crate::network::{Networks, flow_logs};
 use crate::nodes::Nodes;
 use crate::serving::Table;
 use belljar_domain::Timestamp;
@@ -59,6 +63,10 @@ pub struct Service {
     pub wanted: Notify,
     /// The region's network.
     pub(crate) network: Networks,
+    /// How far the kernel's network is the same.
+    pub(crate) fabric: Fabric,
+    /// What is wrong with flow logs.
+    pub(crate) flow_logs: flow_logs::Troubles,
     /// Other machines, as they were last heard of.
     pub(crate) nodes: Nodes,
     /// Wakes whoever carries out asynchronous requests.

@@ -5,7 +5,8 @@ use super::tls::Tls;
 use super::{Address, Config, Service, ServiceError, address, upkeep};
 use crate::api::runtime::asynchronous::queue;
 use crate::api::s3::{self, FindKey, S3};
-use crate::network::Networks;
+use crate::fabric::{self, Fabric};
+use crate::network::{Networks, flow_logs};
 use crate::nodes::Nodes;
 use crate::serving::Table;
 use crate::{reconcile, state};
@@ -66,6 +67,8 @@ pub async fn run(
         wanted: Notify::new(),
         asked: Notify::new(),
         network,
+        fabric: Fabric::default(),
+        flow_logs: Default::default(),
         nodes: Nodes::default(),
         endpoints: Table::default(),
         tls,
@@ -90,6 +93,8 @@ pub async fn run(
     let threads = front::start(&service, &sockets, &stopped)?;
     drop(sockets);
     let reconciler = tokio::spawn(reconcile::run(reconciler, stopped.clone()));
+    let fabric = tokio::spawn(fabric::run(service.clone(), stopped.clone()));
+    let records = tokio::spawn(flow_logs::run(service.clone(), stopped.clone()));
     let queue = tokio::spawn(queue::run(service.clone(), stopped));
     address::write(&service.config.state, &ready_at.address)?;
     ready(&ready_at);
@@ -107,7 +112,7 @@ pub async fn run(
         });
     });
     let _ = joined.await;
-    let _ = tokio::join!(reconciler, queue);
+    let _ = tokio::join!(reconciler, queue, fabric, records);
     let _ = std::fs::remove_file(service.state.folder().join(SOCKET));
     Ok(())
 }

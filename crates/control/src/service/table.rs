@@ -58,6 +58,7 @@ pub(crate) fn find(service: Aws, operation: &str) -> Option<Handler> {
         Aws::Logs => api::logs::OPERATIONS,
         Aws::Sts => api::sts::OPERATIONS,
         Aws::Iam => api::iam::OPERATIONS,
+        Aws::Route53 => api::route53::OPERATIONS,
         Aws::Ec2 => api::ec2::OPERATIONS,
         _ => &[],
     };

@@ -76,7 +76,7 @@ impl Tls {
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let byte = tokio::time::timeout(first, stream.read_u8()).await??;
-        let stream = Replay { byte: Some(byte), stream };
+        let stream = Replay::new(Some(byte), stream);
         if byte != HANDSHAKE {
             return Ok(Kind::Plain(stream));
         }
@@ -140,6 +140,13 @@ impl Certificates {
 pub(crate) struct Replay<S> {
     byte: Option<u8>,
     stream: S,
+}
+
+impl<S> Replay<S> {
+    /// A stream, and the byte that was read of it.
+    pub(super) const fn new(byte: Option<u8>, stream: S) -> Self {
+        Self { byte, stream }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Replay<S> {

@@ -1,20 +1,17 @@
 //! A container's door: the warden's unix socket through which a request gets into a network
 //! namespace that nothing leads to.
 
+use crate::service::socket;
 use belljar_domain::serving::{Answer, Ask, DOOR, MAX_DOOR_LINE};
-use rustix::fs::{Mode, OFlags};
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::{TcpStream, UnixStream};
-
-/// How long the warden is left alone that has more callers than it takes.
-const PAUSE: Duration = Duration::from_millis(5);
 
 /// Why there is no connection, or a model was not brought.
 #[derive(Debug, thiserror::Error)]
@@ -66,11 +63,11 @@ async fn timed<T>(
 }
 
 async fn say(folder: &Path, ask: &Ask) -> Result<Option<OwnedFd>, DoorError> {
-    let mut stream = open(folder).await?;
+    let mut stream = socket::connect(folder, DOOR).await?;
     let mut line = serde_json::to_vec(ask)?;
     line.push(b'\n');
     stream.write_all(&line).await?;
-    let (line, descriptor) = hear(&stream).await?;
+    let (line, descriptor) = hear(&stream, MAX_DOOR_LINE).await?;
     match serde_json::from_slice(&line)? {
         Answer::Done => Ok(descriptor),
         Answer::Closed { why } => Err(DoorError::Closed(why)),
@@ -78,24 +75,13 @@ async fn say(folder: &Path, ask: &Ask) -> Result<Option<OwnedFd>, DoorError> {
     }
 }
 
-/// The folder is named by its descriptor: a socket's path is short, and a folder's may be long.
-async fn open(folder: &Path) -> io::Result<UnixStream> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let held = rustix::fs::open(folder, flags, Mode::empty())?;
-    let path = format!("/proc/self/fd/{}/{DOOR}", held.as_raw_fd());
-    loop {
-        match UnixStream::connect(&path).await {
-            // Others are before us.
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(PAUSE).await,
-            result => return result,
-        }
-    }
-}
-
-/// One line, and the descriptor that came along.
-async fn hear(stream: &UnixStream) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
+/// One line of at most `limit` bytes, and the descriptor that came along.
+pub(crate) async fn hear(
+    stream: &UnixStream,
+    limit: usize,
+) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
     let (mut line, mut descriptor) = (Vec::new(), None);
-    while line.len() <= MAX_DOOR_LINE {
+    while line.len() <= limit {
         let (bytes, come) = stream.async_io(Interest::READABLE, || receive(stream)).await?;
         if bytes.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());

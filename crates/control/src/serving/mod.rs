@@ -10,7 +10,7 @@
 
 mod attempt;
 mod choose;
-mod door;
+pub(crate) mod door;
 mod failure;
 mod forward;
 mod limits;

@@ -24,6 +24,7 @@ fn variant(name: &str, count: u32) -> Variant {
         download_seconds: 60,
         startup_seconds: 60,
         notices: Vec::new(),
+        vpc: None,
     }
 }
 

@@ -13,7 +13,7 @@ const SECRET_LENGTH: usize = 40;
 /// Characters of a session token: AWS promises no length; this is more than anybody guesses.
 const TOKEN_LENGTH: usize = 128;
 /// Who a job's warden is, in ARNs.
-const WARDEN: &str = "belljar-warden";
+pub const WARDEN: &str = "belljar-warden";
 /// The role id of all wardens.
 const WARDEN_ID: &str = "AROABELLJARWARDEN7777";
 

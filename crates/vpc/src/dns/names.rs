@@ -3,6 +3,7 @@
 use super::{Answer, addresses};
 use crate::id::{EndpointId, InterfaceId, VpcId};
 use crate::network::{Endpoint, EndpointKind, Network, RecordType};
+use crate::services;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Seconds that an address of an endpoint may be kept.
@@ -116,39 +117,47 @@ pub(super) fn answer(
     Some(addresses(name, kind, SERVICE_TTL, all))
 }
 
-/// Addresses of `[BUCKET.…]vpce-ID[-ZONE].SERVICE.REGION.vpce.amazonaws.com`, which is a public
-/// name: it leads to private addresses wherever it is asked. The outer `None` is any other name,
-/// the inner one a name of no endpoint.
+/// Addresses of a name below `vpce.amazonaws.com`, which is public: it leads to private addresses
+/// wherever it is asked. The outer `None` is any other name, the inner one a name of no endpoint.
 #[expect(clippy::option_option, reason = "no such name, and no name of this kind, differ")]
 fn by_endpoint_id(network: &Network, name: &str) -> Option<Option<Vec<IpAddr>>> {
-    let host = name.strip_suffix(".vpce.amazonaws.com")?;
-    Some(addresses_of_id(network, host))
+    name.ends_with(".vpce.amazonaws.com").then(|| {
+        network.endpoints.iter().find_map(|(id, endpoint)| of_id(network, name, id, endpoint))
+    })
 }
 
-fn addresses_of_id(network: &Network, host: &str) -> Option<Vec<IpAddr>> {
-    let labels: Vec<&str> = host.split('.').collect();
-    let place = labels.iter().position(|l| l.starts_with(EndpointId::PREFIX))?;
-    let label = labels[place];
-    let named = |id: &EndpointId| {
-        let rest = label.strip_prefix(id.as_str());
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-    };
-    let (id, endpoint) = network.endpoints.iter().find(|(id, _)| named(id))?;
-    let (region, service) = crate::network::service(&endpoint.service)?;
-    // Names below are buckets, of S3 only.
-    let of = format!("{}.amazonaws.com", labels[place + 1..].join("."));
-    if of != host_of(region, service) || (place > 0 && service != "s3") {
+/// The addresses behind one of an endpoint's own names: of all its interfaces, or of that in a
+/// zone.
+fn of_id(
+    network: &Network,
+    name: &str,
+    id: &EndpointId,
+    endpoint: &Endpoint,
+) -> Option<Vec<IpAddr>> {
+    if !name.contains(id.as_str()) {
         return None;
     }
-    let zone = label.strip_prefix(id.as_str()).and_then(|rest| rest.strip_prefix('-'));
     let EndpointKind::Interface { interfaces, .. } = &endpoint.kind else { return None };
-    let here = |subnet| match zone {
-        None => true,
-        Some(zone) => network.subnets.get(subnet).is_some_and(|s| s.zone == zone),
+    let (region, _) = crate::network::service(&endpoint.service)?;
+    let service = services::find(&endpoint.service, region)?;
+    let placed = interfaces.iter().filter_map(|(subnet, interface)| {
+        Some((network.subnets.get(subnet)?.zone.as_str(), interface))
+    });
+    let (zones, interfaces): (Vec<&str>, Vec<&InterfaceId>) = placed.unzip();
+    let names = service.endpoint_names(id, region, &zones);
+    let place = names.iter().position(|pattern| fits(pattern, name))?;
+    let chosen = match place.checked_sub(1) {
+        None => interfaces.as_slice(),
+        Some(zone) => std::slice::from_ref(interfaces.get(zone)?),
     };
-    let chosen = interfaces.iter().filter(|(subnet, _)| here(subnet));
-    let all: Vec<IpAddr> = chosen.flat_map(|(_, id)| own(network, id)).collect();
+    let all: Vec<IpAddr> = chosen.iter().flat_map(|id| own(network, id)).collect();
     (!all.is_empty()).then_some(all)
+}
+
+/// Whether a name is one, or with `*.` before it, it or one below it.
+fn fits(pattern: &str, name: &str) -> bool {
+    let Some(host) = pattern.strip_prefix("*.") else { return pattern == name };
+    name.strip_suffix(host).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 fn own(network: &Network, id: &InterfaceId) -> Vec<IpAddr> {

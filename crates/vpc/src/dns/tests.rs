@@ -116,13 +116,23 @@ fn private_names_of_endpoints_need_both_attributes() {
 #[test]
 fn endpoints_have_names_of_their_own() {
     let n = network();
-    assert_eq!(a(&n, "vpce-s.api.sagemaker.us-east-1.vpce.amazonaws.com"), ["10.0.1.20"]);
-    assert_eq!(a(&n, "vpce-l-us-east-1b.logs.us-east-1.vpce.amazonaws.com"), ["10.0.2.20"]);
-    assert_eq!(a(&n, "b.bucket.vpce-3.s3.us-east-1.vpce.amazonaws.com"), ["10.0.1.20"]);
-    for bad in ["vpce-gone.s3", "vpce-l.s3", "x.vpce-l.logs", "vpce-l-us-east-1c.logs"] {
-        let name = format!("{bad}.us-east-1.vpce.amazonaws.com");
-        assert_eq!(kind(&name, RecordType::A), Answer::NoName(vec![]), "{bad}");
-    }
+    let names = |id: &str, service: &str, zone: &str| {
+        let full = format!("com.amazonaws.us-east-1.{service}");
+        let service = crate::services::find(&full, "us-east-1").unwrap();
+        service.endpoint_names(&id.parse().unwrap(), "us-east-1", &[zone])
+    };
+    let of = names("vpce-s", "sagemaker.api", "us-east-1a");
+    assert_eq!(a(&n, &of[0]), ["10.0.1.20"]);
+    let of = names("vpce-l", "logs", "us-east-1b");
+    assert_eq!(a(&n, &of[0]), ["10.0.1.20", "10.0.2.20"]);
+    assert_eq!(a(&n, &of[1]), ["10.0.2.20"]);
+    let of = names("vpce-3", "s3", "us-east-1a");
+    assert_eq!(a(&n, &of[0].replace('*', "my.bucket")), ["10.0.1.20"]);
+    let none = |name: &str| assert_eq!(kind(name, RecordType::A), Answer::NoName(vec![]), "{name}");
+    none(&names("vpce-gone", "s3", "us-east-1a")[0]);
+    none(&names("vpce-l", "logs", "us-east-1c")[1]);
+    none(&format!("x.{}", names("vpce-l", "logs", "us-east-1b")[0]));
+    none("vpce-l.logs.us-east-1.vpce.amazonaws.com");
 }
 
 #[test]

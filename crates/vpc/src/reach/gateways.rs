@@ -139,7 +139,7 @@ pub(super) fn to_internet(
 pub(super) fn from_internet(walk: &mut Walk<'_, '_>) -> Result<Place, Lost> {
     let Header { source, destination, .. } = walk.header;
     let asker = walk.asker == Some(destination);
-    let found = if asker { None } else { walk.net.from_outside(destination) };
+    let found = if asker { None } else { walk.net.on_internet(destination) };
     let begins = walk.hops.len() <= 1 && walk.leg == Leg::Request;
     let Some((interface, private)) = found else {
         if begins {

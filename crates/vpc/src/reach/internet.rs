@@ -34,7 +34,7 @@ pub(super) fn elastic(
     besides: IpAddr,
 ) -> Option<Vec<Edit>> {
     let free = |a: &Ipv4Addr| {
-        net.from_outside(IpAddr::V4(*a)).is_none()
+        net.on_internet(IpAddr::V4(*a)).is_none()
             && IpAddr::V4(*a) != besides
             && !net.network.addresses.values().any(|e| e.public == *a)
     };

@@ -23,6 +23,8 @@ mod addresses;
 mod all;
 mod answer;
 mod bits;
+#[cfg(test)]
+mod cases;
 mod code;
 mod edit;
 mod fix;

@@ -12,6 +12,7 @@ mod models;
 
 use crate::failure::{Failure, chain};
 use crate::stages::internal;
+use crate::words;
 use belljar_domain::Serving;
 use belljar_domain::serving::{Answer, Ask};
 use belljar_linux::netns::NetNs;
@@ -52,7 +53,7 @@ impl Door {
         models: Option<Models>,
     ) -> Result<Self, Failure> {
         let failed = |e: io::Error| internal(format!("open {}: {e}", path.display()));
-        let listener = listen::bind(path).map_err(failed)?;
+        let listener = words::bind(path).map_err(failed)?;
         let (tell, news) = mpsc::channel(QUEUE);
         let (open, closed) = oneshot::channel();
         let (ask, asked) = mpsc::channel::<Asked>(QUEUE);

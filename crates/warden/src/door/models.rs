@@ -57,7 +57,7 @@ pub(crate) struct Models {
 impl Models {
     /// Those below the prefix, for a container that does not run yet.
     pub(crate) fn new(
-        job: &JobDir,
+        (job, settings): (&JobDir, S3Settings),
         serving: &Serving,
         prefix: &str,
         owner: Option<Owner>,
@@ -66,7 +66,7 @@ impl Models {
         let aside = job.aside();
         std::fs::create_dir_all(&aside).map_err(failed)?;
         Ok(Self {
-            settings: S3Settings::from_env(),
+            settings,
             prefix: format!("{}/", prefix.trim_end_matches('/')),
             seconds: serving.download_seconds,
             owner,

@@ -4,7 +4,7 @@ use super::Facts;
 use super::root::Rooted;
 use crate::failure::Failure;
 use crate::run::{Context, Ending};
-use crate::staging::{CheckpointError, Keeper, Keeping, Pipes, Prepared, S3Settings};
+use crate::staging::{CheckpointError, Keeper, Keeping, Pipes, Prepared};
 use belljar_domain::data::DEFAULT_CHECKPOINTS;
 use std::path::PathBuf;
 
@@ -51,7 +51,7 @@ impl Data {
                 folder: checkpoints_folder(&c.local_path),
                 journal: cx.job.uploads(),
             };
-            Keeper::start(&S3Settings::from_env(), keeping).map_err(CheckpointError::from)
+            Keeper::start(&cx.s3(), keeping).map_err(CheckpointError::from)
         };
         let keeper = cx.assignment.checkpoints.as_ref().map(keep).transpose()?;
         Ok(Self { pipes, keeper, failure: None })

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::image::{Image, ImageStore, Reference};
 use crate::run::{Context, Ending};
 use crate::staging::limits::MAX_REPORTED_ARTIFACTS;
-use crate::staging::{self, Prepared, S3Settings, StageIn, StageOut};
+use crate::staging::{self, Prepared, StageIn, StageOut, StageOutError};
 use crate::wireguard::Link;
 use belljar_domain::attempt::Attempts;
 use belljar_domain::evidence::HubReading;
@@ -106,14 +106,13 @@ pub(crate) async fn until_exit(cx: &Context, facts: &mut Facts) -> Result<Outcom
 
 /// Checks what can be checked for nothing, then brings the image in.
 pub(crate) async fn checked_image(cx: &Context, facts: &mut Facts) -> Result<Image, Ending> {
-    let a = &cx.assignment;
-    if a.replace_output {
-        staging::check_output_to_replace(&a.output, &a.job).await?;
-    } else {
-        staging::check_output(&a.output, &a.job).await?;
-    }
-    let settings = S3Settings::from_env();
+    let (a, settings) = (&cx.assignment, cx.s3());
+    // In the order in which they are used: where S3 cannot be reached, that is what is said first.
     staging::check_inputs(&settings, &a.channels, &cx.job.opt_ml()).await?;
+    match staging::check_output_with(&settings, &a.output, &a.job).await {
+        Err(StageOutError::Exists(_)) if a.replace_output => {}
+        result => result?,
+    }
     if let Some(checkpoints) = &a.checkpoints {
         staging::check_checkpoints(&settings, checkpoints).await?;
     }
@@ -147,7 +146,7 @@ async fn stage_in(
         private: &cx.job.scratch().join("staging"),
         owner: rooted.owner(),
     };
-    let settings = S3Settings::from_env();
+    let settings = cx.s3();
     let staged = staging::stage_in(&settings, &request, &progress).await?;
     facts.inputs = staged.channels;
     if let Some(checkpoints) = &cx.assignment.checkpoints {
@@ -179,7 +178,7 @@ pub(crate) async fn stage_out(cx: &Context, facts: &mut Facts) -> Result<(), End
     };
     let progress = cx.journal.progress(Stage::StageOut);
     cx.journal.point(Stage::StageOut, "during");
-    let (artifacts, warnings) = staging::stage_out(&request, &progress).await?;
+    let (artifacts, warnings) = staging::stage_out_with(&cx.s3(), &request, &progress).await?;
     if artifacts.len() > MAX_REPORTED_ARTIFACTS {
         facts.warnings.push(format!(
             "There are {} artifacts; the report lists {MAX_REPORTED_ARTIFACTS}, the evidence all.",

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::journal::now;
 use crate::run::{Context, Ending};
 use crate::seal;
-use crate::staging::{self, ModelIn, S3Settings};
+use crate::staging::{self, ModelIn};
 use belljar_domain::failure::Blame;
 use belljar_domain::{
     ChannelName, Event, Exit, Outcome, Serving, Stage, StagedChannel, StagedFile,
@@ -55,7 +55,7 @@ async fn checked_image(
 ) -> Result<crate::image::Image, Ending> {
     staging::check_output_to_replace(&cx.assignment.output, &cx.assignment.job).await?;
     if let Some(data) = &serving.model {
-        staging::check_model(&S3Settings::from_env(), data, &cx.job.opt_ml()).await?;
+        staging::check_model(&cx.s3(), data, &cx.job.opt_ml()).await?;
     }
     image(cx, facts).await
 }
@@ -72,7 +72,7 @@ async fn stage_in(
     let (owner, seconds) = (rooted.owner(), serving.download_seconds);
     let request = ModelIn { data, target: &target, owner, seconds };
     let progress = cx.journal.progress(Stage::StageIn);
-    let files = staging::stage_model(&S3Settings::from_env(), &request, &progress).await?;
+    let files = staging::stage_model(&cx.s3(), &request, &progress).await?;
     let (channel, uri) = (ChannelName::model(), data.uri.clone());
     facts.inputs = vec![StagedChannel { channel, uri, files, pipe: None }];
     Ok(())
@@ -86,7 +86,8 @@ async fn run(
     network: Network,
 ) -> Result<Outcome, Ending> {
     let models = serving.models.as_deref();
-    let models = models.map(|p| Models::new(&cx.job, serving, p, rooted.owner())).transpose()?;
+    let models =
+        models.map(|p| Models::new((&cx.job, cx.s3()), serving, p, rooted.owner())).transpose()?;
     let brought = models.as_ref().map(Models::brought);
     let (cgroup, sealed) = sealed(cx, facts, &rooted, &network).await?;
     let (mut running, logs) = start(cx, facts, sealed).await?;

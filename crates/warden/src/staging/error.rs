@@ -4,7 +4,7 @@ use super::keep::KeepError;
 use super::location::LocationError;
 use super::s3::S3Error;
 use crate::evidence::show::printable;
-use crate::failure::Explain;
+use crate::failure::{Explain, chain};
 use belljar_domain::ChannelName;
 use belljar_domain::failure::Blame;
 use std::io;
@@ -163,6 +163,14 @@ pub enum InputError {
 }
 
 impl Explain for StageInError {
+    fn text(&self) -> String {
+        match &self.source {
+            // The real service's words, to the letter.
+            InputError::S3(e @ S3Error::NoWay { .. }) => format!("Data download failed:{e}"),
+            _ => chain(self),
+        }
+    }
+
     fn blame(&self) -> Blame {
         self.source.blame()
     }
@@ -292,6 +300,17 @@ impl StageOutError {
 }
 
 impl Explain for StageOutError {
+    fn text(&self) -> String {
+        match self {
+            // The real service's words, to the letter.
+            Self::S3(e @ S3Error::NoWay { .. })
+            | Self::Keep(KeepError::S3(e @ S3Error::NoWay { .. })) => {
+                format!("Artifact upload failed:{e}")
+            }
+            _ => chain(self),
+        }
+    }
+
     fn blame(&self) -> Blame {
         match self {
             Self::Broken | Self::Journal { .. } => Blame::Internal,

@@ -26,6 +26,7 @@ mod pipe;
 mod reading;
 mod s3;
 mod s3_in;
+mod s3_interface;
 mod s3_out;
 mod s3_socket;
 mod sink;
@@ -44,6 +45,7 @@ pub use out::{
 };
 pub use pipe::{Pipes, Prepared};
 pub use s3::{S3Error, S3Settings};
+pub use s3_interface::Interface;
 pub use s3_socket::Socket;
 
 use crate::progress::Progress;

@@ -13,6 +13,7 @@ use super::{Owner, copy_in, local};
 use crate::failure::{Explain, chain};
 use crate::image::unpack::{Content, Promise, UnpackError, unpack_as};
 use crate::progress::Progress;
+use belljar_domain::fabric::Refusal;
 use belljar_domain::failure::Blame;
 use belljar_domain::serving::{ModelData, ModelForm, model_unreachable};
 use belljar_domain::{Channel, ChannelName, StagedFile};
@@ -41,6 +42,16 @@ pub enum ModelError {
         uri: String,
         /// The network's words.
         reason: String,
+    },
+    /// An instance in a VPC, and what is in its way.
+    #[error("{} ({refusal})", model_unreachable(.uri))]
+    NoWay {
+        /// Where it is.
+        uri: String,
+        /// What is in the way.
+        refusal: Refusal,
+        /// What would help.
+        hint: Option<String>,
     },
     /// Something else is wrong with where it is.
     #[error("{}. Failed to download model data from URL \"{uri}\".", chain(.cause))]
@@ -77,13 +88,17 @@ impl Explain for ModelError {
             Self::Archive { cause: UnpackError::Write { source, .. }, .. } if is_full(source) => {
                 Blame::Capacity
             }
-            Self::Unreachable { .. } | Self::Late { .. } | Self::Archive { .. } => Blame::Client,
+            Self::Unreachable { .. }
+            | Self::NoWay { .. }
+            | Self::Late { .. }
+            | Self::Archive { .. } => Blame::Client,
         }
     }
 
     fn hint(&self) -> Option<String> {
         match self {
             Self::Unreachable { reason, .. } => Some(reason.clone()),
+            Self::NoWay { hint, .. } => hint.clone(),
             Self::Input { cause, .. } => cause.hint(),
             Self::Archive { cause, .. } => cause.hint(),
             Self::Late { .. } => Some("Give it more time, or a smaller model.".to_owned()),
@@ -113,6 +128,9 @@ impl Broken {
         match self {
             Self::Input(InputError::S3(e @ S3Error::Unreachable { .. })) => {
                 ModelError::Unreachable { uri, reason: e.to_string() }
+            }
+            Self::Input(InputError::S3(S3Error::NoWay { refusal })) => {
+                ModelError::NoWay { uri, hint: refusal.fixes(), refusal }
             }
             Self::Input(cause) => ModelError::Input { uri, cause },
             Self::Archive(cause) => ModelError::Archive { uri, cause },

@@ -1,11 +1,15 @@
 //! The S3 client: standard AWS environment, bounded retries, errors in plain words.
 
 use super::limits;
+use super::s3_interface::{Interface, NoWay};
 use super::s3_socket::{self, Socket};
+use belljar_domain::VpcLink;
+use belljar_domain::fabric::Refusal;
 use belljar_domain::spool::S3_SOCKET_VARIABLE;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 /// The host of the service, as seen through its socket.
@@ -26,6 +30,8 @@ pub struct S3Settings {
     pub endpoint: Option<String>,
     /// `BELLJAR_S3_SOCKET`: the endpoint is behind this socket.
     pub socket: Option<Socket>,
+    /// Of an instance in a VPC: everything goes by its interface, to the service's own S3.
+    pub interface: Option<Interface>,
 }
 
 impl fmt::Debug for S3Settings {
@@ -34,6 +40,7 @@ impl fmt::Debug for S3Settings {
             .field("region", &self.region)
             .field("endpoint", &self.endpoint)
             .field("socket", &self.socket)
+            .field("interface", &self.interface)
             .finish_non_exhaustive()
     }
 }
@@ -56,7 +63,15 @@ impl S3Settings {
             region: get(&["AWS_REGION", "AWS_DEFAULT_REGION"]),
             endpoint: get(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]),
             socket: get(&[S3_SOCKET_VARIABLE]).map(|path| Socket::new(path.into())),
+            interface: None,
         }
+    }
+
+    /// The same by way of an instance's interface, if it has one.
+    #[must_use]
+    pub fn by(mut self, state: &Path, link: Option<&VpcLink>) -> Self {
+        self.interface = link.map(|link| Interface { state: state.to_owned(), link: link.clone() });
+        self
     }
 
     /// The same for work that somebody waits for: a service that is away is not waited for.
@@ -102,19 +117,34 @@ impl S3Settings {
         if let Some(token) = &self.session_token {
             builder = builder.with_token(token);
         }
-        let endpoint = self.endpoint.as_deref();
-        if let Some(endpoint) = endpoint.or(self.socket.is_some().then_some(SOCKET_HOST)) {
-            check_endpoint(endpoint)?;
+        if let Some(endpoint) = self.url()? {
             options = options.with_allow_http(endpoint.starts_with("http://"));
             builder = builder.with_endpoint(endpoint.trim_end_matches('/'));
         }
-        if let Some(socket) = &self.socket {
+        if let Some(interface) = &self.interface {
+            builder = builder.with_http_connector(interface.clone());
+        } else if let Some(socket) = &self.socket {
             builder = builder.with_http_connector(socket.clone());
         }
         builder
             .with_client_options(options)
             .build()
             .map_err(|e| self.error("prepare the client for", bucket, e))
+    }
+
+    /// Where requests are sent, if not to AWS.
+    fn url(&self) -> Result<Option<String>, S3Error> {
+        let endpoint = self.endpoint.clone();
+        if self.interface.is_some() {
+            if endpoint.is_some() || self.socket.is_none() {
+                return Err(S3Error::OutsideVpc);
+            }
+            let region = self.region.as_deref().unwrap_or("us-east-1");
+            return Ok(Some(format!("https://s3.{region}.amazonaws.com")));
+        }
+        let url = endpoint.or(self.socket.as_ref().map(|_| SOCKET_HOST.to_owned()));
+        url.as_deref().map_or(Ok(()), check_endpoint)?;
+        Ok(url)
     }
 
     /// Turns the library's error into one of ours. `what` is a URI.
@@ -125,6 +155,9 @@ impl S3Settings {
         error: object_store::Error,
     ) -> S3Error {
         let what = what.to_owned();
+        if let Some(refusal) = NoWay::behind(&error) {
+            return S3Error::NoWay { refusal: refusal.clone() };
+        }
         let text = self.redacted(&full_text(&error));
         if text.contains("NoSuchBucket") {
             return S3Error::NoBucket { what };
@@ -152,6 +185,9 @@ impl S3Settings {
 
     fn place(&self) -> String {
         let region = self.region.as_deref().unwrap_or("us-east-1");
+        if let Some(interface) = &self.interface {
+            return format!("S3, by {},", interface.link.interface);
+        }
         match &self.socket {
             Some(socket) => format!("the service behind {}", socket.path.display()),
             None => self.endpoint.clone().unwrap_or_else(|| format!("S3 in {region}")),
@@ -186,6 +222,14 @@ fn unreachable(text: &str) -> bool {
     ["error sending request", "connect", "timed out", "dns"].iter().any(|w| lower.contains(w))
 }
 
+/// The real service's words about an S3 that cannot be reached from a VPC (training jobs; seen in
+/// aws/amazon-sagemaker-operator-for-k8s issue 22), and what is in the way.
+const NO_WAY: &str = "Please ensure that the subnet's route table has a route to an S3 VPC endpoint or a NAT device, and both the security groups and the subnet's network ACL allow outbound traffic to S3";
+
+fn no_way(refusal: &Refusal) -> String {
+    format!("{NO_WAY} ({refusal})")
+}
+
 /// Why S3 did not do what it was asked. No text holds a credential.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum S3Error {
@@ -198,6 +242,15 @@ pub enum S3Error {
         /// Which rule it breaks.
         reason: &'static str,
     },
+    /// Nothing of what lies in between lets it through.
+    #[error("{}", no_way(.refusal))]
+    NoWay {
+        /// What is in the way.
+        refusal: Refusal,
+    },
+    /// A VPC leads to the service's own S3.
+    #[error("there is no way from a VPC to an S3 that is not the service's own")]
+    OutsideVpc,
     /// 404 `NoSuchBucket`.
     #[error("the bucket of {what} does not exist")]
     NoBucket {
@@ -263,6 +316,8 @@ impl S3Error {
             Self::Unreachable { .. } => {
                 "Check AWS_ENDPOINT_URL_S3, AWS_REGION and this machine's network."
             }
+            Self::OutsideVpc => "Leave VpcConfig out, or use the service's own S3.",
+            Self::NoWay { refusal } => return refusal.fixes(),
             Self::Gone { .. } | Self::Other { .. } => return None,
         };
         Some(text.to_owned())

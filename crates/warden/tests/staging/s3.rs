@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 fn settings(endpoint: &str) -> S3Settings {
     S3Settings {
+        interface: None,
         access_key_id: Some("AKIDEXAMPLE".into()),
         secret_access_key: Some("s3cr3t".into()),
         session_token: Some("t0ken".into()),

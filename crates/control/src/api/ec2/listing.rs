@@ -25,6 +25,8 @@ pub(crate) type Filters = &'static [(&'static str, &'static str)];
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(crate) struct Listing {
+    /// `Filter` in some.
+    #[serde(alias = "Filter")]
     filters: Vec<Filter>,
     max_results: Option<usize>,
     next_token: Option<String>,

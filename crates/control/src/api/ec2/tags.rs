@@ -145,6 +145,8 @@ fn missing(id: &str) -> AwsError {
         of::<ids::PeeringId>,
         of::<ids::DhcpOptionsId>,
         of::<ids::FlowLogId>,
+        of::<ids::InsightsPathId>,
+        of::<ids::InsightsAnalysisId>,
     ];
     let shown: String = id.chars().take(64).collect();
     let unknown = || refused("InvalidID", format!("The ID '{shown}' is not valid"));

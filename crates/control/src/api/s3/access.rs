@@ -1,17 +1,20 @@
 //! Who may do what. s3s checks the signature with the key's secret; here is the rest: expiry,
 //! the session token, and what a request asks for that Belljar has not.
 //!
-//! Every valid key may use all of S3: a job's key is as good as the root's.
+//! Every valid key may use all of S3: a job's key is as good as the root's. Only the policy of a VPC
+//! endpoint can say otherwise, of what comes by it.
 
 use super::config::Config;
 use super::error::{error, internal};
-use super::refuse;
+use super::{actions, refuse};
+use crate::service::via::{Via, principal};
 use belljar_domain::Timestamp;
 use belljar_store::StoreError;
 use belljar_store::identity::AccessKey;
 use s3s::access::{S3Access, S3AccessContext};
 use s3s::auth::{S3Auth, SecretKey};
-use s3s::{S3ErrorCode, S3Result};
+use s3s::dto::DeleteObjectsInput;
+use s3s::{S3ErrorCode, S3Request, S3Result};
 use std::sync::Arc;
 
 /// Finds a key by its id.
@@ -65,7 +68,24 @@ impl S3Access for Access {
         if key.expired(now()) {
             return Err(error(S3ErrorCode::ExpiredToken, "The provided token has expired."));
         }
+        if let Some(via) = cx.extensions_mut().get::<Via>().cloned() {
+            let who = principal(&key.owner, &self.config.account);
+            let source = cx.headers().get("x-amz-copy-source");
+            let source = source.map(|source| source.to_str().unwrap_or_default());
+            actions::allows(&via, &who, cx.s3_op().name(), cx.s3_path(), source)?;
+        }
         refuse::check(cx.s3_op().name(), cx.headers(), cx.uri(), &self.config)
+    }
+
+    async fn delete_objects(&self, request: &mut S3Request<DeleteObjectsInput>) -> S3Result<()> {
+        let Some(via) = request.extensions.get::<Via>() else { return Ok(()) };
+        let Some(credentials) = &request.credentials else {
+            return Err(error(S3ErrorCode::AccessDenied, "Access Denied"));
+        };
+        let who =
+            principal(&find(&self.find, &credentials.access_key)?.owner, &self.config.account);
+        let keys = request.input.delete.objects.iter().map(|object| object.key.as_str());
+        actions::allows_deletion(via, &who, &request.input.bucket, keys)
     }
 }
 

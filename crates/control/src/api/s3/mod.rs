@@ -5,6 +5,7 @@
 //! size, forms in memory, and answers without a request id.
 
 mod access;
+mod actions;
 mod answer;
 mod body;
 mod buckets;

@@ -1,6 +1,7 @@
 //! `CreateTrainingJob`: writes down what is wanted; the reconciler does it.
 
 use super::{failed, refusal};
+use crate::reconcile::vpc;
 use crate::request::job::{AcceptedJob, JobRequestError, Place, training_job};
 use crate::service::{Caller, Capacity, Service};
 use belljar_aws::AwsError;
@@ -28,13 +29,22 @@ pub(super) async fn create(service: &Service, _: &Caller, input: Value) -> Resul
     }
     let AcceptedJob { assignment, definition, tags, too_large, .. } = job;
     let now = service.now();
+    let mut progress = progress(&too_large, config.capacity, now);
+    if let Some(placement) = &definition.vpc {
+        let blocked = vpc::examine(service, &assignment, placement);
+        let blocked = blocked.map_err(|e| AwsError::validation(e.to_string()))?;
+        // It might have to wait for its turn before it was told that it can never start.
+        blocked.into_iter().for_each(|reason| {
+            progress.fail(reason, now);
+        });
+    }
     let record = TrainingJob {
         name: assignment.job.clone(),
         arn: assignment.job_arn.clone(),
         created: now,
         modified: now,
         definition,
-        progress: progress(&too_large, config.capacity, now),
+        progress,
     };
     let arn = record.arn.clone();
     service

@@ -7,6 +7,7 @@ use super::{failed, records};
 use crate::request::endpoint;
 use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
+use belljar_domain::VpcConfig;
 use belljar_store::list::Order;
 use belljar_store::records::{Kind as Table, Record};
 use serde::Deserialize;
@@ -21,6 +22,10 @@ pub(super) struct Name {
 pub(super) async fn create(service: &Service, _: &Caller, input: Value) -> Result<Value, AwsError> {
     let mut model = endpoint::model(input).map_err(unfit)?;
     check_role(service, model.role.take())?;
+    let vpc = model.request.get("VpcConfig").map(VpcConfig::parse).transpose();
+    let network = service.network.current();
+    let fits = vpc.and_then(|vpc| vpc.map(|vpc| vpc.check(&network).map(|_| ())).transpose());
+    fits.map_err(|e| AwsError::validation(e.to_string()))?;
     let arn = records::create(service, (Table::Model, Kind::Model), model).await?;
     Ok(json!({"ModelArn": arn}))
 }

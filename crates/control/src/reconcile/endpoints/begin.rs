@@ -88,7 +88,7 @@ fn assignment(
         stop: serving_stop(),
         metrics: Vec::new(),
         serving: Some(Box::new(serving)),
-        begun: Some(server.begun),
         vpc: None,
+        begun: Some(server.begun),
     })
 }

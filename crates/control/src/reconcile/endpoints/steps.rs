@@ -4,7 +4,7 @@
 use super::super::pause::{self, Point};
 use super::super::start::{self, Started};
 use super::super::steps::tell;
-use super::super::{StartError, StepError, folder};
+use super::super::{StartError, StepError, folder, vpc};
 use super::begin::{self, New};
 use super::{Endpoints, folders};
 use belljar_domain::endpoint::{Endpoint, EndpointProgress, EndpointStatus};
@@ -30,7 +30,7 @@ impl Endpoints {
             Step::Start(id) => self.start(id).await,
             Step::Leave(id) => self.leave(id).await,
             Step::Tell(id, order) => self.tell(id, *order),
-            Step::Remove(id) => self.remove(id).await,
+            Step::Remove(id) => self.remove(endpoint, id).await,
             Step::TakeOver => self.change(endpoint, seen, take_over).await,
             Step::GiveUp { reason } => {
                 let reason: String = reason.chars().take(limits::MAX_FAILURE_REASON).collect();
@@ -94,7 +94,22 @@ impl Endpoints {
         };
         let Some(left) = left else { return Ok(false) };
         let made = begin::server(&self.service, endpoint, new);
-        let (server, assignments) = made.ok_or("a new instance cannot be described")?;
+        let (mut server, mut assignments) = made.ok_or("a new instance cannot be described")?;
+        match vpc::provide_server(&self.service, endpoint, &server).await? {
+            Ok(None) => {}
+            Ok(Some(link)) => {
+                if let Some(subnet) = self.service.network.current().subnets.get(&link.subnet) {
+                    server.zone.clone_from(&subnet.zone);
+                }
+                let link = Box::new(link);
+                assignments.iter_mut().for_each(|a| a.vpc = Some(link.clone()));
+            }
+            Err(reason) if is_next(endpoint, new.fleet) => {
+                return self.give_up(endpoint, reason).await;
+            }
+            // Of the fleet that answers: the network may be mended.
+            Err(reason) => return Err(reason.into()),
+        }
         let (dead, now) = (instead.map(str::to_owned), self.service.now());
         pause::before(Point::Begin);
         let write = self.service.db().write(move |c| {
@@ -106,6 +121,9 @@ impl Endpoints {
         write.await?;
         pause::after(Point::Begin);
         left.iter().for_each(|folder| folders::discard(folder));
+        if let Some(dead) = instead {
+            vpc::release_server(&self.service, endpoint, dead).await;
+        }
         if new.at > now {
             let (service, pause) = (self.service.clone(), new.at.since(now));
             tokio::spawn(async move {
@@ -153,13 +171,14 @@ impl Endpoints {
     }
 
     /// The folders go first: while there is a record, what is left of them is found again.
-    async fn remove(&mut self, id: &str) -> Result<bool, StepError> {
+    async fn remove(&mut self, endpoint: &Endpoint, id: &str) -> Result<bool, StepError> {
         let Some(left) = self.cleared(id).await? else { return Ok(false) };
         left.iter().for_each(|folder| folders::discard(folder));
         let server = id.to_owned();
         pause::before(Point::Finish);
         self.service.db().write(move |c| forget(c, &server)).await?;
         pause::after(Point::Finish);
+        vpc::release_server(&self.service, endpoint, id).await;
         Ok(true)
     }
 
@@ -198,6 +217,11 @@ fn forget(c: &Connection, id: &str) -> Result<(), StoreError> {
         identity::revoke_job_keys(c, &start::key_name(assignment), assignment.generation)?;
     }
     servers::remove(c, id)
+}
+
+/// Whether a fleet is the one that is to take over.
+fn is_next(endpoint: &Endpoint, fleet: u64) -> bool {
+    endpoint.progress.next.as_ref().is_some_and(|next| next.number == fleet)
 }
 
 pub(super) fn take_over(progress: &mut EndpointProgress, now: Timestamp) {

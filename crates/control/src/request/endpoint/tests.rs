@@ -186,9 +186,9 @@ fn models_come_from_s3() {
 
 #[test]
 fn what_is_not_served_is_refused_by_name() {
-    let vpc = json!({"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]});
+    let vpc = json!({"Subnets": ["x"], "SecurityGroupIds": ["sg-1"]});
     for (request, word) in [
-        (with(one_model(), "/VpcConfig", vpc), "VpcConfig"),
+        (with(one_model(), "/VpcConfig", vpc), "'x' is not the id of a subnet"),
         (with(one_model(), "/PrimaryContainer/ModelPackageName", json!("p")), "ModelPackageName"),
         (with(one_model(), "/PrimaryContainer/Image", json!("oci:/etc")), "'oci:/etc'"),
         (

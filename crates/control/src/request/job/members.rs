@@ -119,7 +119,6 @@ mod tests {
                 json!({"ResourceConfig": {"SelectedInstanceCount": 2}}),
                 "ResourceConfig.SelectedInstanceCount",
             ),
-            (json!({"VpcConfig": {"Subnets": ["s"]}}), "VpcConfig"),
             (
                 json!({"InputDataConfig": [{}, {"InputMode": "FastFile"}]}),
                 "InputDataConfig.InputMode FastFile",

@@ -200,7 +200,7 @@ fn what_is_wrong_is_named() {
         (with("/InputDataConfig", json!([for_group("b")])), "instance group 'b'"),
         (
             with("/VpcConfig", json!({"Subnets": ["a"], "SecurityGroupIds": ["b"]})),
-            "Belljar does not serve VpcConfig",
+            "InvalidSubnetID.Malformed",
         ),
         (with("/ResourceConfig/InstanceType", json!("ml.zz.large")), "'ml.zz.large'"),
         (with("/StoppingCondition", json!({"MaxRuntimeInSeconds": 3_000_000})), "maximum runtime"),

@@ -2,26 +2,21 @@
 //! exists, and says what was asked. `NXDOMAIN` makes `getaddrinfo` fail in milliseconds; silence, or a
 //! refusal, would make it try again.
 
+use super::{Answers, PORT, readable, serve_tcp, serve_udp};
 use crate::journal::now;
 use belljar_domain::aws_names::is_aws;
 use belljar_domain::{Attempt, Protocol};
 use belljar_linux::netns::NetNs;
-use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::op::{Message, Query, ResponseCode};
 use hickory_proto::rr::{RData, Record, RecordType};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-const ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 53));
-/// Questions by TCP that are answered at once.
-const MAX_CONNECTIONS: usize = 16;
-/// A connection that asks nothing for so long is closed.
-const IDLE: Duration = Duration::from_secs(5);
+const ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, PORT));
 /// Seconds for which an answer may be kept.
 const TTL: u32 = 60;
 
@@ -93,63 +88,7 @@ struct Zone {
     heard: mpsc::Sender<Attempt>,
 }
 
-async fn serve_udp(socket: UdpSocket, zone: Arc<Zone>) {
-    let mut packet = [0; 4096];
-    loop {
-        let Ok((length, from)) = socket.recv_from(&mut packet).await else { continue };
-        if let Some(answer) = zone.answer(&packet[..length]).await {
-            // A client that has gone does not want it.
-            let _ = socket.send_to(&answer, from).await;
-        }
-    }
-}
-
-async fn serve_tcp(listener: TcpListener, zone: Arc<Zone>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else { continue };
-        let zone = Arc::clone(&zone);
-        tokio::spawn(async move {
-            let _ = converse(stream, &zone).await;
-            drop(place);
-        });
-    }
-}
-
-/// Questions by TCP carry their length in front (RFC 1035, 4.2.2).
-async fn converse(mut stream: TcpStream, zone: &Zone) -> std::io::Result<()> {
-    loop {
-        let length = tokio::time::timeout(IDLE, stream.read_u16()).await??;
-        let mut question = vec![0; usize::from(length)];
-        tokio::time::timeout(IDLE, stream.read_exact(&mut question)).await??;
-        let Some(answer) = zone.answer(&question).await else { return Ok(()) };
-        let length = u16::try_from(answer.len()).map_err(std::io::Error::other)?;
-        stream.write_u16(length).await?;
-        stream.write_all(&answer).await?;
-    }
-}
-
-impl Zone {
-    async fn answer(&self, question: &[u8]) -> Option<Vec<u8>> {
-        let question = Message::from_vec(question).ok()?;
-        if question.metadata.message_type != MessageType::Query {
-            return None;
-        }
-        let mut answer = Message::response(question.metadata.id, question.metadata.op_code);
-        answer.metadata.recursion_desired = question.metadata.recursion_desired;
-        answer.metadata.recursion_available = true;
-        let code = match question.queries.as_slice() {
-            [query] if question.metadata.op_code == OpCode::Query => {
-                answer.queries.push(query.clone());
-                self.look_up(query, &mut answer).await
-            }
-            _ => ResponseCode::NotImp,
-        };
-        answer.metadata.response_code = code;
-        answer.to_vec().ok()
-    }
-
+impl Answers for Zone {
     async fn look_up(&self, query: &Query, answer: &mut Message) -> ResponseCode {
         let name = readable(query);
         if let Some(address) = self.names.find(&name) {
@@ -165,10 +104,6 @@ impl Zone {
     }
 }
 
-fn readable(query: &Query) -> String {
-    query.name().to_string().trim_end_matches('.').to_ascii_lowercase()
-}
-
 fn attempt(name: String) -> Attempt {
     let at = now();
     Attempt {
@@ -182,14 +117,11 @@ fn attempt(name: String) -> Attempt {
     }
 }
 
-/// The name that a DNS question asks for, if it is one.
-pub(crate) fn name_asked(packet: &[u8]) -> Option<String> {
-    Message::from_vec(packet).ok()?.queries.first().map(readable)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::answer;
     use super::*;
+    use hickory_proto::op::{MessageType, OpCode};
     use hickory_proto::rr::Name;
 
     fn question(name: &str, kind: RecordType) -> Vec<u8> {
@@ -202,7 +134,7 @@ mod tests {
         let (heard, mut list) = mpsc::channel(8);
         let names = Names::own("Algo-1").with_aws(Ipv4Addr::new(127, 0, 0, 9));
         let zone = Zone { names, heard };
-        let answer = zone.answer(&question(name, kind)).await.unwrap();
+        let answer = answer(&zone, &question(name, kind), true).await.unwrap();
         let mut all = Vec::new();
         while let Ok(a) = list.try_recv() {
             all.push(a);
@@ -243,7 +175,7 @@ mod tests {
         let (heard, _list) = mpsc::channel(8);
         let zone = Zone { names: Names::own("algo-1"), heard };
         for bytes in [&b""[..], b"x", &[0xff; 64]] {
-            assert!(zone.answer(bytes).await.is_none());
+            assert!(answer(&zone, bytes, true).await.is_none());
         }
     }
 }

@@ -1,0 +1,121 @@
+//! The kernel's network follows the service's.
+
+use super::client::ask;
+use super::start::start;
+use crate::network::Topology;
+use crate::service::Service;
+use belljar_domain::fabric::{Answer, Ask};
+use belljar_vpc::Network;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How often it is looked whether the fabric lives.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// After what failed; doubled each time, up to [`MAX_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(200);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+/// What the fabric was told last, and has in the kernel.
+type Told = Option<(u64, Arc<Network>)>;
+
+/// Keeps the fabric told until `stop` changes. One is started when there is an interface; one that
+/// holds no instance's interface ends with the service.
+pub(crate) async fn run(service: Arc<Service>, mut stop: watch::Receiver<bool>) {
+    let mut current = service.network.subscribe();
+    let (mut told, mut pause) = (None, PAUSE);
+    loop {
+        let now = current.borrow_and_update().clone();
+        let step = step(&service, &mut told, &now).await;
+        let generation = told.as_ref().map(|(generation, _)| *generation);
+        let wait = match step {
+            Ok(()) => {
+                service.fabric.tell(generation, None);
+                pause = PAUSE;
+                LOOK_EVERY
+            }
+            Err(why) => {
+                tracing::warn!(
+                    why,
+                    generation = now.generation,
+                    "the network is not as it should be"
+                );
+                service.fabric.tell(generation, Some(why));
+                pause = (pause * 2).min(MAX_PAUSE);
+                pause
+            }
+        };
+        tokio::select! {
+            _ = stop.changed() => break,
+            _ = current.changed() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+    let last = current.borrow().clone();
+    if !has_instances(&last) {
+        // If it does not hear, it is gone already.
+        let _ = ask(&service.config.state, &Ask::End).await;
+    }
+}
+
+/// Whether an instance has an interface: it goes on without the service.
+fn has_instances(network: &Network) -> bool {
+    network.interfaces.values().any(|i| i.kind == "interface" && i.attachment.is_some())
+}
+
+/// Brings the fabric to the network as it is now.
+async fn step(service: &Service, told: &mut Told, now: &Topology) -> Result<(), String> {
+    let state = &service.config.state;
+    let lives = match (ask(state, &Ask::Status).await, told.as_ref()) {
+        (Ok(Answer::Status(status)), Some((generation, _))) => {
+            status.generation == Some(*generation)
+        }
+        (Ok(_), None) => true,
+        (Ok(_), Some(_)) => false,
+        (Err(_), _) => {
+            *told = None;
+            service.fabric.tell(None, None);
+            if now.interfaces.is_empty() {
+                return Ok(());
+            }
+            start(&service.config.warden, state).await?;
+            true
+        }
+    };
+    if !lives {
+        *told = None;
+    }
+    if told.as_ref().is_some_and(|(generation, _)| *generation == now.generation) {
+        return Ok(());
+    }
+    tell(service, told, now).await
+}
+
+async fn tell(service: &Service, told: &mut Told, now: &Topology) -> Result<(), String> {
+    let state = &service.config.state;
+    let failed = |e: std::io::Error| format!("the fabric does not answer: {e}");
+    let generation = now.generation;
+    if let Some((from, before)) = told.as_ref() {
+        let changes = before.description().changes_to(now.network.description());
+        let change = Ask::Change { from: *from, generation, changes };
+        match ask(state, &change).await.map_err(failed)? {
+            Answer::Applied { .. } => {
+                *told = Some((generation, now.network.clone()));
+                return Ok(());
+            }
+            Answer::Behind { .. } => *told = None,
+            Answer::Failed { why } => return Err(why),
+            other => return Err(format!("the fabric answered {other:?}")),
+        }
+    }
+    let description = Box::new(now.network.description().clone());
+    let region = service.config.region.clone();
+    match ask(state, &Ask::Replace { generation, region, description }).await.map_err(failed)? {
+        Answer::Applied { .. } => {
+            *told = Some((generation, now.network.clone()));
+            Ok(())
+        }
+        Answer::Failed { why } => Err(why),
+        other => Err(format!("the fabric answered {other:?}")),
+    }
+}

@@ -1,0 +1,76 @@
+//! The service's side of the fabric (`belljar_domain::fabric`): starts it, finds again the one
+//! that an earlier service started, and tells it the network whenever it changes.
+//!
+//! **Invariant**: what [`Fabric::applied`] says is in the kernel was said to be so by the fabric
+//! that lives now.
+
+mod client;
+mod follow;
+mod start;
+
+pub(crate) use follow::run;
+
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How far the fabric has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// The generation of the network that is in the kernel; `None` if there is none.
+    pub(crate) generation: Option<u64>,
+    /// Why a newer one is not, a sentence.
+    pub(crate) failure: Option<String>,
+}
+
+/// How far the fabric has come, for those who wait for it.
+#[derive(Debug, Default)]
+pub(crate) struct Fabric {
+    seen: watch::Sender<Seen>,
+}
+
+impl Fabric {
+    /// What is known of it.
+    pub(crate) fn seen(&self) -> Seen {
+        self.seen.borrow().clone()
+    }
+
+    /// Waits until a generation of the network, or a later one, is in the kernel.
+    ///
+    /// # Errors
+    /// Why it is not, a sentence: the last failure, if it is not there within `limit`.
+    pub(crate) async fn applied(&self, generation: u64, limit: Duration) -> Result<(), String> {
+        let mut seen = self.seen.subscribe();
+        let there = seen.wait_for(|seen| seen.generation.is_some_and(|g| g >= generation));
+        if let Ok(Ok(_)) = tokio::time::timeout(limit, there).await {
+            return Ok(());
+        }
+        let failure = self.seen().failure;
+        Err(failure.unwrap_or_else(|| "the network is not yet there".to_owned()))
+    }
+
+    fn tell(&self, generation: Option<u64>, failure: Option<String>) {
+        let now = Seen { generation, failure };
+        self.seen.send_if_modified(|seen| {
+            let differs = *seen != now;
+            *seen = now;
+            differs
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_hears_of_it_or_of_the_reason() {
+        let fabric = Fabric::default();
+        let limit = Duration::from_millis(20);
+        assert_eq!(fabric.applied(1, limit).await.unwrap_err(), "the network is not yet there");
+        fabric.tell(None, Some("no".into()));
+        assert_eq!(fabric.applied(1, limit).await.unwrap_err(), "no");
+        fabric.tell(Some(2), None);
+        fabric.applied(1, limit).await.unwrap();
+        assert!(fabric.applied(3, limit).await.is_err());
+    }
+}

@@ -1,0 +1,120 @@
+//! Flow logs: fetches the records that the fabric has made, and brings them to where they are
+//! wanted.
+//!
+//! Every record gets there at least once. The fabric keeps what was not acknowledged, and whoever
+//! fetches acknowledges what is there by asking for what is behind it; a service that was killed
+//! in between fetches again. (An object of S3 is then written again under its own name; a group of
+//! logs has the lines twice.)
+
+mod deliver;
+
+use crate::service::{Service, socket};
+use belljar_domain::fabric::{Answer, Ask, FOLDER, MAX_ANSWER, Mark, SOCKET};
+use belljar_vpc::flow_log::Batch;
+use belljar_vpc::id::FlowLogId;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::sync::watch;
+
+/// How long a question waits for records.
+const WAIT: Duration = Duration::from_secs(20);
+/// How long an answer may take beyond that.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long until something that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What is wrong with flow logs whose records could not be brought where they go:
+/// `DeliverLogsErrorMessage`. It is known for as long as the service runs.
+#[derive(Debug, Default)]
+pub(crate) struct Troubles(Mutex<BTreeMap<FlowLogId, String>>);
+
+impl Troubles {
+    /// What is wrong with a flow log.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for who describes flow logs"))]
+    pub(crate) fn of(&self, flow_log: &FlowLogId) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(flow_log).cloned()
+    }
+
+    fn note(&self, flow_log: &FlowLogId, trouble: Option<String>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            Some(words) => drop(all.insert(flow_log.clone(), words)),
+            None => drop(all.remove(flow_log)),
+        }
+    }
+}
+
+/// Fetches and delivers until the service stops. Nobody is asked while there is no flow log.
+pub(crate) async fn run(service: Arc<Service>, mut stopped: watch::Receiver<bool>) {
+    let mut network = service.network.subscribe();
+    let mut after = None;
+    let work = async {
+        loop {
+            // The sender lives as long as the service.
+            if network.wait_for(|n| !n.flow_logs.is_empty()).await.is_err() {
+                return;
+            }
+            match fetch(&service.config.state.join(FOLDER), after, WAIT).await {
+                Ok((batches, mark)) => after = Some(deliver_all(&service, batches, mark).await),
+                // There is no fabric, or not yet.
+                Err(e) => {
+                    tracing::debug!(error = %e, "the fabric has no records");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = work => {}
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+}
+
+/// Delivers, and answers up to where that was done.
+async fn deliver_all(service: &Service, batches: Vec<Batch>, mark: Mark) -> Mark {
+    let mut left = batches.len() as u64;
+    for batch in batches {
+        match deliver::deliver(service, &batch).await {
+            Ok(trouble) => service.flow_logs.note(&batch.flow_log, trouble),
+            Err(e) => {
+                tracing::error!(flow_log = %batch.flow_log, error = %e, "records are held back");
+                tokio::time::sleep(AGAIN).await;
+                break;
+            }
+        }
+        left -= 1;
+    }
+    Mark { number: mark.number.saturating_sub(left), ..mark }
+}
+
+/// Asks the fabric of a folder for the records behind a mark.
+async fn fetch(
+    folder: &Path,
+    after: Option<Mark>,
+    wait: Duration,
+) -> io::Result<(Vec<Batch>, Mark)> {
+    let wait_millis = wait.as_millis() as u64;
+    let ask = Ask::Flows { after, flush: false, wait_millis };
+    let talk = async {
+        let mut stream = socket::connect(folder, SOCKET).await?;
+        let mut line = serde_json::to_vec(&ask)?;
+        line.push(b'\n');
+        stream.write_all(&line).await?;
+        let mut answer = Vec::new();
+        let mut limited = BufReader::new(stream).take(MAX_ANSWER as u64 + 1);
+        limited.read_until(b'\n', &mut answer).await?;
+        match serde_json::from_slice(&answer)? {
+            Answer::Flows { batches, mark } => Ok((batches, mark)),
+            other => Err(io::Error::other(format!("it answered {other:?}"))),
+        }
+    };
+    let late = || io::Error::from(io::ErrorKind::TimedOut);
+    tokio::time::timeout(wait + PATIENCE, talk).await.map_err(|_| late())?
+}
+
+#[cfg(test)]
+mod tests;

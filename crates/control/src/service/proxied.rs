@@ -1,0 +1,73 @@
+//! The head before a connection that the fabric carried here from a VPC endpoint. It is believed
+//! on the unix socket alone, which nobody but this user can connect to.
+
+use super::tls::Replay;
+use belljar_domain::proxy::{FIXED, Proxied, SIGNATURE};
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+
+/// Waits at most `limit` for a connection's first byte, and for the rest of its head if that byte
+/// begins one.
+///
+/// # Errors
+/// If nothing comes in time, or what begins like a head is none.
+pub(super) async fn accept<S>(
+    mut stream: S,
+    limit: Duration,
+) -> io::Result<(Option<Proxied>, Replay<S>)>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let head = async {
+        let mut fixed = [0; FIXED];
+        fixed[0] = stream.read_u8().await?;
+        if fixed[0] != SIGNATURE[0] {
+            return Ok((None, Some(fixed[0])));
+        }
+        stream.read_exact(&mut fixed[1..]).await?;
+        let mut rest = vec![0; Proxied::rest(&fixed).map_err(io::Error::other)?];
+        stream.read_exact(&mut rest).await?;
+        Ok::<_, io::Error>((Some(Proxied::decode(&fixed, &rest).map_err(io::Error::other)?), None))
+    };
+    let (proxied, byte) = tokio::time::timeout(limit, head).await??;
+    Ok((proxied, Replay::new(byte, stream)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    async fn take(said: &[u8]) -> io::Result<(Option<Proxied>, Vec<u8>)> {
+        let (mut near, far) = tokio::io::duplex(4096);
+        near.write_all(said).await?;
+        drop(near);
+        let (proxied, mut stream) = accept(far, LIMIT).await?;
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await?;
+        Ok((proxied, rest))
+    }
+
+    #[tokio::test]
+    async fn a_head_is_taken_off_and_all_else_is_left() {
+        let proxied = Proxied {
+            source: ([10, 0, 1, 10], 4711).into(),
+            destination: ([52, 216, 0, 1], 443).into(),
+            endpoint: "vpce-1".parse().unwrap(),
+        };
+        let mut said = proxied.encode().unwrap();
+        said.extend(b"GET / HTTP/1.1\r\n");
+        let (found, rest) = take(&said).await.unwrap();
+        assert_eq!((found, rest.as_slice()), (Some(proxied), &b"GET / HTTP/1.1\r\n"[..]));
+        let (found, rest) = take(b"GET /").await.unwrap();
+        assert_eq!((found, rest.as_slice()), (None, &b"GET /"[..]));
+        let (found, rest) = take(&[22, 3, 1]).await.unwrap();
+        assert_eq!((found, rest.as_slice()), (None, &[22, 3, 1][..]));
+        assert!(take(b"\r\nGET / HTTP/1.1\r\n").await.is_err());
+        assert!(take(&said[..20]).await.is_err());
+        assert!(take(b"").await.is_err());
+    }
+}

@@ -1,0 +1,220 @@
+//! A VPC's router: a network namespace, its links, and what [`belljar_vpc::compile()`] says that is
+//! to be in it.
+//!
+//! Everything that decides about a packet is in one nftables table, so that one transaction changes
+//! all of it. A routing table is never changed but for links that come and go: another table takes
+//! its place, with another mark, and the marks are in that transaction too.
+
+mod change;
+mod cut;
+mod far;
+mod links;
+mod read;
+mod routes;
+mod sets;
+mod spell;
+
+pub use far::{Uplink, serve_prefixes};
+pub use spell::Denial;
+
+use crate::error::{During, Error, Result};
+use crate::netns::NetNs;
+use belljar_vpc::compile::{Name, Router};
+use nlink::netlink::nftables::{Family, Transaction};
+use nlink::netlink::{Connection, Nftables, Route};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+const TABLE: &str = "belljar";
+const FAMILY: Family = Family::Inet;
+/// The kernel takes a transaction as one message; this is room for some 100,000 elements.
+const SEND_BYTES: libc::c_int = 32 << 20;
+
+/// A router. It is gone with this value, and its links with it.
+pub struct RouterNet {
+    ns: NetNs,
+    route: Connection<Route>,
+    nft: Connection<Nftables>,
+    /// What is loaded; `None` if that is not known.
+    loaded: Option<Router>,
+    /// The links that there are, by name, and the kernel's number of each.
+    links: BTreeMap<Name, u32>,
+    /// The ruleset's generation after the last load.
+    generation: u32,
+    denial: Denial,
+}
+
+impl std::fmt::Debug for RouterNet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RouterNet").field("ns", &self.ns).finish_non_exhaustive()
+    }
+}
+
+impl AsFd for RouterNet {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ns.as_fd()
+    }
+}
+
+/// Of all interfaces and of those to come: routes, says nothing by itself, and takes a packet by
+/// whichever link its answer would go.
+const SETTINGS: [(&str, &str); 14] = [
+    ("ipv4/ip_forward", "1"),
+    // A VPC's router is silent.
+    ("ipv4/icmp_echo_ignore_all", "1"),
+    ("ipv6/icmp/echo_ignore_all", "1"),
+    ("ipv4/conf/all/rp_filter", "0"),
+    ("ipv4/conf/default/rp_filter", "0"),
+    ("ipv4/conf/all/send_redirects", "0"),
+    ("ipv4/conf/default/send_redirects", "0"),
+    ("ipv4/conf/all/log_martians", "0"),
+    ("ipv6/conf/all/forwarding", "1"),
+    ("ipv6/conf/default/forwarding", "1"),
+    ("ipv6/conf/all/accept_ra", "0"),
+    ("ipv6/conf/default/accept_ra", "0"),
+    // No link-local addresses, and so no announcements of them.
+    ("ipv6/conf/all/addr_gen_mode", "1"),
+    ("ipv6/conf/default/addr_gen_mode", "1"),
+];
+
+/// Settings of a namespace that passes packets on.
+fn settings(ns: &NetNs) -> Result<()> {
+    ns.run(|| {
+        for (name, value) in SETTINGS {
+            match fs::write(format!("/proc/sys/net/{name}"), value) {
+                // A host can be booted without IPv6.
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                result => result.during(format!("set {name}"))?,
+            }
+        }
+        Ok(())
+    })
+}
+
+impl RouterNet {
+    /// Makes one that passes nothing.
+    ///
+    /// # Errors
+    /// If the kernel refuses a step.
+    pub async fn create() -> Result<Self> {
+        Self::create_with(Denial::Silent).await
+    }
+
+    /// As [`Self::create`], for tests: says what becomes of packets that are denied.
+    ///
+    /// # Errors
+    /// If the kernel refuses a step.
+    pub async fn create_with(denial: Denial) -> Result<Self> {
+        let ns = NetNs::create()?;
+        settings(&ns)?;
+        let route = Connection::<Route>::new_in(ns.as_fd()).during("open a route socket")?;
+        let nft = Connection::<Nftables>::new_in(ns.as_fd()).during("open an nftables socket")?;
+        enlarge(&nft);
+        let (links, loaded) = (BTreeMap::new(), None);
+        let net = Self { ns, route, nft, loaded, links, generation: 0, denial };
+        net.route.set_link_up("lo").await.during("bring lo up")?;
+        net.nowhere().await?;
+        Ok(net)
+    }
+
+    /// Its namespace: for listeners at the router's own addresses, and to hear what is denied.
+    #[must_use]
+    pub fn ns(&self) -> &NetNs {
+        &self.ns
+    }
+
+    /// What is loaded.
+    #[must_use]
+    pub fn loaded(&self) -> Option<&Router> {
+        self.loaded.as_ref()
+    }
+
+    /// Makes this router of what is loaded. Packets meet the old rules and routes or the new ones,
+    /// whole; if an error is returned, the old ones (or, if nobody knows which are loaded, the
+    /// ones that [`Self::verify`] finds).
+    ///
+    /// # Errors
+    /// If the kernel refuses, or lists something else than was loaded.
+    pub async fn apply(&mut self, router: Router) -> Result<()> {
+        let old = self.loaded.take();
+        let result = self.replace(old.as_ref(), &router).await;
+        match result {
+            Ok(()) => {
+                self.loaded = Some(router);
+                Ok(())
+            }
+            Err(e) => {
+                // The next one begins anew, in one transaction as well.
+                self.generation = 0;
+                Err(e)
+            }
+        }
+    }
+
+    async fn replace(&mut self, old: Option<&Router>, new: &Router) -> Result<()> {
+        let nothing = Router::default();
+        let from = old.unwrap_or(&nothing);
+        self.add_routes(from, new).await?;
+        if old.is_some_and(|o| o.sets == new.sets && o.chains == new.chains) {
+            return self.remove_routes(from, new).await;
+        }
+        let batch = match old {
+            Some(_) => self.nft.transaction().expect_generation(self.generation),
+            None => self.nft.transaction().destroy_table(TABLE, FAMILY).add_table(TABLE, FAMILY),
+        };
+        let batch = change::change(batch, from, new, self.denial).during("spell the rules")?;
+        self.commit(batch).await?;
+        let generation = self.nft.generation().await.during("read the rules' generation")?;
+        // The kernel takes a transaction whole or not at all, and counts them. So after the first
+        // one, which is listed and compared, it is enough that nobody else made one.
+        if old.is_none() {
+            self.read_back(new).await?;
+        } else if generation.wrapping_sub(self.generation) > 1 {
+            // (Where only routes differ there was no transaction.)
+            return Err(Error::other("load the rules", "somebody else changed them"));
+        }
+        self.generation = generation;
+        self.remove_routes(from, new).await
+    }
+
+    /// Carries out a transaction on a table that is not the router's own, and counts it: what is
+    /// loaded stays known.
+    pub(crate) async fn beside(&mut self, batch: Transaction) -> Result<()> {
+        if self.loaded.is_none() {
+            return self.commit(batch).await;
+        }
+        self.commit(batch.expect_generation(self.generation)).await?;
+        self.generation = self.generation.wrapping_add(1);
+        Ok(())
+    }
+
+    async fn commit(&self, batch: Transaction) -> Result<()> {
+        batch.commit(&self.nft).await.during("load the rules")
+    }
+
+    /// Compares all that is loaded with what is meant to be.
+    ///
+    /// # Errors
+    /// If something differs, or nothing is known to be loaded.
+    pub async fn verify(&self) -> Result<()> {
+        let Some(router) = &self.loaded else {
+            return Err(Error::other("verify the router", "nothing is loaded"));
+        };
+        self.read_back(router).await
+    }
+}
+
+/// Lets a transaction be as large as it has to be. An ordinary user may not go beyond the host's
+/// limit, and then has what that is.
+fn enlarge(nft: &Connection<Nftables>) {
+    let fd = nft.socket().as_raw_fd();
+    let bytes = SEND_BYTES;
+    let (value, size) = (&raw const bytes, size_of_val(&bytes) as libc::socklen_t);
+    for option in [libc::SO_SNDBUF, libc::SO_SNDBUFFORCE] {
+        // SAFETY: the descriptor is open, and the value an int of that size.
+        #[expect(unsafe_code, reason = "nlink has no call for it")]
+        let _ = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, value.cast(), size) };
+    }
+}

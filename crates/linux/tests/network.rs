@@ -1,0 +1,45 @@
+//! VPCs in namespaces: what `reach` explains, what the compiled rules say and what becomes of a real
+//! packet must be one answer. As root, or as an ordinary user in a user namespace.
+
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+#[path = "network/agree.rs"]
+mod agree;
+#[path = "network/explained.rs"]
+mod explained;
+#[path = "network/packet.rs"]
+mod packet;
+#[path = "network/random.rs"]
+mod random;
+#[path = "network/scene.rs"]
+mod scene;
+#[path = "network/walk.rs"]
+mod walk;
+#[path = "network/wire.rs"]
+mod wire;
+
+use belljar_linux::privilege;
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::process::ExitCode;
+
+type Outcome = Result<(), Failed>;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // One CPU deals with all packets of a test in their order.
+    arguments.test_threads = Some(1);
+    let entered = if arguments.list { Ok(None) } else { privilege::enter().map(Some) };
+    let trial = |name: &str, test: fn() -> Outcome| {
+        let who = entered.as_ref().map_err(ToString::to_string).copied();
+        Trial::test(name, move || match who {
+            Ok(Some(_)) => test(),
+            Ok(None) => Err("not entered".into()),
+            Err(e) => Err(format!("no namespaces to test in: {e}").into()),
+        })
+    };
+    let trials = vec![
+        trial("explained::what_is_explained_is_what_the_rules_say", explained::cases),
+        trial("agree::real_packets", agree::real_packets),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}

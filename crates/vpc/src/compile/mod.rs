@@ -1,0 +1,149 @@
+//! From a VPC's records to its router: links, addresses, routing tables, sets and chains, as data.
+//!
+//! The same records give the same router, and every record that matters is in it. A packet meets,
+//! in this order: the check of its source; its route; the check of its destination; the network
+//! ACLs of the subnets whose boundary it crosses, whichever way it goes; the internet gateway's
+//! demand for a public address; and, if it begins a connection, the sender's security groups and
+//! then the receiver's. Each of these is a hook of its own: what one accepts, the next one sees.
+//!
+//! What grows with the number of interfaces is elements of sets and maps: a further interface in a
+//! subnet and with groups that are in use adds elements and nothing else.
+
+mod acl;
+mod boxes;
+mod groups;
+mod links;
+pub(crate) mod names;
+mod router;
+mod routes;
+mod rules;
+mod tracking;
+
+pub use names::link as link_name;
+pub use router::{
+    DENIED_GROUP, DENIED_SNAP_LENGTH, End, Hop, Link, NEXT_V4, NEXT_V6, Name, ROUTER_MAC, Router,
+    Routes,
+};
+pub use rules::{
+    Action, Chain, Family, Field, Holds, Hook, Key, Kind, Layer, Match, Part, Rule, Set, State,
+    Value,
+};
+pub use tracking::{Cut, untracked};
+
+use crate::Network;
+use crate::id::{InterfaceId, VpcId};
+use crate::network::{Direction, Interface, Vpc};
+use crate::traffic::Traffic;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The resolver's other address (VPC User Guide, "Amazon DNS server").
+pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 253);
+
+/// The router of a VPC. Of a VPC that is not there, one without anything.
+#[must_use]
+pub fn compile(network: &Network, id: &VpcId) -> Router {
+    let mut router = Router::default();
+    let Some(vpc) = network.vpc(id) else { return router };
+    own_addresses(&mut router, network, id, vpc);
+    links::chains(&mut router, network, id, vpc);
+    let tables = subnets(&mut router, network, id);
+    for (interface, record) in &network.interfaces {
+        let Some(subnet) = network.subnets.get(&record.subnet).filter(|s| s.vpc == *id) else {
+            continue;
+        };
+        let table = tables.get(&record.subnet).copied();
+        links::interface(&mut router, network, interface, record, (subnet, table));
+        guards(&mut router, network, id, interface, record);
+    }
+    links::endpoints(&mut router, network, id);
+    links::peerings(&mut router, network, id);
+    links::internet(&mut router, network, id, vpc);
+    links::arrivals(&mut router, vpc);
+    router
+}
+
+fn own_addresses(router: &mut Router, network: &Network, id: &VpcId, vpc: &Vpc) {
+    for subnet in network.subnets.values().filter(|s| s.vpc == *id) {
+        let gateway = subnet.block.network().to_bits().saturating_add(1);
+        router.local.insert(Ipv4Addr::from_bits(gateway).into());
+        let base = subnet.block_v6.map(|b| b.network().to_bits());
+        router.local.extend(base.map(|b| IpAddr::V6(Ipv6Addr::from_bits(b.saturating_add(1)))));
+    }
+    // There also if nobody answers there: whether the resolver is on is no matter of packets.
+    router.local.extend(vpc.resolver().map(IpAddr::V4));
+    router.local.insert(RESOLVER.into());
+    router.local.retain(|a| network.interface_at(id, *a).is_none());
+}
+
+/// The chains of subnets and network ACLs, and the tables of the subnets.
+fn subnets(router: &mut Router, network: &Network, id: &VpcId) -> links::Tables {
+    let mut tables = links::Tables::new();
+    for (subnet, record) in network.subnets.iter().filter(|(_, s)| s.vpc == *id) {
+        let links = Set::new(&[Kind::Link], false, Holds::Members);
+        router.sets.insert(acl::links(subnet.as_str()), links);
+        let Some((acl_id, acl)) = network.acl(subnet) else { continue };
+        for way in &acl::WAYS {
+            acl::subnet(router, way, subnet.as_str(), acl_id.as_str());
+            acl::chain(router, way, acl_id.as_str(), acl);
+        }
+        let Some((_, table)) = network.route_table(subnet) else { continue };
+        let routes = routes::all(network, id, record, &table.routes);
+        let number = routes::add(router, routes);
+        tables.insert(subnet.clone(), number);
+    }
+    tables
+}
+
+/// What an interface's security groups are, both ways.
+fn guards(
+    router: &mut Router,
+    network: &Network,
+    vpc: &VpcId,
+    id: &InterfaceId,
+    record: &Interface,
+) {
+    for direction in [Direction::Egress, Direction::Ingress] {
+        let verdict = if record.groups.is_empty() {
+            Value::Accept
+        } else {
+            let groups: BTreeSet<_> = record.groups.iter().collect();
+            Value::Goto(groups::chain(router, network, vpc, &groups, direction))
+        };
+        links::guard(router, &names::link(id.as_str()), direction, verdict);
+    }
+}
+
+/// All private addresses of an interface, the primary one first.
+fn addresses(network: &Network, id: &InterfaceId) -> Vec<IpAddr> {
+    let Some(record) = network.interfaces.get(id) else { return Vec::new() };
+    let v4 = record.addresses.iter().map(|a| IpAddr::V4(a.address));
+    v4.chain(record.addresses_v6.iter().map(|a| IpAddr::V6(*a))).collect()
+}
+
+/// The numbers that type and code together may be.
+fn type_codes(kind: Option<u8>, code: Option<u8>) -> (u16, u16) {
+    let Some(kind) = kind else { return (0, u16::MAX) };
+    let base = u16::from(kind) << 8;
+    code.map_or((base, base | 0xff), |c| (base | u16::from(c), base | u16::from(c)))
+}
+
+/// What a packet must be to be this traffic.
+fn traffic(matches: &mut Vec<Match>, traffic: &Traffic) {
+    match *traffic {
+        Traffic::All => {}
+        Traffic::Protocol { number } => matches.push(Match::Protocol(number)),
+        Traffic::Ports { transport, from, to } => {
+            matches.push(Match::Protocol(transport.number()));
+            matches.push(Match::Between(Field::Port, from, to));
+        }
+        Traffic::Icmp { v6, kind, code } => {
+            let protocol = if v6 { crate::rules::ICMPV6 } else { crate::rules::ICMP };
+            matches.push(Match::Protocol(protocol));
+            if kind.is_some() {
+                let (first, last) = type_codes(kind, code);
+                matches.push(Match::Between(Field::TypeCode, first, last));
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Records that nobody has fetched yet.
+
+use belljar_domain::fabric::Mark;
+use belljar_vpc::flow_log::Batch;
+use std::collections::VecDeque;
+
+/// Records that are held at most: some 40 MB, hours of a service that is away.
+const MOST: usize = 80_000;
+/// Records of one answer, or those of its only batch.
+const ANSWER: usize = 1_500;
+
+/// Batches in the order in which they came, each with its number.
+#[derive(Debug)]
+pub(super) struct Queue {
+    fabric: u64,
+    /// The number of the first one that is held.
+    first: u64,
+    batches: VecDeque<Batch>,
+    records: usize,
+}
+
+impl Queue {
+    /// An empty one, of the fabric that has this number.
+    pub(super) fn new(fabric: u64) -> Self {
+        Self { fabric, first: 1, batches: VecDeque::new(), records: 0 }
+    }
+
+    /// Adds one; hands it back if there is no room.
+    pub(super) fn push(&mut self, batch: Batch) -> Result<(), Batch> {
+        if self.records + batch.len() > MOST {
+            return Err(batch);
+        }
+        self.records += batch.len();
+        self.batches.push_back(batch);
+        Ok(())
+    }
+
+    /// Lets go of all up to this mark. That of another fabric says nothing of this one's.
+    pub(super) fn release(&mut self, mark: Mark) {
+        if mark.fabric != self.fabric {
+            return;
+        }
+        while self.first <= mark.number
+            && let Some(batch) = self.batches.pop_front()
+        {
+            self.records -= batch.len();
+            self.first += 1;
+        }
+    }
+
+    /// The oldest ones, as many as go into an answer, and the mark behind them.
+    pub(super) fn oldest(&self) -> (Vec<Batch>, Mark) {
+        let mut batches = Vec::new();
+        let mut records = 0;
+        for batch in &self.batches {
+            records += batch.len();
+            if records > ANSWER && !batches.is_empty() {
+                break;
+            }
+            batches.push(batch.clone());
+        }
+        let number = self.first - 1 + batches.len() as u64;
+        (batches, Mark { fabric: self.fabric, number })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use belljar_vpc::flow_log::{Interface, Place, Record, Status};
+    use std::collections::BTreeMap;
+
+    fn batch(start: u64, records: usize) -> Batch {
+        let place = Place {
+            vpc: "vpc-1".parse().unwrap(),
+            subnet: "subnet-1".parse().unwrap(),
+            zone: "us-east-1a".to_owned(),
+        };
+        let record = Record { start, end: start + 60, status: Status::NoData };
+        let interface = Interface { place, records: vec![record; records] };
+        Batch {
+            flow_log: "fl-1".parse().unwrap(),
+            start,
+            end: start + 60,
+            part: 0,
+            interfaces: BTreeMap::from([("eni-1".parse().unwrap(), interface)]),
+        }
+    }
+
+    #[test]
+    fn what_is_not_released_comes_again() {
+        let mut queue = Queue::new(7);
+        for start in [0, 60, 120] {
+            queue.push(batch(start, 1_000)).unwrap();
+        }
+        let starts = |queue: &Queue| queue.oldest().0.iter().map(|b| b.start).collect::<Vec<_>>();
+        assert_eq!((starts(&queue), starts(&queue)), (vec![0], vec![0]));
+        let mark = queue.oldest().1;
+        assert_eq!(mark, Mark { fabric: 7, number: 1 });
+        queue.release(Mark { fabric: 8, number: 99 });
+        assert_eq!(starts(&queue), [0], "another fabric's mark");
+        queue.release(mark);
+        queue.release(mark);
+        assert_eq!(starts(&queue), [60]);
+        queue.release(Mark { fabric: 7, number: 99 });
+        assert!(queue.is_empty());
+        assert_eq!(queue.oldest().1, Mark { fabric: 7, number: 3 });
+    }
+
+    #[test]
+    fn it_is_bounded_and_small_ones_go_together() {
+        let mut queue = Queue::new(7);
+        for start in 0..80 {
+            queue.push(batch(start, 1_000)).unwrap();
+        }
+        assert!(queue.push(batch(99, 1)).is_err());
+        let mut queue = Queue::new(7);
+        for start in 0..5 {
+            queue.push(batch(start, 400)).unwrap();
+        }
+        assert_eq!(queue.oldest().0.len(), 3);
+        assert!(serde_json::to_string(&queue.oldest().0).unwrap().len() < 1 << 20);
+    }
+}
