@@ -160,7 +160,7 @@ def test_a_vpc_from_its_start_to_its_end(ec2):
     ident = vpc["VpcId"]
     ec2.get_waiter("vpc_available").wait(VpcIds=[ident])
     assert ec2.describe_vpcs(VpcIds=[ident])["Vpcs"] == [vpc]
-    for filters in (by(cidr="100.68.*"), by(tag__Name="x"), by(vpc_id=[ident]), by(dhcp_options_id="default")):
+    for filters in (by(cidr="100.68.*"), by(tag__Name="x"), by(vpc_id=[ident]), by(dhcp_options_id="dopt-*")):
         filters = [{**f, "Name": f["Name"].replace("tag.", "tag:")} for f in filters]
         found = [v["VpcId"] for v in ec2.describe_vpcs(Filters=filters)["Vpcs"]]
         assert (ident in found) == (filters[0]["Values"] != ["x"]), filters

@@ -86,7 +86,7 @@ impl Networks {
         };
         let made = networks.edit(|draft| {
             if generation.is_none() {
-                defaults::default_vpc(draft, &config.zones);
+                defaults::default_vpc(draft, &config.region, &config.zones);
             }
             defaults::prefix_lists(draft, &config.region);
             Ok(())
