@@ -17,12 +17,15 @@ const ARRIVE: i32 = -250;
 /// Behind all but the kernel's own last look.
 const LEAVE: i32 = 300;
 
+/// Entries of a map.
+type Entries<'m, K, V> = Vec<(&'m K, &'m V)>;
+
 /// What differs between two maps, in the order of keys: each pair that is gone, and each that is
 /// new. A value that changed is both. One pass, because all but a few are the same.
 fn difference<'m, K: Ord, V: PartialEq>(
     old: &'m BTreeMap<K, V>,
     new: &'m BTreeMap<K, V>,
-) -> (Vec<(&'m K, &'m V)>, Vec<(&'m K, &'m V)>) {
+) -> (Entries<'m, K, V>, Entries<'m, K, V>) {
     let (mut gone, mut fresh) = (Vec::new(), Vec::new());
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
     loop {
@@ -48,10 +51,10 @@ fn difference<'m, K: Ord, V: PartialEq>(
 pub(super) struct Change<'r> {
     old: &'r Router,
     new: &'r Router,
-    gone_sets: Vec<(&'r Name, &'r Set)>,
-    fresh_sets: Vec<(&'r Name, &'r Set)>,
-    gone_chains: Vec<(&'r Name, &'r Chain)>,
-    fresh_chains: Vec<(&'r Name, &'r Chain)>,
+    gone_sets: Entries<'r, Name, Set>,
+    fresh_sets: Entries<'r, Name, Set>,
+    gone_chains: Entries<'r, Name, Chain>,
+    fresh_chains: Entries<'r, Name, Chain>,
 }
 
 impl<'r> Change<'r> {

@@ -15,6 +15,7 @@ mod sets;
 mod spell;
 
 pub use far::{Uplink, serve_prefixes};
+pub use read::holds;
 pub use spell::Denial;
 
 use crate::error::{During, Error, Result};
@@ -162,9 +163,10 @@ impl RouterNet {
             let batch = batch.destroy_table(TABLE, FAMILY).add_table(TABLE, FAMILY);
             let batch = change.put(batch, self.denial);
             self.commit(batch.during("spell the rules")?).await?;
-            self.read_back(new).await?;
+            self.read_rules(new).await?;
         }
-        self.remove_routes(was, new).await
+        self.remove_routes(was, new).await?;
+        if self.sure { Ok(()) } else { self.read_routes(new).await }
     }
 
     /// Carries out a transaction on a table that is not the router's own, and counts it: what is
@@ -192,7 +194,8 @@ impl RouterNet {
         let Some(router) = self.loaded() else {
             return Err(Error::other("verify the router", "nothing is loaded"));
         };
-        self.read_back(router).await
+        self.read_rules(router).await?;
+        self.read_routes(router).await
     }
 }
 
