@@ -57,6 +57,16 @@ test-build: needs-build static
 test: needs-test test-build venv vectors images ## Run every test, with all that it needs
 	tests/run.sh
 
+# The tests send 20,000 real packets with one seed; this sends more, with another one each time.
+AGREE_PACKETS ?= 100000
+AGREE_CASES ?= 1000000
+
+.PHONY: agree
+agree: needs-test ## Hold explained, compiled and real networks against each other for AGREE_PACKETS (100000) packets
+	BELLJAR_AGREE_PACKETS=$(AGREE_PACKETS) BELLJAR_AGREE_CASES=$(AGREE_CASES) \
+	    BELLJAR_AGREE_SEED=$${BELLJAR_AGREE_SEED:-$$(date +%s)} \
+	    $(CARGO) test --release --locked -p belljar-linux --test network -- --nocapture
+
 .PHONY: venv
 venv: $(VENV)/.ready $(VENV)-sdk2/.ready $(VENV)-sdk3/.ready ## Install the Python clients that tests use into .venv*
 

@@ -101,7 +101,7 @@ async fn until_local(route: &Connection<Route>) -> Result<()> {
 }
 
 /// Whether the namespace has IPv6 at all; a host can be booted without it.
-fn has_ipv6(ns: &NetNs) -> Result<bool> {
+pub(crate) fn has_ipv6(ns: &NetNs) -> Result<bool> {
     ns.run(|| Ok(Path::new("/proc/thread-self/net/if_inet6").exists()))
 }
 

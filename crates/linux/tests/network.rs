@@ -5,6 +5,8 @@
 
 #[path = "network/agree.rs"]
 mod agree;
+#[path = "network/atomic.rs"]
+mod atomic;
 #[path = "network/explained.rs"]
 mod explained;
 #[path = "network/large.rs"]
@@ -29,6 +31,9 @@ use std::process::ExitCode;
 type Outcome = Result<(), Failed>;
 
 fn main() -> ExitCode {
+    if atomic::apply_forever().is_some() {
+        return ExitCode::SUCCESS;
+    }
     let mut arguments = Arguments::from_args();
     // One CPU deals with all packets of a test in their order.
     arguments.test_threads = Some(1);
@@ -44,6 +49,8 @@ fn main() -> ExitCode {
     let trials = vec![
         trial("explained::what_is_explained_is_what_the_rules_say", explained::cases),
         trial("agree::what_the_rules_say_becomes_of_real_packets", agree::real_packets),
+        trial("atomic::no_packet_passes_that_old_and_new_rules_forbid", atomic::under_load),
+        trial("atomic::who_is_killed_leaves_old_rules_or_new_ones", atomic::killed),
         trial("large::a_further_interface_is_a_few_elements", large::one_more),
         trial("mutants::a_broken_rule_is_caught", mutants::caught),
     ];

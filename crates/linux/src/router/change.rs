@@ -2,10 +2,12 @@
 
 use super::spell::{Denial, expressions};
 use super::{FAMILY, TABLE, sets};
-use belljar_vpc::compile::{Chain, Hook, Router, Set};
+use belljar_vpc::compile::{Chain, Holds, Hook, Key, Name, Router, Set, Value};
 use nlink::netlink::nftables::{
     BaseChain, Chain as NftChain, FilterHook, Policy, Priority, Rule, SetElement, Transaction,
 };
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 /// Elements in one message: nlink refuses one over 64 KiB.
 const CHUNK: usize = 500;
@@ -15,67 +17,119 @@ const ARRIVE: i32 = -250;
 /// Behind all but the kernel's own last look.
 const LEAVE: i32 = 300;
 
-/// Puts into `batch` what makes `new` of `old`. Nothing is looked at that is the same in both.
-///
-/// The order is the kernel's: what is named must be there, and what goes must be named by nobody.
-pub(super) fn change(
-    mut batch: Transaction,
-    old: &Router,
-    new: &Router,
-    denial: Denial,
-) -> nlink::Result<Transaction> {
-    for (name, set) in new.sets.iter().filter(|(n, _)| !old.sets.contains_key(*n)) {
-        batch = batch.add_set(sets::set(name, set));
-    }
-    for (name, chain) in new.chains.iter().filter(|(n, _)| !old.chains.contains_key(*n)) {
-        batch = batch.add_chain(made(name, chain)?);
-    }
-    for (name, _) in old.chains.iter().filter(|(n, c)| new.chains.get(*n) != Some(*c)) {
-        batch = batch.flush_chain(TABLE, name, FAMILY);
-    }
-    for (name, set) in &old.sets {
-        let gone = set.elements.iter().filter(|(key, value)| {
-            new.sets.get(name).is_none_or(|n| n.elements.get(*key) != Some(*value))
-        });
-        let is_kept = new.sets.contains_key(name);
-        let elements: Vec<SetElement> = if is_kept || has_chains(set) {
-            gone.map(|(k, v)| sets::element(set, k, v)).collect::<nlink::Result<_>>()?
-        } else {
-            Vec::new()
+/// Entries of a map.
+type Entries<'m, K, V> = Vec<(&'m K, &'m V)>;
+
+/// What differs between two maps, in the order of keys: each pair that is gone, and each that is
+/// new. A value that changed is both. One pass, because all but a few are the same.
+fn difference<'m, K: Ord, V: PartialEq>(
+    old: &'m BTreeMap<K, V>,
+    new: &'m BTreeMap<K, V>,
+) -> (Entries<'m, K, V>, Entries<'m, K, V>) {
+    let (mut gone, mut fresh) = (Vec::new(), Vec::new());
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => return (gone, fresh),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((a, _)), Some((b, _))) => a.cmp(b),
         };
-        let declared = sets::set(name, set);
-        for chunk in elements.chunks(CHUNK) {
-            batch = batch.del_set_elements(&declared, chunk);
+        let was = if order.is_le() { old.next() } else { None };
+        let is = if order.is_ge() { new.next() } else { None };
+        match (was, is) {
+            (Some((_, a)), Some((_, b))) if a == b => {}
+            (was, is) => {
+                gone.extend(was);
+                fresh.extend(is);
+            }
         }
     }
-    for (name, set) in &new.sets {
-        let fresh = set.elements.iter().filter(|(key, value)| {
-            old.sets.get(name).is_none_or(|o| o.elements.get(*key) != Some(*value))
-        });
-        let elements: Vec<SetElement> =
-            fresh.map(|(k, v)| sets::element(set, k, v)).collect::<nlink::Result<_>>()?;
-        let declared = sets::set(name, set);
-        for chunk in elements.chunks(CHUNK) {
-            batch = batch.add_set_elements(&declared, chunk);
-        }
-    }
-    for (name, chain) in new.chains.iter().filter(|(n, c)| old.chains.get(*n) != Some(*c)) {
-        for rule in &chain.rules {
-            let all = expressions(rule, denial)?;
-            batch = batch.add_rule(Rule::new(TABLE, name).family(FAMILY).expressions(all));
-        }
-    }
-    for (name, _) in old.chains.iter().filter(|(n, _)| !new.chains.contains_key(*n)) {
-        batch = batch.del_chain(TABLE, name, FAMILY);
-    }
-    for (name, _) in old.sets.iter().filter(|(n, _)| !new.sets.contains_key(*n)) {
-        batch = batch.del_set(TABLE, name, FAMILY);
-    }
-    Ok(batch)
 }
 
-fn has_chains(set: &Set) -> bool {
-    set.holds == belljar_vpc::compile::Holds::Verdicts
+/// What makes one router of another.
+pub(super) struct Change<'r> {
+    old: &'r Router,
+    new: &'r Router,
+    gone_sets: Entries<'r, Name, Set>,
+    fresh_sets: Entries<'r, Name, Set>,
+    gone_chains: Entries<'r, Name, Chain>,
+    fresh_chains: Entries<'r, Name, Chain>,
+}
+
+impl<'r> Change<'r> {
+    pub(super) fn new(old: &'r Router, new: &'r Router) -> Self {
+        let (gone_sets, fresh_sets) = difference(&old.sets, &new.sets);
+        let (gone_chains, fresh_chains) = difference(&old.chains, &new.chains);
+        Self { old, new, gone_sets, fresh_sets, gone_chains, fresh_chains }
+    }
+
+    /// Whether nftables has nothing to do.
+    pub(super) fn is_empty(&self) -> bool {
+        self.gone_sets.is_empty()
+            && self.fresh_sets.is_empty()
+            && self.gone_chains.is_empty()
+            && self.fresh_chains.is_empty()
+    }
+
+    /// Puts it into `batch`. The order is the kernel's: what is named must be there, and what goes
+    /// must be named by nobody.
+    pub(super) fn put(&self, mut batch: Transaction, denial: Denial) -> nlink::Result<Transaction> {
+        let (old, new) = (self.old, self.new);
+        for (name, set) in self.fresh_sets.iter().filter(|(n, _)| !old.sets.contains_key(*n)) {
+            batch = batch.add_set(sets::set(name, set));
+        }
+        for (name, chain) in self.fresh_chains.iter().filter(|(n, _)| !old.chains.contains_key(*n))
+        {
+            batch = batch.add_chain(made(name, chain)?);
+        }
+        for (name, _) in &self.gone_chains {
+            batch = batch.flush_chain(TABLE, name, FAMILY);
+        }
+        batch = self.elements(batch)?;
+        for (name, chain) in &self.fresh_chains {
+            for rule in &chain.rules {
+                let all = expressions(rule, denial)?;
+                batch = batch.add_rule(Rule::new(TABLE, name).family(FAMILY).expressions(all));
+            }
+        }
+        for (name, _) in self.gone_chains.iter().filter(|(n, _)| !new.chains.contains_key(*n)) {
+            batch = batch.del_chain(TABLE, name, FAMILY);
+        }
+        for (name, _) in self.gone_sets.iter().filter(|(n, _)| !new.sets.contains_key(*n)) {
+            batch = batch.del_set(TABLE, name, FAMILY);
+        }
+        Ok(batch)
+    }
+
+    fn elements(&self, mut batch: Transaction) -> nlink::Result<Transaction> {
+        let none = BTreeMap::new();
+        let of = |router: &'r Router, name| router.sets.get(name).map(|s: &Set| &s.elements);
+        for (name, set) in &self.gone_sets {
+            let kept = of(self.new, *name);
+            // With a set go its elements; but those that name chains first.
+            if kept.is_none() && set.holds != Holds::Verdicts {
+                continue;
+            }
+            let (gone, _) = difference(&set.elements, kept.unwrap_or(&none));
+            let declared = sets::set(name, set);
+            for chunk in spelt(set, &gone)?.chunks(CHUNK) {
+                batch = batch.del_set_elements(&declared, chunk);
+            }
+        }
+        for (name, set) in &self.fresh_sets {
+            let (_, fresh) = difference(of(self.old, *name).unwrap_or(&none), &set.elements);
+            let declared = sets::set(name, set);
+            for chunk in spelt(set, &fresh)?.chunks(CHUNK) {
+                batch = batch.add_set_elements(&declared, chunk);
+            }
+        }
+        Ok(batch)
+    }
+}
+
+fn spelt(set: &Set, elements: &[(&Key, &Value)]) -> nlink::Result<Vec<SetElement>> {
+    elements.iter().map(|(key, value)| sets::element(set, key, value)).collect()
 }
 
 /// A chain, without its rules.

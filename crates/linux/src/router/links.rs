@@ -3,7 +3,7 @@
 //! Who is at the other end is known to both, so nobody is asked: there is no ARP and no neighbour
 //! discovery, which could be forged, lost or late.
 
-use super::routes::{MAIN, Way, WayKind, add};
+use super::routes::{MAIN, Way, WayKind, add, served};
 use super::{RouterNet, far};
 use crate::error::{During, Error, Result};
 use crate::netns::NetNs;
@@ -141,7 +141,7 @@ pub(super) async fn neighbor(
     mac: [u8; 6],
 ) -> Result<()> {
     let neighbor = Neighbor::with_index(index, address).lladdr(mac).permanent();
-    route.replace_neighbor(neighbor).await.during("name a neighbour")
+    served(route.replace_neighbor(neighbor).await).during("name a neighbour")
 }
 
 /// Gives an interface its addresses, and a default route to its router. There is no route by its

@@ -15,6 +15,7 @@ mod sets;
 mod spell;
 
 pub use far::{Uplink, serve_prefixes};
+pub use read::holds;
 pub use spell::Denial;
 
 use crate::error::{During, Error, Result};
@@ -37,8 +38,10 @@ pub struct RouterNet {
     ns: NetNs,
     route: Connection<Route>,
     nft: Connection<Nftables>,
-    /// What is loaded; `None` if that is not known.
+    /// What was loaded last.
     loaded: Option<Router>,
+    /// Whether it is loaded indeed; if not, the next one is loaded whole.
+    sure: bool,
     /// The links that there are, by name, and the kernel's number of each.
     links: BTreeMap<Name, u32>,
     /// The ruleset's generation after the last load.
@@ -112,8 +115,8 @@ impl RouterNet {
         let route = Connection::<Route>::new_in(ns.as_fd()).during("open a route socket")?;
         let nft = Connection::<Nftables>::new_in(ns.as_fd()).during("open an nftables socket")?;
         enlarge(&nft);
-        let (links, loaded) = (BTreeMap::new(), None);
-        let net = Self { ns, route, nft, loaded, links, generation: 0, denial };
+        let (links, loaded, sure) = (BTreeMap::new(), None, false);
+        let net = Self { ns, route, nft, loaded, sure, links, generation: 0, denial };
         net.route.set_link_up("lo").await.during("bring lo up")?;
         net.nowhere().await?;
         Ok(net)
@@ -125,73 +128,62 @@ impl RouterNet {
         &self.ns
     }
 
-    /// What is loaded.
+    /// What is loaded; `None` if that is not known.
     #[must_use]
     pub fn loaded(&self) -> Option<&Router> {
-        self.loaded.as_ref()
+        self.loaded.as_ref().filter(|_| self.sure)
     }
 
     /// Makes this router of what is loaded. Packets meet the old rules and routes or the new ones,
-    /// whole; if an error is returned, the old ones (or, if nobody knows which are loaded, the
-    /// ones that [`Self::verify`] finds).
+    /// whole; also if an error is returned or the process is killed. After an error the next one is
+    /// loaded whole, whatever there is.
     ///
     /// # Errors
     /// If the kernel refuses, or lists something else than was loaded.
     pub async fn apply(&mut self, router: Router) -> Result<()> {
         let old = self.loaded.take();
         let result = self.replace(old.as_ref(), &router).await;
-        match result {
-            Ok(()) => {
-                self.loaded = Some(router);
-                Ok(())
-            }
-            Err(e) => {
-                // The next one begins anew, in one transaction as well.
-                self.generation = 0;
-                Err(e)
-            }
-        }
+        self.sure = result.is_ok();
+        self.loaded = if result.is_ok() { Some(router) } else { old };
+        result
     }
 
     async fn replace(&mut self, old: Option<&Router>, new: &Router) -> Result<()> {
         let nothing = Router::default();
-        let from = old.unwrap_or(&nothing);
-        self.add_routes(from, new).await?;
-        if old.is_some_and(|o| o.sets == new.sets && o.chains == new.chains) {
-            return self.remove_routes(from, new).await;
+        let was = old.unwrap_or(&nothing);
+        self.add_routes(was, new).await?;
+        // The kernel takes a transaction whole or not at all, and counts them. So after one that
+        // was listed and compared, it is enough that nobody else made one.
+        let change = change::Change::new(if self.sure { was } else { &nothing }, new);
+        if self.sure && !change.is_empty() {
+            let batch = change.put(self.nft.transaction(), self.denial);
+            self.commit(batch.during("spell the rules")?).await?;
+        } else if !self.sure {
+            let batch = self.nft.transaction();
+            let batch = batch.destroy_table(TABLE, FAMILY).add_table(TABLE, FAMILY);
+            let batch = change.put(batch, self.denial);
+            self.commit(batch.during("spell the rules")?).await?;
+            self.read_rules(new).await?;
         }
-        let batch = match old {
-            Some(_) => self.nft.transaction().expect_generation(self.generation),
-            None => self.nft.transaction().destroy_table(TABLE, FAMILY).add_table(TABLE, FAMILY),
-        };
-        let batch = change::change(batch, from, new, self.denial).during("spell the rules")?;
-        self.commit(batch).await?;
-        let generation = self.nft.generation().await.during("read the rules' generation")?;
-        // The kernel takes a transaction whole or not at all, and counts them. So after the first
-        // one, which is listed and compared, it is enough that nobody else made one.
-        if old.is_none() {
-            self.read_back(new).await?;
-        } else if generation.wrapping_sub(self.generation) > 1 {
-            // (Where only routes differ there was no transaction.)
-            return Err(Error::other("load the rules", "somebody else changed them"));
-        }
-        self.generation = generation;
-        self.remove_routes(from, new).await
+        self.remove_routes(was, new).await?;
+        if self.sure { Ok(()) } else { self.read_routes(new).await }
     }
 
     /// Carries out a transaction on a table that is not the router's own, and counts it: what is
     /// loaded stays known.
     pub(crate) async fn beside(&mut self, batch: Transaction) -> Result<()> {
-        if self.loaded.is_none() {
-            return self.commit(batch).await;
-        }
-        self.commit(batch.expect_generation(self.generation)).await?;
-        self.generation = self.generation.wrapping_add(1);
-        Ok(())
+        self.commit(batch).await
     }
 
-    async fn commit(&self, batch: Transaction) -> Result<()> {
-        batch.commit(&self.nft).await.during("load the rules")
+    async fn commit(&mut self, batch: Transaction) -> Result<()> {
+        let batch = if self.sure { batch.expect_generation(self.generation) } else { batch };
+        batch.commit(&self.nft).await.during("load the rules")?;
+        let now = self.nft.generation().await.during("read the rules' generation")?;
+        let was = std::mem::replace(&mut self.generation, now);
+        if self.sure && now != was.wrapping_add(1) {
+            return Err(Error::other("load the rules", "somebody else changed them"));
+        }
+        Ok(())
     }
 
     /// Compares all that is loaded with what is meant to be.
@@ -199,10 +191,11 @@ impl RouterNet {
     /// # Errors
     /// If something differs, or nothing is known to be loaded.
     pub async fn verify(&self) -> Result<()> {
-        let Some(router) = &self.loaded else {
+        let Some(router) = self.loaded() else {
             return Err(Error::other("verify the router", "nothing is loaded"));
         };
-        self.read_back(router).await
+        self.read_rules(router).await?;
+        self.read_routes(router).await
     }
 }
 

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 /// The kernel's main table, in which the interfaces are.
 pub(super) const MAIN: u32 = 254;
 /// Where the rules by mark are: before the one for the main table.
-const RULES: u32 = 1000;
+pub(super) const RULES: u32 = 1000;
 /// The metric of a blackhole: it is there when the better route went with its link.
 const LAST: u32 = 1 << 30;
 
@@ -47,13 +47,13 @@ impl RouterNet {
     /// Makes what the new router has and the old one has not. Nothing is taken away.
     pub(super) async fn add_routes(&self, old: &Router, new: &Router) -> Result<()> {
         for address in new.local.difference(&old.local) {
-            match *address {
+            let given = match *address {
                 IpAddr::V4(a) => self.route.replace_address(Ipv4Address::new("lo", a, 32)).await,
                 IpAddr::V6(a) => {
                     self.route.replace_address(Ipv6Address::new("lo", a, 128).nodad()).await
                 }
-            }
-            .during("give the router its address")?;
+            };
+            served(given).during("give the router its address")?;
         }
         for (number, routes) in &new.tables {
             match old.tables.get(number) {
@@ -69,15 +69,15 @@ impl RouterNet {
     pub(super) async fn remove_routes(&self, old: &Router, new: &Router) -> Result<()> {
         for (number, routes) in old.tables.iter().filter(|(n, _)| !new.tables.contains_key(n)) {
             for family in Family::BOTH {
-                let rule = by_mark(*number, family);
-                self.route.del_rule(rule).await.during("remove the rule of a routing table")?;
+                let gone = self.route.del_rule_if_exists(by_mark(*number, family)).await;
+                served(gone).during("remove the rule of a routing table")?;
             }
             self.remove_table(*number, routes).await?;
         }
         for address in old.local.difference(&new.local) {
             let length = if address.is_ipv4() { 32 } else { 128 };
             let gone = self.route.del_address_if_exists("lo", *address, length).await;
-            gone.during("take an address off the router")?;
+            served(gone).during("take an address off the router")?;
         }
         Ok(())
     }
@@ -91,8 +91,9 @@ impl RouterNet {
         for family in Family::BOTH {
             let rule = by_mark(number, family);
             // A table that is made again has its rule already.
-            self.route.del_rule_if_exists(rule.clone()).await.during("find a table's rule")?;
-            self.route.add_rule(rule).await.during("add the rule of a routing table")?;
+            served(self.route.del_rule_if_exists(rule.clone()).await)
+                .during("find a table's rule")?;
+            served(self.route.add_rule(rule).await).during("add the rule of a routing table")?;
         }
         Ok(())
     }
@@ -108,7 +109,7 @@ impl RouterNet {
 
     /// A route that needs a link has a blackhole behind it, which is all that is left of it when the
     /// link goes, with whoever was at its end, of itself.
-    fn ways(&self, table: u32, net: IpNet, hop: &Hop) -> Vec<Way> {
+    pub(super) fn ways(&self, table: u32, net: IpNet, hop: &Hop) -> Vec<Way> {
         let way = |kind| Way { table, net, kind };
         match hop {
             Hop::Local => vec![way(WayKind::Throw)],
@@ -187,13 +188,21 @@ fn by_mark(number: u32, family: Family) -> RuleBuilder {
 
 type Socket = nlink::netlink::Connection<nlink::netlink::Route>;
 
+/// A host can be booted without IPv6: what is of a family that is not there needs no route.
+pub(super) fn served<T>(done: nlink::Result<T>) -> nlink::Result<()> {
+    match done {
+        Err(e) if matches!(e.errno(), Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT)) => Ok(()),
+        done => done.map(drop),
+    }
+}
+
 /// Adds a route, in the place of one of its kind that is there.
 pub(super) async fn add(route: &Socket, way: &Way) -> Result<()> {
     let done = match way.net {
         IpNet::V4(_) => route.replace_route(v4(way)).await,
         IpNet::V6(_) => route.replace_route(v6(way)).await,
     };
-    done.during(format!("add the route to {}", way.net))
+    served(done).during(format!("add the route to {}", way.net))
 }
 
 /// Removes a route, if it is there.
@@ -202,7 +211,7 @@ pub(super) async fn remove(route: &Socket, way: &Way) -> Result<()> {
         IpNet::V4(_) => route.del_route_if_exists(v4(way)).await,
         IpNet::V6(_) => route.del_route_if_exists(v6(way)).await,
     };
-    done.map(drop).during(format!("remove the route to {}", way.net))
+    served(done).during(format!("remove the route to {}", way.net))
 }
 
 fn v4(way: &Way) -> Ipv4Route {

@@ -95,6 +95,8 @@ pub(crate) struct Scene {
     barrier: Barrier,
     links: BTreeMap<(VpcId, Name), Link>,
     next_tag: u64,
+    /// Whether everything is read back after each change.
+    pub(crate) verify: bool,
 }
 
 /// What a test changes in the compiled rules before they are loaded.
@@ -121,7 +123,7 @@ impl Scene {
         }
         let world = World::new(Arc::new(Network::default()));
         let links = BTreeMap::new();
-        let mut scene = Self { world, vpcs, far, edge, barrier, links, next_tag: 1 };
+        let mut scene = Self { world, vpcs, far, edge, barrier, links, next_tag: 1, verify: false };
         scene.begin(network, &|_| {}).await;
         scene
     }
@@ -149,6 +151,9 @@ impl Scene {
                 belljar_vpc::compile::Cut { vpc: id, old: &self.world.network, new: &network };
             vpc.net.apply(router).await.unwrap();
             vpc.net.cut(&cut).await.unwrap();
+            if self.verify {
+                vpc.net.verify().await.unwrap();
+            }
         }
         self.world.change(network);
     }
@@ -339,7 +344,7 @@ fn is_same(new: &Link, old: &Link) -> bool {
     }
 }
 
-async fn number(ns: &NetNs, name: &str) -> u32 {
+pub(crate) async fn number(ns: &NetNs, name: &str) -> u32 {
     use nlink::netlink::Route;
     let route = Connection::<Route>::new_in(ns.as_fd()).unwrap();
     route.get_link_by_name(name).await.unwrap().unwrap().ifindex()

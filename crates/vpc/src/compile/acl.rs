@@ -37,8 +37,11 @@ pub(super) const WAYS: [Way; 2] = [
 ];
 
 /// The map that says which subnet's chain an interface's link is for.
-pub(super) fn map(way: &Way) -> Name {
-    format!("subnet-{}", way.name).into()
+pub(super) const fn map(way: &Way) -> &'static str {
+    match way.direction {
+        Direction::Egress => "subnet-out",
+        Direction::Ingress => "subnet-in",
+    }
 }
 
 /// The set of a subnet's links.

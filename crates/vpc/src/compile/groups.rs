@@ -273,10 +273,12 @@ fn members(
                 let key = [Kind::Link, Kind::Address(family)];
                 let mut set = Set::new(&key, false, Holds::Members);
                 for interface in network.members(id) {
-                    let by = if of == vpc { None } else { peering.clone() };
-                    let by = by.unwrap_or_else(|| link(interface.as_str()));
                     for address in super::addresses(network, interface) {
-                        if Family::of(&address) == family {
+                        let by =
+                            if of == vpc { router.hosts.get(&address) } else { peering.as_ref() };
+                        if Family::of(&address) == family
+                            && let Some(by) = by
+                        {
                             set.insert(vec![Part::Link(by.clone()), Part::Address(address)]);
                         }
                     }

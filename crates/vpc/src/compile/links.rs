@@ -30,8 +30,11 @@ const TABLES: &str = "tables";
 /// The chain of those who never begin a connection.
 const SILENT: &str = "silent";
 
-fn own(family: Family) -> Name {
-    format!("own-{}", family.name()).into()
+const fn own(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "own-v4",
+        Family::V6 => "own-v6",
+    }
 }
 
 /// What is behind links that lead to other networks.
@@ -39,8 +42,11 @@ fn behind(family: Family) -> Name {
     format!("behind-{}", family.name()).into()
 }
 
-fn guards(direction: Direction) -> Name {
-    format!("guards-{}", groups::way(direction).0).into()
+const fn guards(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Egress => "guards-egress",
+        Direction::Ingress => "guards-ingress",
+    }
 }
 
 fn put(router: &mut Router, set: &str, key: Key, value: Value) {
@@ -64,7 +70,7 @@ pub(super) fn chains(router: &mut Router, network: &Network, id: &VpcId, vpc: &V
     };
     for family in Family::BOTH {
         let key = [Kind::Link, Kind::Address(family)];
-        set(own(family), &key, false, Holds::Members);
+        set(own(family).into(), &key, false, Holds::Members);
         set(behind(family), &key, true, Holds::Members);
     }
     for name in [SENDERS, RECEIVERS, OUTSIDE, NATS, ENDPOINTS, PEERINGS] {
@@ -72,10 +78,10 @@ pub(super) fn chains(router: &mut Router, network: &Network, id: &VpcId, vpc: &V
     }
     set(TABLES.into(), &[Kind::Link], false, Holds::Marks);
     for way in &acl::WAYS {
-        set(acl::map(way), &[Kind::Link], false, Holds::Verdicts);
+        set(acl::map(way).into(), &[Kind::Link], false, Holds::Verdicts);
     }
     for direction in [Direction::Egress, Direction::Ingress] {
-        set(guards(direction), &[Kind::Link], false, Holds::Verdicts);
+        set(guards(direction).into(), &[Kind::Link], false, Holds::Verdicts);
     }
     let gateway = network.internet_gateway(id).map(|g| link(g.as_str()));
     let mut chain = |hook: Hook, rules| {
@@ -89,14 +95,14 @@ pub(super) fn chains(router: &mut Router, network: &Network, id: &VpcId, vpc: &V
     chain(Hook::Local, vec![stranger, stray, rule(vec![], Action::Accept)]);
     chain(Hook::Destination, destination_rules(vpc, gateway.as_ref()));
     for way in &acl::WAYS {
-        let decide = rule(vec![], Action::Decide(way.own, acl::map(way)));
+        let decide = rule(vec![], Action::Decide(way.own, acl::map(way).into()));
         chain(way.hook, vec![decide]);
     }
     let established = || rule(vec![Match::State(State::Established)], Action::Accept);
     let invalid = rule(vec![Match::State(State::Invalid)], Action::Deny(Layer::Invalid));
-    let sender = rule(vec![], Action::Decide(Field::From, guards(Direction::Egress)));
+    let sender = rule(vec![], Action::Decide(Field::From, guards(Direction::Egress).into()));
     chain(Hook::Egress, vec![established(), invalid, sender]);
-    let receiver = rule(vec![], Action::Decide(Field::To, guards(Direction::Ingress)));
+    let receiver = rule(vec![], Action::Decide(Field::To, guards(Direction::Ingress).into()));
     chain(Hook::Ingress, vec![established(), receiver]);
     let silent = vec![rule(vec![], Action::Deny(Layer::Egress))];
     router.chains.insert(SILENT.into(), Chain { hook: None, rules: silent });
@@ -107,7 +113,7 @@ fn source_rules(vpc: &Vpc, gateway: Option<&Name>) -> Vec<Rule> {
     let mut rules = vec![rule(vec![Match::From("lo".into())], Action::Accept)];
     for family in Family::BOTH {
         let fields = [Field::From, Field::Source(family)];
-        rules.push(rule(is_in(&fields, own(family)), Action::Accept));
+        rules.push(rule(is_in(&fields, own(family).into()), Action::Accept));
         rules.push(rule(is_in(&fields, behind(family)), Action::Accept));
     }
     // What a kernel says by itself on a link that is up, to nobody: neighbours are known.
@@ -151,7 +157,7 @@ fn destination_rules(vpc: &Vpc, gateway: Option<&Name>) -> Vec<Rule> {
     }
     for family in Family::BOTH {
         let fields = [Field::To, Field::Destination(family)];
-        rules.push(rule(is_in(&fields, own(family)), Action::Accept));
+        rules.push(rule(is_in(&fields, own(family).into()), Action::Accept));
     }
     let to = |set: &str| Match::In(vec![Field::To], set.into());
     rules.push(rule(vec![to(RECEIVERS)], Action::Accept));
@@ -192,7 +198,7 @@ pub(super) fn interface(
     for address in &all {
         router.hosts.insert(*address, name.clone());
         let set = own(Family::of(address));
-        put(router, &set, vec![one(), Part::Address(*address)], Value::Member);
+        put(router, set, vec![one(), Part::Address(*address)], Value::Member);
     }
     let is_nat = network.nat_at(id).is_some();
     if is_nat || !record.source_dest_check {
@@ -209,7 +215,7 @@ pub(super) fn interface(
     put(router, &acl::links(record.subnet.as_str()), vec![one()], Value::Member);
     for way in &acl::WAYS {
         let chain: Name = format!("{}-{}", record.subnet, way.name).into();
-        put(router, &acl::map(way), vec![one()], Value::Goto(chain));
+        put(router, acl::map(way), vec![one()], Value::Goto(chain));
     }
     let end = End::Interface {
         id: id.clone(),
@@ -224,7 +230,7 @@ pub(super) fn interface(
 
 /// What decides about what an interface sends, or is sent.
 pub(super) fn guard(router: &mut Router, link: &Name, direction: Direction, verdict: Value) {
-    put(router, &guards(direction), vec![Part::Link(link.clone())], verdict);
+    put(router, guards(direction), vec![Part::Link(link.clone())], verdict);
 }
 
 /// A link that is no interface's: no subnet's boundary, no group.
@@ -232,10 +238,10 @@ fn outside(router: &mut Router, id: &str, end: End, egress: Value) {
     let name = link(id);
     let one = || vec![Part::Link(name.clone())];
     for way in &acl::WAYS {
-        put(router, &acl::map(way), one(), Value::Accept);
+        put(router, acl::map(way), one(), Value::Accept);
     }
-    put(router, &guards(Direction::Egress), one(), egress);
-    put(router, &guards(Direction::Ingress), one(), Value::Accept);
+    put(router, guards(Direction::Egress), one(), egress);
+    put(router, guards(Direction::Ingress), one(), Value::Accept);
     put(router, OUTSIDE, one(), Value::Member);
     router.links.insert(name.clone(), Link { mac: mac("", id), name, end });
 }

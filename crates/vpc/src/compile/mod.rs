@@ -31,10 +31,10 @@ pub use rules::{
 pub use tracking::{Cut, untracked};
 
 use crate::Network;
-use crate::id::{InterfaceId, VpcId};
-use crate::network::{Direction, Interface, Vpc};
+use crate::id::{GroupId, InterfaceId, VpcId};
+use crate::network::{Direction, Vpc};
 use crate::traffic::Traffic;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The resolver's other address (VPC User Guide, "Amazon DNS server").
@@ -54,8 +54,8 @@ pub fn compile(network: &Network, id: &VpcId) -> Router {
         };
         let table = tables.get(&record.subnet).copied();
         links::interface(&mut router, network, interface, record, (subnet, table));
-        guards(&mut router, network, id, interface, record);
     }
+    guards(&mut router, network, id);
     links::endpoints(&mut router, network, id);
     links::peerings(&mut router, network, id);
     links::internet(&mut router, network, id, vpc);
@@ -95,24 +95,28 @@ fn subnets(router: &mut Router, network: &Network, id: &VpcId) -> links::Tables 
     tables
 }
 
-/// What an interface's security groups are, both ways.
-fn guards(
-    router: &mut Router,
-    network: &Network,
-    vpc: &VpcId,
-    id: &InterfaceId,
-    record: &Interface,
-) {
-    for direction in [Direction::Egress, Direction::Ingress] {
-        let verdict = if record.groups.is_empty() {
-            Value::Accept
-        } else {
+/// What each interface's security groups are, both ways.
+fn guards(router: &mut Router, network: &Network, vpc: &VpcId) {
+    let mut chains: HashMap<&[GroupId], [Value; 2]> = HashMap::new();
+    let links = std::mem::take(&mut router.links);
+    for (name, link) in &links {
+        let End::Interface { id, .. } = &link.end else { continue };
+        let Some(record) = network.interfaces.get(id) else { continue };
+        let both = chains.entry(&record.groups).or_insert_with(|| {
             let groups: BTreeSet<_> = record.groups.iter().collect();
-            Value::Goto(groups::chain(router, network, vpc, &groups, direction))
-        };
-        links::guard(router, &names::link(id.as_str()), direction, verdict);
+            DIRECTIONS.map(|direction| match groups.is_empty() {
+                true => Value::Accept,
+                false => Value::Goto(groups::chain(router, network, vpc, &groups, direction)),
+            })
+        });
+        for (direction, verdict) in DIRECTIONS.into_iter().zip(both) {
+            links::guard(router, name, direction, verdict.clone());
+        }
     }
+    router.links = links;
 }
+
+const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];
 
 /// All private addresses of an interface, the primary one first.
 fn addresses(network: &Network, id: &InterfaceId) -> Vec<IpAddr> {
