@@ -16,9 +16,9 @@ pub(super) fn measure(_: &Bench) -> Measured {
         ("flow log: bulk TCP", "MiB/s", "bulk", Some(0.95)),
     ];
     let row = |(what, unit, key, at_least)| {
-        let samples = samples(&all[key]["without"]);
-        let against = Against::Rate { peer: "without", samples, at_least };
-        Row { what, unit, ours: samples(&all[key]["with"]), against }
+        let of = |way: &str| samples(&all[key][way]);
+        let against = Against::Rate { peer: "without", samples: of("without"), at_least };
+        Row { what, unit, ours: of("with"), against }
     };
     Ok(rows.into_iter().map(row).collect())
 }
