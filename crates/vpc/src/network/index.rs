@@ -80,7 +80,7 @@ impl Network {
 
     /// The interface that the internet finds at an address: by a public IPv4 address, or by IPv6.
     #[must_use]
-    pub fn from_outside(&self, address: IpAddr) -> Option<(&InterfaceId, IpAddr)> {
+    pub fn on_internet(&self, address: IpAddr) -> Option<(&InterfaceId, IpAddr)> {
         match address {
             IpAddr::V4(v4) => self.at_public(v4).map(|(id, private)| (id, private.into())),
             IpAddr::V6(v6) => self.index.at_v6.get(&v6).map(|id| (id, address)),

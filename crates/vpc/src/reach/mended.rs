@@ -87,7 +87,7 @@ impl<'a> Mended<'a> {
         let new = self.changed.addresses.values().find(|a| IpAddr::V4(a.public) == address);
         let new = new.and_then(|a| a.association.as_ref());
         let new = new.map(|(_, id, private)| (id.clone(), IpAddr::V4(*private)));
-        new.or_else(|| self.network.from_outside(address).map(|(id, a)| (id.clone(), a)))
+        new.or_else(|| self.network.on_internet(address).map(|(id, a)| (id.clone(), a)))
     }
 
     pub(super) fn internet_gateway(&self, vpc: &VpcId) -> Option<&InternetGatewayId> {
