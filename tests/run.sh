@@ -49,9 +49,10 @@ run_static() {
 }
 others=(--workspace --exclude digits --exclude belljar-probe --release --locked)
 
-# The SDKs ask every 30 s how far something is: their tests do little but wait, beside the others.
+# The SDKs ask every 30 s how far something is, and flow logs come once a minute: their tests do
+# little but wait, beside the others.
 # So do the two halves of the others, each with a service of its own.
-sdks=(tests/clients/test_{sdk,serving_sdk,secure_production}.py)
+sdks=(tests/clients/test_{sdk,serving_sdk,secure_production,flow_logs}.py)
 pytest=(.venv/bin/python -m pytest -q)
 others_of_clients=(tests/clients "${sdks[@]/#/--ignore=}")
 
