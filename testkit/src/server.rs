@@ -63,6 +63,7 @@ pub fn assignment(scene: &Scene, id: &str, arguments: &[&str], serving: Serving)
         metrics: Vec::new(),
         serving: Some(Box::new(serving)),
         begun: None,
+        vpc: None,
     }
 }
 

@@ -60,7 +60,8 @@ fn scene() -> Scene {
     let mut description: Description = sample::read(NETWORK).unwrap();
     for (id, job) in [("eni-0a", "far"), ("eni-0b", "far"), ("eni-0c", "")] {
         let record = description.interfaces.get_mut(&id.parse().unwrap()).unwrap();
-        let owner = if job.is_empty() { "vpce".to_owned() } else { format!("{ARN}/{job}") };
+        let owner =
+            if job.is_empty() { "vpce".to_owned() } else { format!("{ARN}/{job}/1/algo-1") };
         let attachment = Attachment { id: "eni-attach-0a".parse().unwrap(), owner };
         Arc::make_mut(record).attachment = Some(attachment);
     }

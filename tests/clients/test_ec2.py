@@ -160,7 +160,7 @@ def test_a_vpc_from_its_start_to_its_end(ec2):
     ident = vpc["VpcId"]
     ec2.get_waiter("vpc_available").wait(VpcIds=[ident])
     assert ec2.describe_vpcs(VpcIds=[ident])["Vpcs"] == [vpc]
-    for filters in (by(cidr="100.68.*"), by(tag__Name="x"), by(vpc_id=[ident]), by(dhcp_options_id="default")):
+    for filters in (by(cidr="100.68.*"), by(tag__Name="x"), by(vpc_id=[ident]), by(dhcp_options_id="dopt-*")):
         filters = [{**f, "Name": f["Name"].replace("tag.", "tag:")} for f in filters]
         found = [v["VpcId"] for v in ec2.describe_vpcs(Filters=filters)["Vpcs"]]
         assert (ident in found) == (filters[0]["Values"] != ["x"]), filters
@@ -468,6 +468,10 @@ def test_rules_of_a_security_group(ec2, vpc):
     assert code(revoke, GroupId=ident, SecurityGroupRuleIds=[first]) == missing
     assert ec2.describe_tags(Filters=by(resource_id=first))["Tags"] == []
     revoke(GroupId=ident, IpPermissions=permissions[1:])
+    (own,) = authorize(GroupId=default, IpPermissions=permissions[1:2])["SecurityGroupRules"]
+    known = revoke(GroupId=default, IpPermissions=permissions[1:])
+    assert [r["SecurityGroupRuleId"] for r in known["RevokedSecurityGroupRules"]] == [own["SecurityGroupRuleId"]]
+    assert [p["IpProtocol"] for p in known["UnknownIpPermissions"]] == ["47"], "no error in the default VPC"
     said = refused(revoke, GroupId=ident, IpPermissions=permissions[1:])
     text = "The specified rule does not exist in this security group."
     assert said == ("InvalidPermission.NotFound", text)
@@ -860,16 +864,15 @@ def test_the_network_is_there_after_a_restart(belljar, folder):
     given = {"SubnetId": subnet(ec2, vpc)["SubnetId"], "Description": "kept"}
     eni = ec2.create_network_interface(**given)["NetworkInterface"]
     ec2.create_tags(Resources=[vpc["VpcId"]], Tags=[{"Key": "k", "Value": "v"}])
-    seen = lambda: [
-        service.client("ec2").describe_vpcs()["Vpcs"],
-        service.client("ec2").describe_route_tables()["RouteTables"],
-        service.client("ec2").describe_network_interfaces()["NetworkInterfaces"],
+    seen = lambda ec2: [
+        ec2.describe_vpcs()["Vpcs"],
+        ec2.describe_route_tables()["RouteTables"],
+        ec2.describe_network_interfaces()["NetworkInterfaces"],
     ]
-    before = seen()
+    before = seen(ec2)
     assert before[2] == [eni]
     service.kill()
-    service.start()
-    assert seen() == before
+    assert seen(service.start().client("ec2")) == before
     service.stop()
 
 
@@ -884,11 +887,14 @@ def test_the_command_line_does_the_same(ec2, service):
         return json.loads(done.stdout) if done.stdout.strip() else None
 
     tags = "ResourceType=vpc,Tags=[{Key=Name,Value=by hand}]"
-    vpc = aws("create-vpc", "--cidr-block", "10.99.0.0/16", "--tag-specifications", tags)["Vpc"]["VpcId"]
-    made = aws("create-security-group", "--group-name", "cli", "--description", "d", "--vpc-id", vpc)["GroupId"]
-    aws("authorize-security-group-ingress", "--group-id", made, "--protocol", "tcp", "--port", "443", "--cidr", "10.0.0.0/8")
-    (seen,) = aws("describe-security-groups", "--filters", f"Name=vpc-id,Values={vpc}", "Name=group-name,Values=cli")["SecurityGroups"]
-    assert seen["IpPermissions"][0]["IpRanges"] == [{"CidrIp": "10.0.0.0/8"}]
+    vpc = aws("create-vpc", "--cidr-block", "10.99.0.0/16", "--tag-specifications", tags)["Vpc"]
+    assert vpc["Tags"] == [{"Key": "Name", "Value": "by hand"}]
+    made = group(ec2, vpc)
+    flat = ["--protocol", "tcp", "--port", "443", "--cidr", "10.0.0.0/8"]
+    assert aws("authorize-security-group-ingress", "--group-id", made, *flat)["Return"]
+    vpc = vpc["VpcId"]
+    (seen,) = ec2.describe_security_groups(Filters=by(vpc_id=vpc, ip_permission__cidr="10.*"))["SecurityGroups"]
+    assert seen["GroupId"] == made
     done = run("delete-vpc", "--vpc-id", vpc)
     assert done.returncode != 0 and "(DependencyViolation)" in done.stderr
     clear(ec2, vpc)

@@ -550,7 +550,7 @@ def test_flow_logs_of_several_and_what_is_wrong_with_them(service, ec2, net, del
     s3.create_bucket(Bucket="flow-records")
     to_s3 = {"LogDestinationType": "s3", "LogDestination": "arn:aws:s3:::flow-records/vpc/"}
     base = {"ResourceType": "Subnet", "TrafficType": "REJECT", "MaxAggregationInterval": 60}
-    fields = "${version} ${vpc-id} ${flow-direction} ${pkt-srcaddr} ${action} ${belljar-refused-by}"
+    fields = "${version} ${vpc-id} ${flow-direction} ${pkt-srcaddr} ${action} ${belljar-layer}"
     made = ec2.create_flow_logs(
         ResourceIds=[*net.subnets, "subnet-0"],
         **base,

@@ -44,6 +44,7 @@ fn services_are_told_apart() {
     assert_eq!(signed("sagemaker", "/"), Ok(Service::SageMaker));
     assert_eq!(signed("sts", "/"), Ok(Service::Sts));
     assert_eq!(signed("iam", "/"), Ok(Service::Iam));
+    assert_eq!(signed("route53", "/2013-04-01/hostedzone"), Ok(Service::Route53));
     assert_eq!(signed("s3", "/bucket/key"), Ok(Service::S3));
     let presigned = "/?Action=GetCallerIdentity&X-Amz-Credential=AKID%2F20260102%2Fus-east-1%2Fsts%2Faws4_request";
     let found = route(&parts(presigned, &[])).unwrap();
@@ -51,6 +52,8 @@ fn services_are_told_apart() {
     assert_eq!(found.operation.as_deref(), Some("GetCallerIdentity"));
     assert_eq!(to("/", &[form]), Ok(Service::Sts));
     assert_eq!(to("/", &[("host", "iam.amazonaws.com"), form]), Ok(Service::Iam));
+    let zones = to("/2013-04-01/hostedzone", &[("host", "route53.amazonaws.com")]);
+    assert_eq!(zones, Ok(Service::Route53));
     assert_eq!(to("/bucket/key?list-type=2", &[]), Ok(Service::S3));
     assert_eq!(signed("ec2", "/"), Ok(Service::Ec2));
     assert_eq!(to("/", &[("host", "ec2.us-east-1.amazonaws.com"), form]), Ok(Service::Ec2));

@@ -98,10 +98,10 @@ killed by one); 126: it cannot be executed, 127: it is not there."
     Node(NodeCommand),
     /// Say whether a job, an endpoint or an address reaches another in the VPC, and what mends it
     #[command(after_help = "\
-Every place on the way is shown with the rule that decided there, for the request and for its reply;
+Every place on the way is shown with the rule that decided there, for the request and its reply;
 then all that is in the way, each with AWS's code and the lines of the AWS CLI that mend it. Exit
-code 0: it passes, 1: it does not. A sealed container reaches nothing; for --to s3 what is staged for
-it is explained, which goes by its interface.")]
+code 0: it passes, 1: it does not. A sealed container reaches nothing; what is staged for it goes by
+its interface, and is what --to s3 explains.")]
     Explain(ExplainArgs),
     /// Show the network: as a tree, or drawn
     #[command(subcommand)]

@@ -24,7 +24,7 @@ const MAX_FINDINGS: u64 = 1 << 20;
 const LITTLE_SPACE: u64 = 2 << 30;
 /// Characters before a line is broken: no more than are pleasant to read, however wide the
 /// terminal; and where there is none, nothing is known that would be better.
-const WIDTH: usize = 100;
+pub(crate) const WIDTH: usize = 100;
 
 /// One thing that was looked at. `belljar-warden doctor` prints these, one JSON object a line.
 #[derive(Debug, Deserialize)]
@@ -108,7 +108,7 @@ fn render(out: &mut String, check: &Check, width: usize, columns: usize) {
 }
 
 /// Breaks text at spaces; further lines are indented.
-fn wrap(text: &str, indent: &str, columns: usize) -> String {
+pub(crate) fn wrap(text: &str, indent: &str, columns: usize) -> String {
     let room = columns.saturating_sub(indent.len()).max(30);
     let mut out = String::new();
     let mut column = 0;

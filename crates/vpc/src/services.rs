@@ -1,5 +1,6 @@
 //! The services of AWS that endpoints of a VPC can lead to, and all names that they have.
 
+use crate::dns::host_of;
 use crate::id::EndpointId;
 
 /// A service with endpoints in VPCs.
@@ -9,27 +10,25 @@ pub struct Service {
     pub name: &'static str,
     /// Whether gateway endpoints lead to it.
     pub gateway: bool,
-    /// What its own names stand below, before `.REGION.amazonaws.com`: `api.sagemaker`.
-    host: &'static str,
     /// Whether it is its host itself that is asked.
     own: bool,
     /// Whether it is what is below its host that is asked: buckets, registries.
-    below: bool,
+    pub(crate) below: bool,
 }
 
-const fn single(name: &'static str, host: &'static str) -> Service {
-    Service { name, gateway: false, host, own: true, below: false }
+const fn single(name: &'static str) -> Service {
+    Service { name, gateway: false, own: true, below: false }
 }
 
 /// Those that Belljar serves, in the order of their names. Each has interface endpoints.
 pub const SERVICES: [Service; 7] = [
-    single("ecr.api", "api.ecr"),
-    Service { name: "ecr.dkr", gateway: false, host: "dkr.ecr", own: false, below: true },
-    single("logs", "logs"),
-    Service { name: "s3", gateway: true, host: "s3", own: true, below: true },
-    single("sagemaker.api", "api.sagemaker"),
-    single("sagemaker.runtime", "runtime.sagemaker"),
-    single("sts", "sts"),
+    single("ecr.api"),
+    Service { name: "ecr.dkr", gateway: false, own: false, below: true },
+    single("logs"),
+    Service { name: "s3", gateway: true, own: true, below: true },
+    single("sagemaker.api"),
+    single("sagemaker.runtime"),
+    single("sts"),
 ];
 
 /// The service of a name like `com.amazonaws.us-east-1.s3`, if it is one of this region.
@@ -49,7 +48,7 @@ impl Service {
     /// The names that lead to an interface endpoint with private DNS; `*.` stands for all below.
     #[must_use]
     pub fn private_names(&self, region: &str) -> Vec<String> {
-        let host = format!("{}.{region}.amazonaws.com", self.host);
+        let host = host_of(region, self.name);
         let below = self.below.then(|| format!("*.{host}"));
         self.own.then_some(host).into_iter().chain(below).collect()
     }
@@ -57,7 +56,7 @@ impl Service {
     /// What the names of all of its endpoints stand below.
     #[must_use]
     pub fn base_name(&self, region: &str) -> String {
-        format!("{}.{region}.vpce.amazonaws.com", self.host)
+        host_of(&format!("{region}.vpce"), self.name)
     }
 
     /// The names of an interface endpoint itself: of all its interfaces, then for each zone (of its
@@ -74,7 +73,7 @@ impl Service {
 
 /// Eight letters and digits that follow from an endpoint's id (FNV-1a), as AWS has eight of its own
 /// behind it.
-fn tail(id: &EndpointId) -> String {
+pub(crate) fn tail(id: &EndpointId) -> String {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for byte in id.as_str().bytes() {
         hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);

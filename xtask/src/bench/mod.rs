@@ -4,6 +4,7 @@
 mod client;
 mod download;
 mod fixture;
+mod flow_logs;
 mod job;
 mod launch;
 mod loopback;
@@ -27,7 +28,7 @@ use table::Row;
 
 /// The names of measurements.
 pub(crate) const NAMES: &str =
-    "job|unpack|staging|memory|requests|objects|download|launch|start|peers|serving";
+    "job|unpack|staging|memory|requests|objects|download|launch|start|peers|serving|flow-logs";
 
 /// What a measurement answers: its rows, or why it was not made.
 type Measured = Result<Vec<Row>, String>;
@@ -47,7 +48,7 @@ pub(crate) fn run(names: &[&str]) -> Result<Vec<String>, String> {
     println!("{}\n", tools::host_facts());
     println!("{}", table::HEAD);
     type Measurement = fn(&Bench) -> Measured;
-    let all: [(&str, Measurement); 11] = [
+    let all: [(&str, Measurement); 12] = [
         ("job", job::measure),
         ("unpack", unpack::measure),
         ("staging", staging::measure),
@@ -59,6 +60,7 @@ pub(crate) fn run(names: &[&str]) -> Result<Vec<String>, String> {
         ("start", start::measure),
         ("peers", peers::measure),
         ("serving", serving::measure),
+        ("flow-logs", flow_logs::measure),
     ];
     if let Some(unknown) = names.iter().find(|n| !all.iter().any(|(name, _)| name == *n)) {
         return Err(format!("there is no measurement '{unknown}'"));

@@ -7,6 +7,7 @@ use super::target::{HTTPS, Target, protocol_name};
 use crate::args_network::ProtocolArg;
 use belljar_vpc::Network;
 use belljar_vpc::flow::{Flow, Source as Begins};
+use belljar_vpc::id::InterfaceId;
 use belljar_vpc::network::RecordId;
 use belljar_vpc::reach::{Blocker, Call, Code, Component, Leg, Reach, reach, reach_service};
 use std::net::IpAddr;
@@ -14,24 +15,22 @@ use std::net::IpAddr;
 /// Answers the whole question.
 pub(crate) fn all(source: &Source, target: &Target) -> Answer {
     // Nobody sends from a sealed container; only what is staged for it has a way.
-    let asked = if source.sealed && !target.is_staged() { &[][..] } else { &source.ends };
-    let paths: Vec<Path> = asked.iter().map(|end| path(&source.network, end, target)).collect();
+    let sealed = source.ends.iter().all(|end| end.sealed);
+    let asked = if sealed && !target.is_staged() { &[][..] } else { &source.ends };
+    let paths: Vec<Path> = asked.iter().map(|end| path(source, end, target)).collect();
     Answer {
         from: source.said.clone(),
         to: target.said.clone(),
         protocol: protocol_name(target.protocol),
         port: target.port,
         passes: !paths.is_empty() && paths.iter().all(|p| p.passes),
-        sealed: source.sealed.then(|| isolation(source)),
+        sealed: sealed.then(|| isolation(source, source.ends.first())),
         paths,
     }
 }
 
-fn isolation(source: &Source) -> Blocker {
-    let component = source.ends.iter().find_map(|end| match &end.begins {
-        Begins::Interface { id, .. } => Some(Component::Record(RecordId::Interface(id.clone()))),
-        Begins::Internet { .. } => None,
-    });
+fn isolation(source: &Source, end: Option<&End>) -> Blocker {
+    let component = end.and_then(interface).map(|id| Component::Record(RecordId::Interface(id)));
     Blocker {
         code: Code::NetworkIsolation,
         component: component.unwrap_or(Component::Internet),
@@ -44,18 +43,27 @@ fn isolation(source: &Source) -> Blocker {
     }
 }
 
-fn path(network: &Network, end: &End, target: &Target) -> Path {
-    let (reach, destination) = explain(network, end, target);
+fn interface(end: &End) -> Option<InterfaceId> {
+    match &end.begins {
+        Begins::Interface { id, .. } => Some(id.clone()),
+        Begins::Internet { .. } => None,
+    }
+}
+
+fn path(source: &Source, end: &End, target: &Target) -> Path {
+    let network = &source.network;
+    // Of several variants one may be sealed, and another not.
+    let (reach, destination) = match end.sealed && !target.is_staged() {
+        true => (Reach { blockers: vec![isolation(source, Some(end))], ..Reach::default() }, None),
+        false => explain(network, end, target),
+    };
     let passes_mended = (!reach.passes()).then(|| {
         let mended = mended(network, &reach);
         mended.is_some_and(|mended| explain(&mended, end, target).0.passes())
     });
     let begins = reach.forward.first().map(|hop| hop.header.source);
     Path {
-        interface: match &end.begins {
-            Begins::Interface { id, .. } => Some(id.clone()),
-            Begins::Internet { .. } => None,
-        },
+        interface: interface(end),
         planned: end.planned,
         source: begins.or_else(|| origin(network, end)),
         destination,

@@ -1,5 +1,6 @@
 //! Who begins: what can be written behind `--from`.
 
+use super::plan::plan;
 use crate::exit::Exit;
 use crate::network::facts::public;
 use crate::network::names::Names;
@@ -9,10 +10,9 @@ use belljar_control::service::{NetworkView, Workload};
 use belljar_domain::VpcPlacement;
 use belljar_vpc::Network;
 use belljar_vpc::flow::Source as Begins;
-use belljar_vpc::id::{InterfaceId, SubnetId};
-use belljar_vpc::network::{Interface, PrivateAddress, reserved};
-use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use belljar_vpc::id::InterfaceId;
+use belljar_vpc::network::{Interface, Vpc};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Who begins.
@@ -24,8 +24,6 @@ pub(crate) struct Source {
     pub(crate) network: Network,
     /// Where conversations begin: one or several.
     pub(crate) ends: Vec<End>,
-    /// Whether the container is sealed.
-    pub(crate) sealed: bool,
 }
 
 /// Where a conversation begins.
@@ -34,11 +32,13 @@ pub(crate) struct End {
     pub(crate) begins: Begins,
     /// There is no such interface yet.
     pub(crate) planned: bool,
+    /// The container behind it is sealed.
+    pub(crate) sealed: bool,
 }
 
 impl End {
-    fn interface(id: InterfaceId, address: Option<IpAddr>, planned: bool) -> Self {
-        Self { begins: Begins::Interface { id, address }, planned }
+    fn interface(id: InterfaceId, address: Option<IpAddr>) -> Self {
+        Self { begins: Begins::Interface { id, address }, planned: false, sealed: false }
     }
 }
 
@@ -63,12 +63,7 @@ pub(crate) fn find(text: &str, view: &NetworkView) -> Result<Source, Trouble> {
             return Err(Trouble::new(Exit::Usage, said).hint(SHOW));
         };
         let said = format!("{} ({})", names.label(id.as_str()), names.whose(interface));
-        return Ok(Source {
-            said,
-            ends: vec![End::interface(id, None, false)],
-            network,
-            sealed: false,
-        });
+        return Ok(Source { said, ends: vec![End::interface(id, None)], network });
     }
     match text.parse::<IpAddr>() {
         Ok(address) => at(address, network),
@@ -80,7 +75,8 @@ pub(crate) fn find(text: &str, view: &NetworkView) -> Result<Source, Trouble> {
     }
 }
 
-const SHOW: &str = "`belljar network show` shows those that there are";
+/// What to do about an interface that is not there.
+pub(super) const SHOW: &str = "`belljar network show` shows those that there are";
 
 /// Whoever has an address: an interface of the network, else a host on the internet.
 fn at(address: IpAddr, network: Network) -> Result<Source, Trouble> {
@@ -93,8 +89,8 @@ fn at(address: IpAddr, network: Network) -> Result<Source, Trouble> {
     match found.as_slice() {
         [id] => {
             let own = private(id).is_some().then_some(address);
-            let ends = vec![End::interface(id.clone(), own, false)];
-            Ok(Source { said: format!("{address} ({id})"), network, ends, sealed: false })
+            let ends = vec![End::interface(id.clone(), own)];
+            Ok(Source { said: format!("{address} ({id})"), network, ends })
         }
         [] => outside(address, network),
         several => {
@@ -107,14 +103,13 @@ fn at(address: IpAddr, network: Network) -> Result<Source, Trouble> {
 }
 
 fn outside(address: IpAddr, network: Network) -> Result<Source, Trouble> {
-    let holds =
-        |s: &&Arc<belljar_vpc::network::Vpc>| s.cidrs.iter().any(|c| c.block.contains(&address));
+    let holds = |s: &&Arc<Vpc>| s.cidrs.iter().any(|c| c.block.contains(&address));
     if network.vpcs.values().any(|vpc| holds(&vpc)) {
         let said = format!("no network interface has {address}");
         return Err(Trouble::new(Exit::Usage, said).hint(SHOW));
     }
-    let ends = vec![End { begins: Begins::Internet { address }, planned: false }];
-    Ok(Source { said: format!("{address} on the internet"), network, ends, sealed: false })
+    let ends = vec![End { begins: Begins::Internet { address }, planned: false, sealed: false }];
+    Ok(Source { said: format!("{address} on the internet"), network, ends })
 }
 
 /// The interfaces of a job or an endpoint; those that its next instances would have if there are
@@ -128,76 +123,35 @@ fn workload(of: &Workload, network: Network) -> Result<Source, Trouble> {
             "what is staged for it goes by this machine's own network, which no rule here is about",
         ));
     }
-    let sealed = of.placements.iter().all(|(place, _)| place.isolated);
     let is_of = |owner: &str| {
         let rest = owner.strip_prefix(&of.arn);
         rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '-'))
     };
     let attached = |i: &Interface| i.attachment.as_ref().is_some_and(|a| is_of(&a.owner));
     let own = network.interfaces.iter().filter(|(_, i)| attached(i));
-    let ends: Vec<End> = own.map(|(id, _)| End::interface(id.clone(), None, false)).collect();
-    if !ends.is_empty() {
-        return Ok(Source { said, network, ends, sealed });
-    }
-    let (network, ids) = plan(of, network)?;
-    let ends = ids.into_iter().map(|id| End::interface(id, None, true)).collect();
-    Ok(Source { said, network, ends, sealed })
-}
-
-/// The network with the interfaces that a job or endpoint would be given: one in the subnet of a
-/// job's instances, one in each subnet of an endpoint's.
-fn plan(of: &Workload, network: Network) -> Result<(Network, Vec<InterfaceId>), Trouble> {
-    let failed = |e: &dyn std::error::Error| {
-        Trouble::of(Exit::Failed, e, Some(format!("{} cannot be placed", of.name)))
+    let end = |(id, interface): (&InterfaceId, &Arc<Interface>)| {
+        let sealed = is_sealed(of, interface);
+        End { sealed, ..End::interface(id.clone(), None) }
     };
-    let mut wanted: Vec<(&VpcPlacement, SubnetId)> = Vec::new();
-    for (place, instances) in &of.placements {
-        place.config.check(&network).map_err(|e| failed(&e))?;
-        if of.kind == "training job" {
-            let subnet = place.config.together(&network, *instances).map_err(|e| failed(&e))?;
-            wanted.push((place, subnet.clone()));
-        } else {
-            let subnets = place.config.subnets.iter();
-            wanted.extend(subnets.map(|subnet| (place, subnet.clone())));
-        }
+    let ends: Vec<End> = own.map(end).collect();
+    if !ends.is_empty() {
+        return Ok(Source { said, network, ends });
     }
-    let mut description = network.description().clone();
-    let mut ids = Vec::new();
-    let mut seen = BTreeSet::new();
-    for (place, subnet) in wanted {
-        if !seen.insert((subnet.clone(), place.config.security_group_ids.clone())) {
-            continue;
-        }
-        let Some(address) = first_free(&description, &subnet) else { continue };
-        let id: InterfaceId = format!("eni-planned-{}", ids.len() + 1)
-            .parse()
-            .map_err(|e: belljar_vpc::id::IdError| failed(&e))?;
-        let interface = Interface {
-            subnet,
-            addresses: vec![PrivateAddress { address, public: None }],
-            addresses_v6: Vec::new(),
-            groups: place.config.security_group_ids.clone(),
-            source_dest_check: true,
-            mac: "02:00:00:00:00:00".to_owned(),
-            description: format!("planned for {} {}", of.kind, of.name),
-            kind: "interface".to_owned(),
-            requester_managed: true,
-            attachment: None,
-        };
-        description.interfaces.insert(id.clone(), Arc::new(interface));
-        ids.push(id);
-    }
-    if ids.is_empty() {
-        let said = format!("none of the subnets of {} has a free address", of.name);
-        return Err(Trouble::new(Exit::Failed, said));
-    }
-    Ok((Network::new(description).map_err(|e| failed(&e))?, ids))
+    let (network, ends) = plan(of, &network)?;
+    Ok(Source { said, network, ends })
 }
 
-fn first_free(d: &belljar_vpc::Description, subnet: &SubnetId) -> Option<Ipv4Addr> {
-    let block = d.subnets.get(subnet)?.block;
-    let here = d.interfaces.values().filter(|i| i.subnet == *subnet);
-    let used: BTreeSet<Ipv4Addr> =
-        here.flat_map(|i| i.addresses.iter().map(|a| a.address)).collect();
-    block.hosts().find(|a| !reserved(block, *a) && !used.contains(a))
+/// Whether an interface is of sealed instances: those whose `VpcConfig` gives such a one, or all.
+fn is_sealed(of: &Workload, interface: &Interface) -> bool {
+    let gives = |place: &VpcPlacement| {
+        let groups = &place.config.security_group_ids;
+        place.config.subnets.contains(&interface.subnet)
+            && groups.len() == interface.groups.len()
+            && groups.iter().all(|g| interface.groups.contains(g))
+    };
+    let mut given = of.placements.iter().map(|(place, _)| place).filter(|p| gives(p)).peekable();
+    match given.peek() {
+        Some(_) => given.all(|place| place.isolated),
+        None => of.placements.iter().all(|(place, _)| place.isolated),
+    }
 }

@@ -83,7 +83,7 @@ fn fixes_are_tried() {
     assert!(!answer.passes && path.reach.blockers.len() > 1, "{answer:?}");
     assert_eq!(path.passes_mended, Some(true));
     let names = Names::new(&view.network, &view.tags);
-    let said = say::text(&names, &answer);
+    let said = say::text(&names, &answer, 100);
     for word in ["ENI_SG_RULES_MISMATCH", "aws ec2 authorize-", "all of these changes it passes"] {
         assert!(said.contains(word), "{word} {said}");
     }

@@ -58,9 +58,17 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Whose an interface is; a description if nobody's.
+    /// Whose an interface is, and of which of its instances; a description if nobody's.
     pub(crate) fn whose(&self, interface: &Interface) -> String {
-        let owner = interface.attachment.as_ref().map(|a| owner(&a.owner));
+        match interface.attachment.as_ref().map(|a| owner(&a.owner)) {
+            Some((of, Some(instance))) => format!("{of}, {instance}"),
+            _ => self.of_whom(interface),
+        }
+    }
+
+    /// Whose an interface is, whichever instance it is of.
+    pub(crate) fn of_whom(&self, interface: &Interface) -> String {
+        let owner = interface.attachment.as_ref().map(|a| owner(&a.owner).0);
         let described = || Some(printable(&interface.description)).filter(|d| !d.is_empty());
         owner.or_else(described).unwrap_or_else(|| "not attached".to_owned())
     }
@@ -81,15 +89,19 @@ impl<'a> Names<'a> {
     }
 }
 
-/// An interface's owner, as its attachment has it: a job or endpoint by name, anything else as it
-/// is.
-fn owner(text: &str) -> String {
+/// An interface's owner, as its attachment has it: a job or endpoint by name and the last part of
+/// what follows, its instance; anything else as it is.
+fn owner(text: &str) -> (String, Option<String>) {
     let of = |kind: &str, word: &str| {
-        let (_, name) = text.strip_prefix("arn:")?.split_once(kind)?;
-        Some(format!("{word} {}", printable(name)))
+        let (_, rest) = text.strip_prefix("arn:")?.split_once(kind)?;
+        let (name, instance) = match rest.split_once('/') {
+            Some((name, parts)) => (name, parts.rsplit('/').next()),
+            None => (rest, None),
+        };
+        Some((format!("{word} {}", printable(name)), instance.map(printable)))
     };
     let job = of(":training-job/", "training job");
-    job.or_else(|| of(":endpoint/", "endpoint")).unwrap_or_else(|| printable(text))
+    job.or_else(|| of(":endpoint/", "endpoint")).unwrap_or_else(|| (printable(text), None))
 }
 
 #[cfg(test)]
@@ -99,12 +111,17 @@ mod tests {
     #[test]
     fn owners_are_called_by_name() {
         for (arn, said) in [
-            ("arn:aws:sagemaker:us-east-1:1:training-job/j1", "training job j1"),
-            ("arn:aws:sagemaker:us-east-1:1:endpoint/e/i-1", "endpoint e/i-1"),
-            ("amazon-elb", "amazon-elb"),
-            ("arn:aws:x\u{1b}[2J", "arn:aws:x\\u{1b}[2J"),
+            ("arn:aws:sagemaker:us-east-1:1:training-job/j1", ("training job j1", None)),
+            (
+                "arn:aws:sagemaker:us-east-1:1:training-job/j1/2/algo-1",
+                ("training job j1", Some("algo-1")),
+            ),
+            ("arn:aws:sagemaker:us-east-1:1:endpoint/e/i-1", ("endpoint e", Some("i-1"))),
+            ("amazon-elb", ("amazon-elb", None)),
+            ("arn:aws:x\u{1b}[2J", ("arn:aws:x\\u{1b}[2J", None)),
         ] {
-            assert_eq!(owner(arn), said);
+            let (of, instance) = owner(arn);
+            assert_eq!((of.as_str(), instance.as_deref()), said);
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What there is before anybody made anything.
 
 use super::{Draft, vpcs};
-use belljar_aws::AwsError;
-use belljar_vpc::id::{InternetGatewayId, SubnetId, VpcId};
+use belljar_vpc::id::{DhcpOptionsId, InternetGatewayId, SubnetId, VpcId};
 use belljar_vpc::network::{
-    InternetGateway, Origin, PrefixList, Route, RouteDestination, Subnet, Target,
+    DhcpOptions, InternetGateway, Origin, PROVIDED, PrefixList, Route, RouteDestination, Subnet,
+    Target,
 };
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
@@ -21,9 +21,8 @@ const S3: [Ipv4Net; 3] = [
     Ipv4Net::new_assert(Ipv4Addr::new(54, 231, 0, 0), 16),
 ];
 
-/// Makes the default VPC and AWS's prefix lists.
-pub(super) fn make(draft: &mut Draft, region: &str, zones: &[String]) -> Result<(), AwsError> {
-    default_vpc(draft, zones);
+/// AWS's prefix lists for a region, as far as they are not there.
+pub(super) fn prefix_lists(draft: &mut Draft, region: &str) {
     let list = PrefixList {
         name: format!("com.amazonaws.{region}.s3"),
         owner: "AWS".into(),
@@ -32,15 +31,37 @@ pub(super) fn make(draft: &mut Draft, region: &str, zones: &[String]) -> Result<
         version: 1,
         entries: S3.map(|block| (block.into(), None)).into(),
     };
+    if draft.prefix_lists.values().any(|of| of.owner == list.owner && of.name == list.name) {
+        return;
+    }
     let id = draft.fresh();
     draft.prefix_lists.insert(id, Arc::new(list));
-    Ok(())
+}
+
+/// The region's own set of DHCP options, which each new VPC has: the VPC's resolver, and the region's
+/// domain (VPC User Guide, "DHCP option sets").
+pub(crate) fn dhcp_options(draft: &mut Draft, region: &str) -> DhcpOptionsId {
+    let domain = match region {
+        "us-east-1" => "ec2.internal".to_owned(),
+        other => format!("{other}.compute.internal"),
+    };
+    let option = |key: &str, value: String| (key.to_owned(), vec![value]);
+    let options =
+        [option("domain-name", domain), option("domain-name-servers", PROVIDED.to_owned())].into();
+    let own = DhcpOptions { options };
+    let found = draft.dhcp_options.iter().find(|(_, options)| ***options == own);
+    if let Some((id, _)) = found {
+        return id.clone();
+    }
+    let id: DhcpOptionsId = draft.fresh();
+    draft.dhcp_options.insert(id.clone(), Arc::new(own));
+    id
 }
 
 /// A default VPC: with a subnet in each zone (as far as there is room), whose instances have public
 /// addresses, and a way to the internet.
-pub(crate) fn default_vpc(draft: &mut Draft, zones: &[String]) -> VpcId {
-    let made = vpcs::create(draft, BLOCK, true);
+pub(crate) fn default_vpc(draft: &mut Draft, region: &str, zones: &[String]) -> VpcId {
+    let made = vpcs::create(draft, BLOCK, true, region);
     let blocks = BLOCK.subnets(SUBNET).into_iter().flatten();
     for (zone, block) in zones.iter().zip(blocks) {
         let subnet = Subnet {

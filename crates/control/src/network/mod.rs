@@ -63,7 +63,8 @@ pub(crate) struct Networks {
 }
 
 impl Networks {
-    /// Reads the network. The first time, it is made: the default VPC, and AWS's prefix lists.
+    /// Reads the network. The first time, the default VPC is made; each time, what there is not of
+    /// AWS's prefix lists for the region.
     ///
     /// # Errors
     /// If the state fails, or what is kept is not a network.
@@ -83,11 +84,14 @@ impl Networks {
             current: watch::Sender::new(Arc::new(topology)),
             editing: Arc::default(),
         };
-        if generation.is_none() {
-            let (region, zones) = (config.region.clone(), config.zones.clone());
-            let made = networks.edit(move |draft| defaults::make(draft, &region, &zones));
-            made.await.map_err(unreadable)?;
-        }
+        let made = networks.edit(|draft| {
+            if generation.is_none() {
+                defaults::default_vpc(draft, &config.region, &config.zones);
+            }
+            defaults::prefix_lists(draft, &config.region);
+            Ok(())
+        });
+        made.await.map_err(unreadable)?;
         Ok(networks)
     }
 

@@ -33,7 +33,7 @@ async fn an_edit_is_kept_told_and_counted() {
     let mut told = networks.subscribe();
     let (id, now) = networks
         .edit(|draft| {
-            let id = vpcs::create(draft, block("10.0.0.0/16"), false).vpc;
+            let id = vpcs::create(draft, block("10.0.0.0/16"), false, "us-east-1").vpc;
             draft.tag(id.as_str(), [("k".to_owned(), "v".to_owned())].into());
             draft.set_note("kind", "id", 5.into());
             Ok(id)
@@ -94,9 +94,9 @@ async fn what_is_not_a_network_is_refused_and_nothing_is_changed() {
 async fn edits_follow_each_other() {
     let t = Tested::new().await;
     let make = |n: u8| {
-        t.service
-            .network
-            .edit(move |draft| Ok(vpcs::create(draft, block(&format!("10.{n}.0.0/16")), false).vpc))
+        t.service.network.edit(move |draft| {
+            Ok(vpcs::create(draft, block(&format!("10.{n}.0.0/16")), false, "us-east-1").vpc)
+        })
     };
     let (a, b, c) = tokio::join!(make(1), make(2), make(3));
     let now = t.service.network.current();

@@ -1,6 +1,6 @@
 //! VPCs, with what each has from its start.
 
-use super::Draft;
+use super::{Draft, defaults};
 use belljar_vpc::Traffic;
 use belljar_vpc::id::{AclId, GroupId, RouteTableId, VpcId};
 use belljar_vpc::network::{
@@ -32,9 +32,10 @@ pub(crate) struct Made {
     pub(crate) acl: AclId,
 }
 
-/// Makes a VPC, its main route table, its default network ACL (which allows all) and its default
+/// Makes a VPC with the region's own DHCP options, its main route table, its default network ACL (which allows all) and its default
 /// group (which allows its members to reach each other, and all that they begin).
-pub(crate) fn create(draft: &mut Draft, block: Ipv4Net, is_default: bool) -> Made {
+pub(crate) fn create(draft: &mut Draft, block: Ipv4Net, is_default: bool, region: &str) -> Made {
+    let dhcp_options = Some(defaults::dhcp_options(draft, region));
     let (vpc, table, acl): (VpcId, RouteTableId, AclId) =
         (draft.fresh(), draft.fresh(), draft.fresh());
     let cidr = VpcCidr { association: draft.fresh(), block: block.into() };
@@ -43,7 +44,7 @@ pub(crate) fn create(draft: &mut Draft, block: Ipv4Net, is_default: bool) -> Mad
         dns_support: true,
         // `enableDnsHostnames` is off but in a default VPC (VPC User Guide, "DNS attributes").
         dns_hostnames: is_default,
-        dhcp_options: None,
+        dhcp_options,
         is_default,
     };
     draft.vpcs.insert(vpc.clone(), Arc::new(record));

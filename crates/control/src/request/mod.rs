@@ -29,6 +29,12 @@ use cluster::Group;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// What is refused, and why, of a container that would itself be in a VPC.
+pub(crate) const NOT_IN_THE_VPC: (&str, &str) = (
+    "VpcConfig without EnableNetworkIsolation",
+    "a container is sealed off the VPC too, and only its data go through it; set EnableNetworkIsolation",
+);
+
 /// A request as a user wrote it: nothing in it is checked.
 #[derive(Debug, Clone, Default)]
 pub struct TrainRequest {

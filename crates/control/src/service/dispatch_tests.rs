@@ -5,6 +5,9 @@ use crate::api::testing::Tested;
 use crate::serving::Table;
 use crate::serving::testing::{Fake, Got, instance, routes, say, variant};
 use belljar_aws::sigv4::{Credentials, sign};
+use belljar_domain::proxy::Proxied;
+use belljar_vpc::id::EndpointId;
+use belljar_vpc::network::{Endpoint, EndpointKind};
 use http::StatusCode;
 use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -60,14 +63,19 @@ impl Scene {
 }
 
 async fn connect(tested: Arc<Tested>) -> SendRequest<Full<Bytes>> {
+    connect_by(tested, None).await
+}
+
+/// By a VPC endpoint, or by none.
+async fn connect_by(tested: Arc<Tested>, proxied: Option<Proxied>) -> SendRequest<Full<Bytes>> {
+    let way = Arc::new(Way { secure: false, proxied });
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (far, _) = listener.accept().await.unwrap();
     near.set_nodelay(true).unwrap();
     far.set_nodelay(true).unwrap();
     let answer = service_fn(move |request| {
-        let tested = tested.clone();
-        let way = Way { secure: false, proxied: None };
+        let (tested, way) = (tested.clone(), way.clone());
         async move { Ok::<_, Infallible>(answer(&tested.service, request, &way).await) }
     });
     let server = hyper::server::conn::http1::Builder::new();
@@ -180,4 +188,58 @@ async fn large_payloads_wait_until_there_is_room() {
     assert!(waited.is_err());
     drop(held);
     assert_eq!(sent.await.0, StatusCode::OK);
+}
+
+/// A VPC endpoint of this service, with this policy.
+async fn endpoint(tested: &Tested, service: &str, policy: Option<&str>) -> Proxied {
+    let id: EndpointId = "vpce-1".parse().unwrap();
+    let (at, service) = (id.clone(), format!("com.amazonaws.us-east-1.{service}"));
+    let policy = policy.map(str::to_owned);
+    let made = tested.service.network.edit(move |draft| {
+        let vpc = draft.vpcs.keys().next().cloned().unwrap();
+        let kind = EndpointKind::Gateway { route_tables: [].into() };
+        draft.endpoints.insert(at, Arc::new(Endpoint { vpc, service, kind, policy }));
+        Ok(())
+    });
+    made.await.unwrap();
+    let (source, destination) = (([10, 0, 1, 10], 4711).into(), ([52, 216, 0, 1], 443).into());
+    Proxied { source, destination, endpoint: id }
+}
+
+#[tokio::test]
+async fn an_endpoint_answers_for_its_own_service_and_as_its_policy_allows() {
+    let only_e = r#"{"Statement": [{"Effect": "Allow", "Principal": "*",
+        "Action": "sagemaker:InvokeEndpoint", "Resource": "arn:aws:sagemaker:*:*:endpoint/e"}]}"#;
+    let only_f = only_e.replace("endpoint/e", "endpoint/f");
+    let from = r#"{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*",
+        "Resource": "*", "Condition": {"IpAddress": {"aws:VpcSourceIp": "10.0.1.0/24"}}}]}"#;
+    let fake = Fake::new(echo);
+    let scene = Scene::new(&fake).await;
+    for (service, policy, status, says) in [
+        ("sagemaker.runtime", None, 200, ""),
+        ("sagemaker.runtime", Some(only_e), 200, ""),
+        ("sagemaker.runtime", Some(from), 200, ""),
+        (
+            "sagemaker.runtime",
+            Some(&*only_f),
+            400,
+            "no VPC endpoint policy allows the sagemaker:InvokeEndpoint action",
+        ),
+        ("sagemaker.api", None, 403, "does not serve sagemaker-runtime"),
+        ("s3", None, 403, "does not serve sagemaker-runtime"),
+    ] {
+        let proxied = endpoint(&scene.tested, service, policy).await;
+        let mut client = connect_by(scene.tested.clone(), Some(proxied)).await;
+        let answer = client.send_request(scene.request("invocations", "x")).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body = String::from_utf8_lossy(&body);
+        assert!(parts.status == status && body.contains(says), "{service}: {parts:?} {body}");
+    }
+    // One that is deleted leads nowhere.
+    let mut proxied = endpoint(&scene.tested, "sagemaker.runtime", None).await;
+    proxied.endpoint = "vpce-2".parse().unwrap();
+    let mut client = connect_by(scene.tested.clone(), Some(proxied)).await;
+    let answer = client.send_request(scene.request("invocations", "x")).await.unwrap();
+    assert_eq!(answer.status(), 403);
 }

@@ -77,3 +77,33 @@ fn workloads(c: &Connection, of: &str) -> Result<Vec<Workload>, StoreError> {
     });
     Ok(job.into_iter().chain(endpoint).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use belljar_vpc::network::Change;
+    use belljar_vpc::sample;
+
+    #[tokio::test]
+    async fn a_network_is_read_without_a_service() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path();
+        assert!(matches!(network(state, None), Err(ServiceError::NoNetwork(_))));
+        assert!(!state.join("service").exists(), "asking makes nothing");
+        let db = State::peek(state).unwrap();
+        assert!(matches!(network(state, None), Err(ServiceError::NoNetwork(_))));
+        let text = "vpc vpc-a 10.0.0.0/16\nsubnet subnet-a vpc-a a 10.0.1.0/24";
+        let description = sample::read(text).unwrap();
+        let changes: Vec<Change> = description.records().map(Change::Put).collect();
+        let now = belljar_domain::Timestamp::from_millis(0);
+        db.write(move |c| kept::apply(c, 1, &changes, now)).await.unwrap();
+        let view = network(state, Some("nobody")).unwrap();
+        assert_eq!(view.network.description(), &description);
+        assert!(view.workloads.is_empty() && view.tags.is_empty());
+        // What is no network is an error, and never half of one.
+        let without = description.subnets.keys().next().unwrap().clone();
+        let change = [Change::Remove(belljar_vpc::network::RecordId::Subnet(without))];
+        db.write(move |c| kept::apply(c, 2, &change, now)).await.unwrap();
+        assert!(matches!(network(state, None), Err(ServiceError::Network(_))));
+    }
+}

@@ -1,58 +1,17 @@
 //! Counts what passes.
 
+use super::sets::{self, CHAIN, KINDS, SIZE, TABLE, counted, without, word};
 use super::tally::{Count, Tally};
 use crate::error::{During, Result};
 use crate::router::RouterNet;
-use belljar_vpc::flow_log::{Flags, Tuple};
-use belljar_vpc::rules::{TCP, UDP};
-use nlink::netlink::nftables::expr::DynsetExpr;
 use nlink::netlink::nftables::{
-    BaseChain, Chain, CmpOp, DynsetOp, Expr, Family, FilterHook, MetaKey, PayloadBase, Policy,
-    Priority, Register, Rule, Set, SetElement, SetKeyType, Transaction, Verdict,
+    BaseChain, Chain, Family, FilterHook, Policy, Priority, SetElement,
 };
 use nlink::netlink::{Connection, Nftables};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 
-const TABLE: &str = "belljar-flows";
-const CHAIN: &str = "passed";
 /// Behind every chain that decides.
 const PRIORITY: i32 = 300;
-/// Elements of a set. A TCP connection is six: two directions, with SYN, FIN and neither. Each has
-/// a counter a CPU. The kernel makes room for all of them at once, so that a set never grows while
-/// it is read.
-const SIZE: u32 = 32_768;
-/// Pairs of links of which something was not counted.
-const LOST_SIZE: u32 = 4_096;
-/// `integer` of nft; its length is the set's.
-const INTEGER: u32 = 4;
-
-/// IPv4 or IPv6.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Kind {
-    name: &'static str,
-    /// `NFPROTO_*`.
-    protocol: u8,
-    /// Where the addresses are in the IP head.
-    offset: u32,
-    /// Words of an address.
-    words: usize,
-}
-
-const V4: Kind = Kind { name: "v4", protocol: 2, offset: 12, words: 1 };
-const V6: Kind = Kind { name: "v6", protocol: 10, offset: 8, words: 4 };
-
-impl Kind {
-    /// Words of a key: two links, two addresses, protocol, ports, TCP flags.
-    const fn key_words(self) -> usize {
-        5 + 2 * self.words
-    }
-
-    fn set(self, epoch: u64) -> Set {
-        let len = 4 * self.key_words() as u32;
-        counting(&format!("{}-{epoch}", self.name), len, SIZE)
-    }
-}
 
 /// What passed since the last reading.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -145,18 +104,17 @@ impl Meter {
 
     async fn sets(&self, epoch: u64) -> Result<Reading> {
         let mut reading = Reading::default();
-        for kind in [V4, V6] {
-            let set = format!("{}-{epoch}", kind.name);
-            let elements = self.list(&set).await?;
-            reading.crowded |= elements.len() > SIZE as usize / 4;
-            // A flow has an element for each kind of TCP packet.
+        for kind in KINDS {
             let mut tally = Tally::default();
-            for count in elements.iter().filter_map(|e| kind.parse(e)) {
-                tally.add(count, usize::MAX);
+            let counts = self.list(&kind.counts(epoch)).await?;
+            reading.crowded |= counts.len() > SIZE as usize / 4;
+            for element in counts.iter().chain(&self.list(&kind.flags(epoch)).await?) {
+                kind.parse(element).into_iter().for_each(|c| tally.add(c, usize::MAX));
             }
-            reading.counts.extend(tally.into_counts());
+            // Of what was not counted there may be flags.
+            reading.counts.extend(tally.into_counts().filter(|c| c.packets > 0));
         }
-        let lost = self.list(&format!("lost-{epoch}")).await?;
+        let lost = self.list(&sets::lost(epoch)).await?;
         let links = lost.iter().filter_map(|e| Some((word(e.key(), 0)?, word(e.key(), 1)?)));
         reading.lost = links.collect();
         Ok(reading)
@@ -171,117 +129,5 @@ impl Meter {
 impl Reading {
     fn is_empty(&self) -> bool {
         self.counts.is_empty() && self.lost.is_empty()
-    }
-}
-
-fn counting(name: &str, len: u32, size: u32) -> Set {
-    let key = SetKeyType::Other { type_id: INTEGER, len };
-    Set::new(TABLE, name).family(Family::Inet).key_type(key).dynamic().size(size)
-}
-
-fn lost(epoch: u64) -> Set {
-    counting(&format!("lost-{epoch}"), 8, LOST_SIZE)
-}
-
-fn without(batch: Transaction, epoch: u64) -> Transaction {
-    let names = [V4.name, V6.name, "lost"];
-    names.iter().fold(batch, |b, name| b.del_set(TABLE, &format!("{name}-{epoch}"), Family::Inet))
-}
-
-/// The sets of this number, and the rules that count in them.
-fn counted(batch: Transaction, epoch: u64) -> Transaction {
-    let mut batch = batch.add_set(V4.set(epoch)).add_set(V6.set(epoch)).add_set(lost(epoch));
-    for kind in [V4, V6] {
-        for transport in [Some(TCP), Some(UDP), None] {
-            batch = batch.add_rule(rule(kind, transport, epoch));
-        }
-    }
-    let mut missed = links();
-    let all = DynsetExpr::new(DynsetOp::Update, format!("lost-{epoch}"), Register::R0);
-    missed.push(Expr::Dynset(all));
-    batch.add_rule(Rule::new(TABLE, CHAIN).family(Family::Inet).expressions(missed))
-}
-
-/// The register that begins at this word of the key.
-fn at(word: usize) -> Register {
-    Register::word(word).unwrap_or(Register::Reg32_15)
-}
-
-/// The links of a packet, as the first two words.
-fn links() -> Vec<Expr> {
-    let meta = |word, key| Expr::Meta { dreg: at(word), key };
-    vec![meta(0, MetaKey::Iif), meta(1, MetaKey::Oif)]
-}
-
-/// Counts the packets of a kind and transport. One that it has no room for goes on to the next
-/// rules, of which only the last applies to it.
-fn rule(kind: Kind, transport: Option<u8>, epoch: u64) -> Rule {
-    let equal = |op, value| Expr::Cmp { sreg: Register::R0, op, data: vec![value] };
-    let meta = |word, key| Expr::Meta { dreg: at(word), key };
-    let mut all = vec![meta(0, MetaKey::NfProto), equal(CmpOp::Eq, kind.protocol)];
-    all.push(meta(0, MetaKey::L4Proto));
-    match transport {
-        Some(number) => all.push(equal(CmpOp::Eq, number)),
-        None => all.extend([TCP, UDP].map(|number| equal(CmpOp::Neq, number))),
-    }
-    all.extend(links());
-    let length = 4 * kind.words as u32;
-    for place in 0..2 {
-        let base = PayloadBase::Network;
-        let offset = kind.offset + place * length;
-        let dreg = at(2 + place as usize * kind.words);
-        all.push(Expr::Payload { dreg, base, offset, len: length });
-    }
-    let next = 2 + 2 * kind.words;
-    all.push(meta(next, MetaKey::L4Proto));
-    let base = PayloadBase::Transport;
-    let zero = |word| Expr::Immediate { dreg: at(word), data: vec![0; 4] };
-    all.push(match transport {
-        Some(_) => Expr::Payload { dreg: at(next + 1), base, offset: 0, len: 4 },
-        None => zero(next + 1),
-    });
-    if transport == Some(TCP) {
-        let dreg = at(next + 2);
-        all.push(Expr::Payload { dreg, base, offset: 13, len: 1 });
-        let mask = vec![Flags::MASK, 0, 0, 0];
-        all.push(Expr::Bitwise { sreg: dreg, dreg, len: 4, mask, xor: vec![0; 4] });
-    } else {
-        all.push(zero(next + 2));
-    }
-    let set = format!("{}-{epoch}", kind.name);
-    all.push(Expr::Dynset(DynsetExpr::new(DynsetOp::Update, set, Register::R0).counter()));
-    all.push(Expr::Verdict(Verdict::Accept));
-    Rule::new(TABLE, CHAIN).family(Family::Inet).expressions(all)
-}
-
-/// A word of a key, in the machine's order.
-fn word(key: &[u8], place: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(key.get(4 * place..4 * place + 4)?.try_into().ok()?))
-}
-
-impl Kind {
-    fn parse(self, element: &SetElement) -> Option<Count> {
-        let key = element.key();
-        let (packets, bytes) = element.counter()?;
-        let address = |place: usize| -> Option<IpAddr> {
-            let start = 4 * (2 + place * self.words);
-            let bytes = key.get(start..start + 4 * self.words)?;
-            Some(match <[u8; 4]>::try_from(bytes) {
-                Ok(four) => Ipv4Addr::from(four).into(),
-                Err(_) => Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into(),
-            })
-        };
-        let rest = key.get(4 * (2 + 2 * self.words)..)?;
-        let port = |start| Some(u16::from_be_bytes(rest.get(start..start + 2)?.try_into().ok()?));
-        let tuple = Tuple {
-            source: address(0)?,
-            destination: address(1)?,
-            protocol: *rest.first()?,
-            source_port: port(4)?,
-            destination_port: port(6)?,
-        };
-        let flags = Flags::of(*rest.get(8)?);
-        let (from, to) = (Some(word(key, 0)?), Some(word(key, 1)?));
-        Some(Count { from, to, tuple, refused: None, packets, bytes, flags })
     }
 }

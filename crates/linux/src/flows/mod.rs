@@ -10,6 +10,7 @@
 mod meter;
 mod ports;
 mod refusals;
+mod sets;
 mod tally;
 
 pub use meter::{Meter, Reading, Turn};

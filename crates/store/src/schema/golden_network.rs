@@ -9,7 +9,16 @@ use serde_json::{Value, from_value, json};
 use std::collections::BTreeMap;
 
 fn description() -> Description {
-    from_value(json!({
+    let mut all = guarded();
+    for (name, records) in others().as_object().unwrap() {
+        all[name] = records.clone();
+    }
+    from_value(all).unwrap()
+}
+
+/// VPC, subnet, and what guards them.
+fn guarded() -> Value {
+    json!({
         "vpcs": {"vpc-1": {
             "cidrs": [
                 {"association": "vpc-cidr-assoc-1", "block": "10.0.0.0/16"},
@@ -46,6 +55,12 @@ fn description() -> Description {
             }},
             "associations": {"subnet-1": "aclassoc-1"},
         }},
+    })
+}
+
+/// Ways in and out, and what is beside them.
+fn others() -> Value {
+    json!({
         "routeTables": {"rtb-1": {
             "vpc": "vpc-1", "main": "rtbassoc-1", "associations": {}, "routes": [
                 route(json!({"cidr": "0.0.0.0/0"}), json!({"internet": "igw-1"})),
@@ -91,8 +106,7 @@ fn description() -> Description {
             "destination": {"logs": "group"}, "format": "${version}", "interval": 600,
             "role": null,
         }},
-    }))
-    .unwrap()
+    })
 }
 
 fn route(destination: Value, target: Value) -> Value {

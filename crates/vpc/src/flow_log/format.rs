@@ -22,7 +22,7 @@ pub enum FormatError {
     #[error("LogFormat is fields in the form ${{field-id}}, separated by spaces; '{0}' is none")]
     Form(String),
     /// There is no such field.
-    #[error("LogFormat has an unknown field: {0}")]
+    #[error("Unknown fields provided: {0}")]
     Unknown(String),
     /// There is, but Belljar does not know what it would say.
     #[error("LogFormat has the field {0} of version {1}; versions 2 to 5 are served")]

@@ -9,7 +9,6 @@ mod address;
 mod check;
 mod dhcp;
 mod endpoint;
-pub mod flow_format;
 mod flow_log;
 mod gateway;
 mod group;

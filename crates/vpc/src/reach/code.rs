@@ -34,8 +34,6 @@ macro_rules! codes {
 codes! {
     /// Why a flow does not pass. Those of AWS that Belljar's network can meet.
     Code {
-        /// The component is not in a functional state.
-        BadState = "BAD_STATE",
         /// The route leads to what is gone: a blackhole.
         BadStateRoute = "BAD_STATE_ROUTE",
         /// Packets go round in a circle, or a gateway gets what is not for it.
@@ -90,8 +88,6 @@ codes! {
         NoPath = "NO_PATH",
         /// The source does not exist, or has no address of the destination's family.
         NoSourceOrDestination = "NO_SOURCE_OR_DESTINATION",
-        /// The internet gateway is attached to no VPC.
-        UnassociatedComponent = "UNASSOCIATED_COMPONENT",
         /// The container is sealed (`EnableNetworkIsolation`).
         NetworkIsolation = "BELLJAR_NETWORK_ISOLATION",
         /// In a sealed container only the peers of its job are reachable.

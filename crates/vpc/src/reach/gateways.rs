@@ -147,6 +147,15 @@ pub(super) fn from_internet(walk: &mut Walk<'_, '_>) -> Result<Place, Lost> {
             let code = Code::IgwPrivateIpAssociationForIngress;
             return Err(walk.lost(Failure::hopeless(code, Component::Internet, text)));
         }
+        // A VPC's IPv6 block is nobody else's.
+        let mut vpcs = walk.net.network.vpcs.iter();
+        let of = vpcs.find(|(_, v)| !asker && destination.is_ipv6() && v.has(destination));
+        if let Some((vpc, _)) = of {
+            let text = format!("no network interface of {vpc} has the address {destination}");
+            let component = record(RecordId::Vpc(vpc.clone()));
+            let code = Code::NoPossibleDestination;
+            return Err(walk.lost(Failure::hopeless(code, component, text)));
+        }
         walk.hop(Component::Internet, Reason::Receives);
         return Ok(Place::End(End::Internet));
     };

@@ -11,6 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 
+/// How long a connection is tried that will not come about: the kernel sends its second packet after
+/// a second.
+const KNOCK: Duration = Duration::from_millis(500);
+
 /// Connects to a host by name or address. What the network does not let through is refused at
 /// once, with all that is in the way: packets vanish there, and there is nothing to wait for.
 pub(super) async fn connect(
@@ -35,11 +39,12 @@ pub(super) async fn connect(
     let mut last = None;
     for address in addresses {
         let found = explain::blockers(view, interface, address, port);
+        let to = SocketAddr::new(address, port);
         if !found.is_empty() {
             blockers = found;
+            tokio::spawn(knock(Arc::clone(&space), to));
             continue;
         }
-        let to = SocketAddr::new(address, port);
         match open(&space, to).await {
             Ok(stream) => return connected(stream),
             Err(e) => last = Some(e),
@@ -55,6 +60,12 @@ fn connected(stream: TcpStream) -> (Answer, Option<TcpStream>) {
         (Ok(from), Ok(to)) => (Answer::Connected { from, to }, Some(stream)),
         (Err(e), _) | (_, Err(e)) => (Answer::Failed { why: e.to_string() }, None),
     }
+}
+
+/// Sends the packet that the network will not let through, so that flow logs have it.
+async fn knock(space: Arc<super::far::Space>, to: SocketAddr) {
+    // Dropped before the kernel sends another one.
+    let _ = tokio::time::timeout(KNOCK, open(&space, to)).await;
 }
 
 async fn open(space: &Arc<super::far::Space>, to: SocketAddr) -> io::Result<TcpStream> {

@@ -19,6 +19,7 @@ use crate::staging::{self, Prepared, StageIn, StageOut, StageOutError};
 use crate::wireguard::Link;
 use belljar_domain::attempt::Attempts;
 use belljar_domain::evidence::HubReading;
+use belljar_domain::failure::Blame;
 use belljar_domain::metrics::MetricDatum;
 use belljar_domain::{
     Artifact, Exit, Outcome, PeerLink, Report, SealReading, SecondaryStatus, Stage, StagedChannel,
@@ -104,8 +105,22 @@ pub(crate) async fn until_exit(cx: &Context, facts: &mut Facts) -> Result<Outcom
     cx.stage(Stage::Container, run).await
 }
 
+/// A container is sealed, in a VPC too: what is staged for it goes by its interface.
+pub(crate) fn check_vpc(cx: &Context) -> Result<(), Failure> {
+    match &cx.assignment.vpc {
+        Some(link) if link.inside => Err(Failure {
+            blame: Blame::Client,
+            text: "Belljar does not yet run containers in a VPC without network isolation".into(),
+            hint: Some("Set EnableNetworkIsolation, or leave VpcConfig out.".into()),
+            machine: false,
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Checks what can be checked for nothing, then brings the image in.
 pub(crate) async fn checked_image(cx: &Context, facts: &mut Facts) -> Result<Image, Ending> {
+    check_vpc(cx)?;
     let (a, settings) = (&cx.assignment, cx.s3());
     // In the order in which they are used: where S3 cannot be reached, that is what is said first.
     staging::check_inputs(&settings, &a.channels, &cx.job.opt_ml()).await?;
@@ -192,10 +207,5 @@ pub(crate) async fn stage_out(cx: &Context, facts: &mut Facts) -> Result<(), End
 
 /// The end of a job for a reason of Belljar's own.
 pub(crate) fn internal(text: impl Into<String>) -> Failure {
-    Failure {
-        blame: belljar_domain::failure::Blame::Internal,
-        text: text.into(),
-        hint: None,
-        machine: true,
-    }
+    Failure { blame: Blame::Internal, text: text.into(), hint: None, machine: true }
 }

@@ -3,7 +3,7 @@
 use super::container::{broken_since_start, ended_as, sealed, start, start_failure};
 use super::end::end;
 use super::root::{Rooted, root, served};
-use super::{Facts, Network, evidence, image, internal, network};
+use super::{Facts, Network, check_vpc, evidence, image, internal, network};
 use crate::door::{Door, Models, News};
 use crate::failure::Failure;
 use crate::journal::now;
@@ -53,6 +53,7 @@ async fn checked_image(
     facts: &mut Facts,
     serving: &Serving,
 ) -> Result<crate::image::Image, Ending> {
+    check_vpc(cx)?;
     staging::check_output_to_replace(&cx.assignment.output, &cx.assignment.job).await?;
     if let Some(data) = &serving.model {
         staging::check_model(&cx.s3(), data, &cx.job.opt_ml()).await?;

@@ -6,6 +6,7 @@
 mod arrows;
 mod flows;
 mod layout;
+mod lines;
 mod nodes;
 mod svg;
 #[cfg(test)]
@@ -22,6 +23,8 @@ const MAX_PAIRS: usize = 4096;
 pub(super) fn draw(names: &Names<'_>, vpc: &VpcId, port: u16) -> String {
     let nodes = nodes::of_vpc(names.network, vpc);
     let flows = flows::find(names.network, &nodes, port, MAX_PAIRS);
-    let layout = layout::arrange(names.network, vpc, &nodes);
-    svg::write(names, vpc, port, &svg::Drawn { nodes: &nodes, flows: &flows, layout: &layout })
+    let lines = lines::of(&flows, &layout::columns(names.network, vpc, &nodes));
+    let layout = layout::arrange(names.network, vpc, &nodes, lines::lanes(&lines));
+    let drawn = svg::Drawn { nodes: &nodes, flows: &flows, lines: &lines, layout: &layout };
+    svg::write(names, vpc, port, &drawn)
 }

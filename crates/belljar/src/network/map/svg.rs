@@ -2,6 +2,7 @@
 
 use super::flows::Flows;
 use super::layout::{Layout, Rect};
+use super::lines::Line;
 use super::nodes::Node;
 use super::{arrows, words};
 use crate::network::facts::is_public;
@@ -24,6 +25,7 @@ pub(super) const COLOURS: [(&str, &str); 6] = [
 pub(super) struct Drawn<'a> {
     pub(super) nodes: &'a [Node],
     pub(super) flows: &'a Flows,
+    pub(super) lines: &'a [Line],
     pub(super) layout: &'a Layout,
 }
 
@@ -125,7 +127,7 @@ fn frame(out: &mut String, names: &Names<'_>, vpc: &VpcId, layout: &Layout) {
         let free = free(names.network, id);
         clipped(out, at, |out| {
             text(out, "name", (12, 21), &names.label(id.as_str()));
-            text(out, "dim", (12, 40), &format!("{block}  {kind}  {free} addresses free"));
+            text(out, "dim", (12, 40), &format!("{block} · {kind} · {free} addresses free"));
         });
     }
 }

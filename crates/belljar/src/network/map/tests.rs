@@ -79,6 +79,33 @@ fn every_box_and_arrow_is_there() {
     assert_eq!(arrows, expected.len() - 1);
 }
 
+/// A line through a lane: straight, so that its corners say where it goes.
+#[test]
+fn no_lane_crosses_a_box() {
+    let network = network(TEXT);
+    let nodes = nodes::of_vpc(&network, &vpc());
+    let flows = flows::find(&network, &nodes, 443, MAX_PAIRS);
+    let lines = lines::of(&flows, &layout::columns(&network, &vpc(), &nodes));
+    let layout = arrange(&network, &vpc(), &nodes, lines::lanes(&lines));
+    check(&layout);
+    let svg = drawn(TEXT, &[]);
+    let ways = svg.split(" d=\"").filter(|w| w.contains(" L") && w.contains("<title>"));
+    let mut seen = 0;
+    for way in ways {
+        let way = way.split('"').next().unwrap().replace(['M', 'L', 'Q'], "");
+        let numbers: Vec<i32> = way.split_whitespace().map(|n| n.parse().unwrap()).collect();
+        for (one, other) in numbers.chunks(2).zip(numbers.chunks(2).skip(1)) {
+            let (x, y) = (one[0].min(other[0]), one[1].min(other[1]));
+            let (w, h) = ((one[0] - other[0]).abs(), (one[1] - other[1]).abs());
+            let part = Rect { x, y, w, h };
+            assert!(layout.nodes.iter().all(|node| apart(&part, node)), "{part:?} {way}");
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, lines.iter().filter(|line| line.lane.is_some()).count());
+    assert!(seen > 0);
+}
+
 #[test]
 fn names_are_text_and_nothing_else() {
     let bad = "</text><script>alert(1)</script>&\"'\u{1b}\u{ffff}";
@@ -93,9 +120,10 @@ fn what_was_not_tried_is_said() {
     let nodes = nodes::of_vpc(&network, &vpc());
     let flows = flows::find(&network, &nodes, 443, 3);
     assert_eq!(flows.tried, 3);
-    let layout = arrange(&network, &vpc(), &nodes);
+    let layout = arrange(&network, &vpc(), &nodes, 0);
     let tags = tags(&[]);
-    let drawn = svg::Drawn { nodes: &nodes, flows: &flows, layout: &layout };
+    let lines = lines::of(&flows, &layout.columns);
+    let drawn = svg::Drawn { nodes: &nodes, flows: &flows, lines: &lines, layout: &layout };
     let svg = svg::write(&Names::new(&network, &tags), &vpc(), 443, &drawn);
     assert!(svg.contains(&format!("Only 3 of {} pairs", flows.pairs)), "{svg}");
 }
@@ -136,7 +164,7 @@ fn check(layout: &Layout) {
 fn nothing_overlaps() {
     for text in [TEXT, "vpc vpc-a 10.0.0.0/16", "vpc vpc-a 10.0.0.0/16\nigw igw-a vpc-a"] {
         let network = network(text);
-        check(&arrange(&network, &vpc(), &nodes::of_vpc(&network, &vpc())));
+        check(&arrange(&network, &vpc(), &nodes::of_vpc(&network, &vpc()), 3));
         read(&drawn(text, &[]));
     }
 }

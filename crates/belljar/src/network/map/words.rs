@@ -31,7 +31,7 @@ fn of_class(names: &Names<'_>, class: &Class) -> (String, String) {
     match &class.role {
         Role::Ordinary => {
             let public = if class.public { ", public" } else { "" };
-            (groups, format!("{}{public}", whose(names, class)))
+            (groups, format!("{}{public}", count(names, class)))
         }
         Role::Endpoint(id) => {
             let name = names.network.endpoints.get(id).map(|e| e.service.as_str());
@@ -47,20 +47,20 @@ fn of_class(names: &Names<'_>, class: &Class) -> (String, String) {
 }
 
 /// How many, and whose.
-fn whose(names: &Names<'_>, class: &Class) -> String {
-    let count = class.members.len();
-    let mut of: Vec<String> = class.members.iter().map(|id| owner(names, id)).collect();
+fn count(names: &Names<'_>, class: &Class) -> String {
+    let all = class.members.len();
+    let mut of: Vec<String> = class.members.iter().map(|id| of_whom(names, id)).collect();
     of.sort();
     of.dedup();
     match of.as_slice() {
-        [one] => format!("{count} × {one}"),
-        [first, rest @ ..] => format!("{count} × {first} and {} more", rest.len()),
-        [] => count.to_string(),
+        [one] => format!("{all} × {one}"),
+        [first, rest @ ..] => format!("{all} × {first} and {} more", rest.len()),
+        [] => all.to_string(),
     }
 }
 
-fn owner(names: &Names<'_>, id: &InterfaceId) -> String {
-    names.network.interfaces.get(id).map(|i| names.whose(i)).unwrap_or_default()
+fn of_whom(names: &Names<'_>, id: &InterfaceId) -> String {
+    names.network.interfaces.get(id).map(|i| names.of_whom(i)).unwrap_or_default()
 }
 
 /// All that there is to be said of a box, for who points at it.
@@ -72,7 +72,8 @@ pub(super) fn all_of_node(names: &Names<'_>, node: &Node) -> String {
         let interface = names.network.interfaces.get(id);
         let address = interface.and_then(|i| i.primary()).map(|a| a.to_string());
         let address = address.unwrap_or_default();
-        lines.push(format!("{} {address} {}", names.label(id.as_str()), owner(names, id)));
+        let whose = interface.map(|i| names.whose(i)).unwrap_or_default();
+        lines.push(format!("{} {address} {}", names.label(id.as_str()), whose));
     }
     if class.members.len() > MAX_NAMED {
         lines.push(format!("and {} more", class.members.len() - MAX_NAMED));

@@ -7,11 +7,12 @@ use crate::network::error::{self, invalid, refused};
 use crate::network::{Draft, Topology, quotas};
 use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
+use belljar_vpc::flow_log::{DEFAULT, Format};
 use belljar_vpc::id::FlowLogId;
-use belljar_vpc::network::flow_format::{DEFAULT_FORMAT, fields};
 use belljar_vpc::network::{Destination, FlowLog, Monitored, TrafficType};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// Resources of one request (API Reference, `CreateFlowLogs`).
@@ -95,16 +96,8 @@ impl Create {
             let text = format!("Invalid MaxAggregationInterval {interval}: it is 60 or 600.");
             return Err(refused("InvalidParameter", text));
         }
-        let format = self.log_format.as_deref().unwrap_or(DEFAULT_FORMAT);
-        fields(format).map_err(|field| {
-            let shown: String = field.chars().take(64).collect();
-            let text = if shown.is_empty() {
-                "LogFormat must have at least one field.".to_owned()
-            } else {
-                format!("Unknown fields provided: {shown}")
-            };
-            refused("InvalidParameter", text)
-        })?;
+        let format = self.log_format.as_deref().unwrap_or(DEFAULT);
+        Format::from_str(format).map_err(|e| refused("InvalidParameter", e.to_string()))?;
         destination::check_options(self.destination_options.as_ref())?;
         let asked = destination::Asked {
             kind: self.log_destination_type.as_deref(),

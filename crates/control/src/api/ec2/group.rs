@@ -231,7 +231,10 @@ pub(super) async fn describe(
 }
 
 fn shown(service: &Service, now: &Topology, id: &GroupId, group: &SecurityGroup) -> Value {
-    let permissions = |of| permission::shown(service, now, group, of);
+    let permissions = |of| {
+        let rules = group.rules.values().filter(|rule| rule.direction == of);
+        permission::shown(service, now, &group.vpc, rules)
+    };
     json!({
         "GroupId": id.as_str(),
         "GroupName": group.name,

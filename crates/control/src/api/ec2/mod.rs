@@ -14,6 +14,8 @@ mod flow_log_destination;
 mod gone;
 mod group;
 mod group_rule;
+mod group_rule_edit;
+mod group_rule_shown;
 mod insights;
 mod interface;
 mod interface_address;
@@ -108,7 +110,7 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("DescribePrefixLists", prefix_list_shown::describe_services),
     ec2!("DescribeRegions", places::regions),
     ec2!("DescribeRouteTables", route_table::describe),
-    ec2!("DescribeSecurityGroupRules", group_rule::describe),
+    ec2!("DescribeSecurityGroupRules", group_rule_shown::describe),
     ec2!("DescribeSecurityGroups", group::describe),
     ec2!("DescribeSubnets", subnet::describe),
     ec2!("DescribeTags", tags::describe),
@@ -126,7 +128,7 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("GetManagedPrefixListEntries", prefix_list_versions::get),
     ec2!("ModifyManagedPrefixList", prefix_list::modify),
     ec2!("ModifyNetworkInterfaceAttribute", interface::modify),
-    ec2!("ModifySecurityGroupRules", group_rule::modify),
+    ec2!("ModifySecurityGroupRules", group_rule_edit::modify),
     ec2!("ModifySubnetAttribute", subnet::modify),
     ec2!("ModifyVpcAttribute", vpc::modify),
     ec2!("ModifyVpcEndpoint", endpoint::modify),
@@ -143,8 +145,8 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("StartNetworkInsightsAnalysis", insights::start),
     ec2!("UnassignIpv6Addresses", interface_address::unassign_v6),
     ec2!("UnassignPrivateIpAddresses", interface_address::unassign),
-    ec2!("UpdateSecurityGroupRuleDescriptionsEgress", group_rule::describe_egress),
-    ec2!("UpdateSecurityGroupRuleDescriptionsIngress", group_rule::describe_ingress),
+    ec2!("UpdateSecurityGroupRuleDescriptionsEgress", group_rule_edit::describe_egress),
+    ec2!("UpdateSecurityGroupRuleDescriptionsIngress", group_rule_edit::describe_ingress),
 ];
 
 #[cfg(test)]

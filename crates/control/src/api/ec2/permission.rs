@@ -6,7 +6,7 @@ use crate::network::error::{self, invalid, refused};
 use crate::service::Service;
 use belljar_aws::AwsError;
 use belljar_vpc::id::{GroupId, PeeringId, PrefixListId, VpcId};
-use belljar_vpc::network::{Direction, GroupRule, Peer, Peering, PeeringStatus, SecurityGroup};
+use belljar_vpc::network::{Direction, GroupRule, Peer, Peering, PeeringStatus};
 use belljar_vpc::{Description, Traffic};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -211,24 +211,24 @@ pub(super) fn peering<'a>(
     d.peerings.iter().map(|(id, p)| (id, p.as_ref())).find(|(_, p)| joins(p))
 }
 
-/// A group's rules of one direction as permissions: those about the same traffic in one.
-pub(super) fn shown(
+/// Rules of a group of `vpc` as permissions: those about the same traffic in one.
+pub(super) fn shown<'a>(
     service: &Service,
     now: &Topology,
-    group: &SecurityGroup,
-    direction: Direction,
+    vpc: &VpcId,
+    rules: impl Iterator<Item = &'a GroupRule>,
 ) -> Vec<Value> {
     let mut by_traffic: BTreeMap<Traffic, Vec<&GroupRule>> = BTreeMap::new();
-    for rule in group.rules.values().filter(|rule| rule.direction == direction) {
+    for rule in rules {
         by_traffic.entry(rule.traffic).or_default().push(rule);
     }
-    by_traffic.iter().map(|(traffic, rules)| one(service, now, group, traffic, rules)).collect()
+    by_traffic.iter().map(|(traffic, rules)| one(service, now, vpc, traffic, rules)).collect()
 }
 
 fn one(
     service: &Service,
     now: &Topology,
-    group: &SecurityGroup,
+    vpc: &VpcId,
     traffic: &Traffic,
     rules: &[&GroupRule],
 ) -> Value {
@@ -255,7 +255,7 @@ fn one(
                     "UserId": places::account(service),
                     "Description": text,
                 });
-                put_peering(now, &group.vpc, id, &mut pair);
+                put_peering(now, vpc, id, &mut pair);
                 ("UserIdGroupPairs", pair)
             }
         };

@@ -39,7 +39,7 @@ pub(super) async fn create(
     let cidr = block::of_vpc(&text)?;
     let edit = service.network.edit(|draft| {
         check_count(draft)?;
-        let made = vpcs::create(draft, cidr, false);
+        let made = vpcs::create(draft, cidr, false, &service.config.region);
         if input.amazon_provided_ipv6_cidr_block {
             super::vpc_block::provide_v6(draft, &made.vpc)?;
         }
@@ -73,7 +73,7 @@ pub(super) async fn create_default(
             return Err(refused("DefaultVpcAlreadyExists", text));
         }
         check_count(draft)?;
-        Ok(defaults::default_vpc(draft, &service.config.zones))
+        Ok(defaults::default_vpc(draft, &service.config.region, &service.config.zones))
     });
     let (id, now) = edit.await?;
     Ok(json!({"Vpc": shown(service, &now, &id, error::get(&now.vpcs, &id)?)}))

@@ -5,7 +5,7 @@ use super::parts::{AsyncPart, ConfigParts, ModelParts, VariantPart};
 use super::{AcceptedRecord, EndpointRequestError as Error, members, tags};
 use crate::machine::Machine;
 use crate::request::members::check;
-use crate::request::{Mirror, is_in_s3, size};
+use crate::request::{Mirror, NOT_IN_THE_VPC, is_in_s3, size};
 use belljar_domain::endpoint::{Asynchronous, Deployment, Variant};
 use belljar_domain::serving::{DOWNLOAD_SECONDS, STARTUP_SECONDS};
 use belljar_domain::{VpcConfig, VpcPlacement, arn};
@@ -153,7 +153,12 @@ fn variant(
     let needed = Needed::of(part)?;
     let size = size::of_type(needed.instance_type, place.machine)?;
     let vpc = model.vpc_config.as_ref().map(VpcConfig::parse).transpose()?;
-    let sealed = (!isolated && vpc.is_none()).then(|| SEALED.to_owned());
+    if vpc.is_some() && !isolated {
+        let (what, why) = NOT_IN_THE_VPC;
+        let (what, why) = (what.to_owned(), why.to_owned());
+        return Err(Error::NotServed { operation: OPERATION, what, why });
+    }
+    let sealed = (!isolated).then(|| SEALED.to_owned());
     let variant = Variant {
         name: part.variant_name.clone(),
         model: needed.model.to_owned(),

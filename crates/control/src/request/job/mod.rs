@@ -10,8 +10,8 @@ pub use error::JobRequestError;
 use super::cluster::{self, Group};
 use super::members::check;
 use super::{
-    Mirror, RequestError, command, environment, hyperparameters, is_in_s3, metrics, registry_name,
-    size, unique,
+    Mirror, NOT_IN_THE_VPC, RequestError, command, environment, hyperparameters, is_in_s3, metrics,
+    registry_name, size, unique,
 };
 use crate::machine::Machine;
 use belljar_domain::cluster::ONE_GROUP;
@@ -77,8 +77,12 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
     cluster::check_groups(&channels, &instances)?;
     let isolated = parts.enable_network_isolation;
     let vpc = parts.vpc_config.as_ref().map(VpcConfig::parse).transpose()?;
+    if vpc.is_some() && !isolated {
+        let (what, why) = NOT_IN_THE_VPC;
+        return Err(JobRequestError::NotServed { what: what.to_owned(), why: why.to_owned() });
+    }
     let vpc = vpc.map(|config| VpcPlacement { config, isolated });
-    let isolation = (!isolated && vpc.is_none()).then(|| SEALED.to_owned());
+    let isolation = (!isolated).then(|| SEALED.to_owned());
     let retries = parts.retry_strategy.map_or(0, |r| r.maximum_retry_attempts);
     let max_pending_seconds = parts.stopping_condition.max_pending;
     let pairs = |map: BTreeMap<String, String>| map.into_iter().collect::<Vec<_>>();

@@ -265,6 +265,14 @@ fn ipv6_goes_without_translation() {
     assert!(passes(&n, "eni-a", "2600:1:0:1::10", "icmpv6 128"));
     assert!(passes(&n, "eni-a", "2001:db8::1", "tcp 443"));
     assert!(passes(&n, "2001:db8::1", "2600:1::10", "tcp 22"));
+    // Nobody has it, and no other place than its VPC could.
+    let other = network(
+        "vpc vpc-a 10.0.0.0/16 2600:1::/56\nvpc vpc-b 10.1.0.0/16 2600:2::/56\n\
+         subnet subnet-a vpc-a us-east-1a 10.0.1.0/24 2600:1::/64\n\
+         eni eni-a subnet-a 10.0.1.10,2600:1::10 -\ntable rtb-a vpc-a subnet-a\n  ::/0 igw-a\n",
+    );
+    let found = codes(&other, "eni-a", "2600:2::1", "tcp 443");
+    assert_eq!(found, [(NoPossibleDestination, Request)]);
     assert_eq!(codes(&n, "eni-a", "2001:db8::1", "tcp 22"), [(EniSgRulesMismatch, Request)]);
     assert_eq!(codes(&n, "eni-a2", "2600:1::10", "tcp 22"), [(NoSourceOrDestination, Request)]);
     // ICMP of the other family is none.

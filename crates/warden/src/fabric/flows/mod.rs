@@ -17,10 +17,11 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, Notify};
 use watch::{Seen, Watch};
 
-/// How often routers are read, in seconds; intervals are whole multiples of it.
-const EVERY: u64 = 5;
+/// How often routers are read: a record's times are exact to that. Intervals are whole multiples of
+/// it.
+const EVERY: Duration = Duration::from_secs(1);
 /// How often a router is read by which so much passes that there would soon be no room.
-const CROWDED: Duration = Duration::from_secs(1);
+const CROWDED: Duration = Duration::from_millis(250);
 
 /// The flow logs of all VPCs. Whoever needs the routers as well takes those first.
 #[derive(Debug)]
@@ -155,9 +156,9 @@ impl Flows {
     pub(super) async fn run(&self, all: &Mutex<All>) {
         loop {
             let crowded = self.read(all, false).await;
-            let next = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-            let boundary = Duration::from_secs((next.as_secs() / EVERY + 1) * EVERY);
-            let pause = boundary.saturating_sub(next);
+            // At the beginning of a second, as intervals are.
+            let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+            let pause = EVERY - Duration::from_nanos(now.subsec_nanos().into());
             tokio::time::sleep(if crowded { pause.min(CROWDED) } else { pause }).await;
         }
     }
