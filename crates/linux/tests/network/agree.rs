@@ -6,9 +6,13 @@ use crate::random::{flow, network};
 use crate::scene::{Mutation, Scene, Seen, Shot};
 use crate::walk::{Outcome, Place};
 use belljar_vpc::compile::Layer;
+use belljar_vpc::id::InterfaceId;
+use belljar_vpc::network::Interface;
 use belljar_vpc::sample::Dice;
 use belljar_vpc::traffic::Header;
 use belljar_vpc::{Flow, Network, Payload, Source, reach};
+use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Packets that are sent in a run of the tests, unless `BELLJAR_AGREE_PACKETS` says otherwise.
 const PACKETS: usize = 20_000;
@@ -165,7 +169,8 @@ impl Run<'_> {
                     Phase::Open => Phase::Answer,
                     _ => Phase::MoreAnswer,
                 };
-                let answer = |header| Shot { from: place, header, phase, fragments: false };
+                let echo = talk.question.echo;
+                let answer = |header| Shot { from: place, header, phase, fragments: false, echo };
                 talk.answer = header.reply().map(answer);
             }
             talks.push(talk);
@@ -224,9 +229,24 @@ pub(crate) fn shot(network: &Network, flow: &Flow, dice: &mut Dice) -> Option<Sh
     if source.is_ipv6() != v6 {
         return None;
     }
+    // An echo's number is in no head: whether this answers one of a NAT gateway's cannot be said.
+    let answers = matches!(flow.payload, Payload::Icmp { kind: 0 | 129, .. });
+    let is_nat = |(id, record): (&InterfaceId, &Arc<Interface>)| {
+        let public = network.on_internet(flow.destination).is_some_and(|(other, _)| other == id);
+        network.nat_at(id).is_some() && (record.owns(flow.destination) || public)
+    };
+    if answers && network.interfaces.iter().any(is_nat) {
+        return None;
+    }
     let header = Header { source, destination: flow.destination, payload: flow.payload };
     let fragments = !v6 && dice.one_in(12);
-    Some(Shot { from, header, phase: Phase::Open, fragments })
+    // Each asker has a number of its own, so that no NAT gateway needs to give it another one.
+    let asker = if answers { header.destination } else { header.source };
+    let echo = match asker {
+        IpAddr::V4(a) => a.to_bits() as u16,
+        IpAddr::V6(a) => a.to_bits() as u16,
+    };
+    Some(Shot { from, header, phase: Phase::Open, fragments, echo })
 }
 
 /// Whether the model and the kernel say the same.

@@ -66,7 +66,7 @@ fn flood(wire: &Wire, interface: u32, stop: &AtomicBool) -> u64 {
             head("8.8.8.8", 53, source),
             head("10.0.2.10", 22, source),
         ] {
-            for packet in build(&header, Phase::Open, sent, false) {
+            for packet in build(&header, Phase::Open, (sent, 0), false) {
                 wire.send(interface, &packet);
             }
         }

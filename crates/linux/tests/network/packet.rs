@@ -19,9 +19,15 @@ pub(crate) enum Phase {
 /// Sequence numbers that both sides of a TCP connection begin at.
 const SEQUENCES: [u32; 2] = [1000, 5000];
 
-/// A packet's bytes from its IP header on; two of them if it is sent in fragments.
-pub(crate) fn build(header: &Header, phase: Phase, tag: u64, fragments: bool) -> Vec<Vec<u8>> {
-    let body = transport(header, phase, tag);
+/// A packet's bytes from its IP header on; two of them if it is sent in fragments. `echo` is the
+/// number of an ICMP echo.
+pub(crate) fn build(
+    header: &Header,
+    phase: Phase,
+    (tag, echo): (u64, u16),
+    fragments: bool,
+) -> Vec<Vec<u8>> {
+    let body = transport(header, phase, tag, echo);
     match (header.source, header.destination) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
             let protocol = header.payload.protocol();
@@ -63,7 +69,7 @@ fn ipv4(from: Ipv4Addr, to: Ipv4Addr, protocol: u8, fragment: u16, body: &[u8]) 
     p
 }
 
-fn transport(header: &Header, phase: Phase, tag: u64) -> Vec<u8> {
+fn transport(header: &Header, phase: Phase, tag: u64, echo: u16) -> Vec<u8> {
     let mut p = Vec::with_capacity(64);
     let place = match header.payload {
         Payload::Ports { transport: Transport::Tcp, source, destination } => {
@@ -88,7 +94,9 @@ fn transport(header: &Header, phase: Phase, tag: u64) -> Vec<u8> {
             Some(6)
         }
         Payload::Icmp { kind, code, .. } => {
-            p.extend([kind, code, 0, 0, 0, 1, 0, 1]);
+            p.extend([kind, code, 0, 0]);
+            p.extend(echo.to_be_bytes());
+            p.extend([0, 1]);
             Some(2)
         }
         Payload::Other { .. } => None,
@@ -134,7 +142,7 @@ fn partial(bytes: &[u8], start: u32) -> u32 {
     })
 }
 
-fn checksum(bytes: &[u8], start: u32) -> u16 {
+pub(crate) fn checksum(bytes: &[u8], start: u32) -> u16 {
     let mut sum = partial(bytes, start);
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);

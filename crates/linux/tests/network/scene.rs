@@ -25,6 +25,8 @@ pub(crate) struct Shot {
     pub(crate) header: Header,
     pub(crate) phase: Phase,
     pub(crate) fragments: bool,
+    /// The number of an ICMP echo.
+    pub(crate) echo: u16,
 }
 
 impl Shot {
@@ -235,17 +237,20 @@ impl Scene {
         let mut meant = Vec::new();
         let mut records = BTreeMap::new();
         for shot in shots {
-            let outcome = self.world.send(&shot.from, &shot.header, shot.opens());
             let tag = self.next_tag;
             self.next_tag += 1;
-            let sent = outcome != Outcome::Unclear && self.shoot(shot, tag);
+            // What is not modelled is sent too: it begins connections that the model knows of.
+            let outcome = if self.shoot(shot, tag) {
+                self.world.send(&shot.from, &shot.header, shot.opens())
+            } else {
+                Outcome::Unclear
+            };
             if let Outcome::Dropped { vpc, layer } = &outcome
-                && sent
                 && *layer != Layer::Route
             {
                 *records.entry(vpc.clone()).or_default() += 1;
             }
-            meant.push(if sent { outcome } else { Outcome::Unclear });
+            meant.push(outcome);
         }
         self.barrier.wait();
         let mut seen = vec![Seen::default(); shots.len()];
@@ -275,7 +280,7 @@ impl Scene {
             _ => far.interfaces.values().next(),
         };
         let Some(interface) = interface else { return false };
-        for packet in build(&shot.header, shot.phase, tag, shot.fragments) {
+        for packet in build(&shot.header, shot.phase, (tag, shot.echo), shot.fragments) {
             wire.send(*interface, &packet);
         }
         true
