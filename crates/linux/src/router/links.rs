@@ -11,12 +11,17 @@ use belljar_vpc::compile::{End, Link, NEXT_V4, NEXT_V6, Name, ROUTER_MAC};
 use nlink::netlink::addr::{Ipv4Address, Ipv6Address};
 use nlink::netlink::link::VethLink;
 use nlink::netlink::neigh::Neighbor;
+use nlink::netlink::types::link::OperState;
 use nlink::netlink::{Connection, Route};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
 
 /// An interface's name where it is used, as on an instance.
 pub(super) const INTERFACE: &str = "eth0";
+
+/// How often, and at what distance, it is looked whether a link sends.
+const READY_LOOKS: u32 = 2_000;
+const READY_PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
 
 type Socket = Connection<Route>;
 
@@ -55,7 +60,8 @@ impl RouterNet {
 
     async fn set_up(&mut self, link: &Link, inside: &Socket, name: &str) -> Result<()> {
         far::configure(inside, link, name).await?;
-        self.come(link).await
+        self.come(link).await?;
+        ready(inside, name).await
     }
 
     /// The router's end of a link that was made.
@@ -83,7 +89,8 @@ impl RouterNet {
             .peer_netns_fd(other.as_fd());
         self.route.add_link(pair).await.during("make a link between routers")?;
         self.come(link).await?;
-        other.come(link).await
+        other.come(link).await?;
+        ready(&self.route, &link.name).await
     }
 
     /// Removes a link, if it is there; its far end goes too.
@@ -126,6 +133,20 @@ impl RouterNet {
     pub fn link_at(&self, index: u32) -> Option<&Name> {
         self.links.iter().find(|(_, i)| **i == index).map(|(name, _)| name)
     }
+}
+
+/// Waits until the end that was brought up first sends what it is given. It had no carrier then; the
+/// kernel notices that it has one some time later, up to a second, and until then drops packets.
+/// To be asked about the link makes a newer kernel notice at once.
+async fn ready(route: &Socket, name: &str) -> Result<()> {
+    for _ in 0..READY_LOOKS {
+        let link = route.get_link_by_name(name).await.during("find a link")?;
+        if link.is_none_or(|l| l.operstate() == Some(OperState::Up)) {
+            return Ok(());
+        }
+        tokio::time::sleep(READY_PAUSE).await;
+    }
+    Err(Error::other("bring a link up", "it does not come up"))
 }
 
 pub(super) async fn index(route: &Socket, name: &str) -> Result<u32> {

@@ -52,7 +52,9 @@ impl Place {
         router: &Router,
         answers: &Arc<VpcNames>,
     ) -> Result<()> {
+        // Without `enableDnsSupport` the addresses are the router's all the same: nobody answers.
         let all = [vpc.resolver(), Some(RESOLVER)].into_iter().flatten();
+        let all = all.filter(|_| vpc.dns_support);
         let wanted: Vec<_> = all.filter(|a| router.local.contains(&IpAddr::V4(*a))).collect();
         self.names.retain(|address, _| wanted.contains(address));
         for address in wanted {

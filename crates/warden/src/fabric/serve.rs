@@ -15,7 +15,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{TcpStream, UnixListener, UnixStream};
 use tokio::sync::{Mutex, Notify, Semaphore, watch};
 use tokio::time::timeout;
 
@@ -99,8 +99,7 @@ impl Fabric {
                 self.apply(Some(from), generation, None, change).await
             }
             Ask::Connect { interface, host, port } => {
-                let view = self.view.borrow().clone();
-                let (answer, connection) = connect::connect(&view, &interface, &host, port).await;
+                let (answer, connection) = self.connect(&interface, &host, port).await;
                 return tell(stream, &answer, connection.as_ref().map(AsFd::as_fd)).await;
             }
             Ask::Flows { after, flush, wait_millis } => {
@@ -120,6 +119,27 @@ impl Fabric {
             }
         };
         tell(stream, &answer, None).await;
+    }
+
+    /// Connects; once more if the interface was being moved meanwhile.
+    async fn connect(
+        &self,
+        interface: &InterfaceId,
+        host: &str,
+        port: u16,
+    ) -> (Answer, Option<TcpStream>) {
+        let before = self.view.borrow().clone();
+        let first = connect::connect(&before, interface, host, port).await;
+        if !matches!(&first.0, Answer::Refused(refusal) if refusal.blockers.is_empty()) {
+            return first;
+        }
+        // Whoever changes something holds this until it is done.
+        drop(self.all.lock().await);
+        let now = self.view.borrow().clone();
+        if Arc::ptr_eq(&before, &now) {
+            return first;
+        }
+        connect::connect(&now, interface, host, port).await
     }
 
     async fn apply(
