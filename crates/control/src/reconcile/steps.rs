@@ -324,7 +324,10 @@ fn record_attempt(
     assignment.stop.max_runtime_seconds = next.max_runtime_seconds;
     assignment.vpc = next.links.first().cloned().map(Box::new);
     if let Some(cluster) = &mut assignment.cluster {
-        cluster.spread(next.own, &next.nodes);
+        // The routers of a VPC are on this machine, so what is in one is here.
+        if next.links.is_empty() {
+            cluster.spread(next.own, &next.nodes);
+        }
         for (instance, link) in cluster.instances.iter_mut().zip(next.links) {
             instance.vpc = Some(Box::new(link));
         }

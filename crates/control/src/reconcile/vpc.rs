@@ -14,6 +14,10 @@ use belljar_store::{Connection, StoreError};
 use belljar_vpc::id::SubnetId;
 use std::time::Duration;
 
+/// An S3 elsewhere is reached by the host's network, which no VPC leads to.
+pub(crate) const NO_OUTSIDE_S3: &str =
+    "Belljar does not serve VpcConfig with --s3-endpoint: a VPC's endpoints lead to its own S3.";
+
 /// How long it may take until the kernel has an interface. The first one starts the fabric.
 const PATIENCE: Duration = Duration::from_secs(5);
 

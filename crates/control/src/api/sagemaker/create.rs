@@ -31,6 +31,9 @@ pub(super) async fn create(service: &Service, _: &Caller, input: Value) -> Resul
     let now = service.now();
     let mut progress = progress(&too_large, config.capacity, now);
     if let Some(placement) = &definition.vpc {
+        if config.outside_s3.is_some() {
+            return Err(AwsError::validation(vpc::NO_OUTSIDE_S3));
+        }
         let blocked = vpc::examine(service, &assignment, placement);
         let blocked = blocked.map_err(|e| AwsError::validation(e.to_string()))?;
         // It might have to wait for its turn before it was told that it can never start.

@@ -4,6 +4,7 @@ use super::kind::{Kind, check_role, unfit};
 use super::list::{List, Listed};
 use super::time::seconds;
 use super::{failed, records};
+use crate::reconcile::vpc::NO_OUTSIDE_S3;
 use crate::request::endpoint;
 use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
@@ -23,6 +24,9 @@ pub(super) async fn create(service: &Service, _: &Caller, input: Value) -> Resul
     let mut model = endpoint::model(input).map_err(unfit)?;
     check_role(service, model.role.take())?;
     let vpc = model.request.get("VpcConfig").map(VpcConfig::parse).transpose();
+    if service.config.outside_s3.is_some() && model.request.get("VpcConfig").is_some() {
+        return Err(AwsError::validation(NO_OUTSIDE_S3));
+    }
     let network = service.network.current();
     let fits = vpc.and_then(|vpc| vpc.map(|vpc| vpc.check(&network).map(|_| ())).transpose());
     fits.map_err(|e| AwsError::validation(e.to_string()))?;
