@@ -9,7 +9,7 @@ use crate::failure::chain;
 use belljar_linux::Result;
 use belljar_linux::netns::NetNs;
 use belljar_vpc::Network;
-use belljar_vpc::compile::{End, Link, Name, Router, compile, link_name};
+use belljar_vpc::compile::{Cut, End, Link, Name, Router, compile, link_name};
 use belljar_vpc::id::{InterfaceId, VpcId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,7 +66,21 @@ impl All {
             }
             return Err(text);
         }
+        let before = view.borrow().network.clone();
+        self.cut(&before, network).await.map_err(|e| chain(&e))?;
         self.clear(&routers).await.map_err(|e| chain(&e))
+    }
+
+    /// Ends the connections that a rule which is gone alone let through, as far as AWS does not
+    /// track them.
+    async fn cut(&self, old: &Network, new: &Network) -> Result<()> {
+        for (vpc, place) in &self.places {
+            let ended = place.net.cut(&Cut { vpc, old, new }).await?;
+            if ended > 0 {
+                tracing::debug!(%vpc, ended, "connections that are not tracked were cut off");
+            }
+        }
+        Ok(())
     }
 
     async fn change(
