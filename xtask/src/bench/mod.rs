@@ -4,7 +4,6 @@
 mod client;
 mod download;
 mod fixture;
-mod flow_logs;
 mod job;
 mod launch;
 mod loopback;
@@ -21,6 +20,7 @@ mod start;
 mod table;
 mod tools;
 mod unpack;
+mod vpc;
 mod wireguard;
 
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ use table::Row;
 
 /// The names of measurements.
 pub(crate) const NAMES: &str =
-    "job|unpack|staging|memory|requests|objects|download|launch|start|peers|serving|flow-logs";
+    "job|unpack|staging|memory|requests|objects|download|launch|start|peers|serving|flow-logs|vpc";
 
 /// What a measurement answers: its rows, or why it was not made.
 type Measured = Result<Vec<Row>, String>;
@@ -48,7 +48,7 @@ pub(crate) fn run(names: &[&str]) -> Result<Vec<String>, String> {
     println!("{}\n", tools::host_facts());
     println!("{}", table::HEAD);
     type Measurement = fn(&Bench) -> Measured;
-    let all: [(&str, Measurement); 12] = [
+    let all: [(&str, Measurement); 13] = [
         ("job", job::measure),
         ("unpack", unpack::measure),
         ("staging", staging::measure),
@@ -60,7 +60,8 @@ pub(crate) fn run(names: &[&str]) -> Result<Vec<String>, String> {
         ("start", start::measure),
         ("peers", peers::measure),
         ("serving", serving::measure),
-        ("flow-logs", flow_logs::measure),
+        ("flow-logs", vpc::flow_log),
+        ("vpc", vpc::measure),
     ];
     if let Some(unknown) = names.iter().find(|n| !all.iter().any(|(name, _)| name == *n)) {
         return Err(format!("there is no measurement '{unknown}'"));

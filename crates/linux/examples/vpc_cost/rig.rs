@@ -1,12 +1,7 @@
-//! What a flow log costs: new TCP connections and bulk TCP a second through a VPC's router, with a
-//! flow log and without one, in turn, as JSON. `cargo run --release -p belljar-linux --example
-//! flow_log_cost`; it needs no privilege.
-
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that fails is none")]
+//! A VPC's router between a client and a server.
 
 use belljar_linux::flows::{Heard, Meter, Ports, Refusals};
 use belljar_linux::netns::NetNs;
-use belljar_linux::privilege;
 use belljar_linux::router::RouterNet;
 use belljar_vpc::compile::compile;
 use belljar_vpc::flow_log::Aggregator;
@@ -20,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tokio::runtime::Builder;
 
-const ROUNDS: usize = 5;
+pub(crate) const ROUNDS: usize = 5;
 const LONG: Duration = Duration::from_secs(2);
 /// As often as the fabric reads a router by which much passes.
 const EVERY: Duration = Duration::from_millis(250);
@@ -30,14 +25,24 @@ const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 1, 10);
 const PORTS: std::ops::Range<u16> = 8_000..8_016;
 const BULK: u16 = 9_000;
 /// Readings of sets that had no room for all that passed.
-static FULL: AtomicUsize = AtomicUsize::new(0);
+pub(crate) static FULL: AtomicUsize = AtomicUsize::new(0);
 
-fn network() -> Network {
+/// Two interfaces of one group, which allows all that comes; `rules` others come before it.
+fn network(rules: u32) -> Network {
     let all = json!({"kind": "all"});
     let rule = |direction: &str| {
         json!({"direction": direction, "traffic": all, "peer": {"cidr": "0.0.0.0/0"},
             "description": null})
     };
+    let mut allowed = json!({"sgr-a": rule("egress"), "sgr-b": rule("ingress")});
+    for n in 0..rules {
+        let [.., high, low] = n.to_be_bytes();
+        let peer = json!({"cidr": format!("10.200.{high}.{low}/32")});
+        let ports = json!({"kind": "ports", "transport": "tcp", "from": 443, "to": 443});
+        let direction = if n % 2 == 0 { "egress" } else { "ingress" };
+        allowed[format!("sgr-{n}")] = json!({"direction": direction, "traffic": ports,
+            "peer": peer, "description": null});
+    }
     let entry = json!({"100": {"traffic": all, "block": "0.0.0.0/0", "allow": true}});
     let subnet = |block: &str| {
         json!({"vpc": "vpc-1", "zone": "us-east-1a", "block": block, "blockV6": null,
@@ -56,7 +61,7 @@ fn network() -> Network {
             "cidrs": [{"association": "vpc-cidr-assoc-1", "block": "10.0.0.0/16"}]}},
         "subnets": {"subnet-1": subnet("10.0.0.0/24"), "subnet-2": subnet("10.0.1.0/24")},
         "groups": {"sg-1": {"vpc": "vpc-1", "name": "g", "description": "",
-            "rules": {"sgr-1": rule("egress"), "sgr-2": rule("ingress")}}},
+            "rules": allowed}},
         "acls": {"acl-1": {"vpc": "vpc-1", "isDefault": true, "ingress": entry, "egress": entry,
             "associations": {"subnet-1": "aclassoc-1", "subnet-2": "aclassoc-2"}}},
         "routeTables": {"rtb-1": {"vpc": "vpc-1", "main": "rtbassoc-1", "associations": {},
@@ -70,7 +75,7 @@ fn network() -> Network {
 }
 
 /// A router, a client's namespace, and a server that answers in the other.
-struct Rig {
+pub(crate) struct Rig {
     network: Network,
     router: RouterNet,
     client: NetNs,
@@ -78,8 +83,9 @@ struct Rig {
 }
 
 impl Rig {
-    async fn new() -> Self {
-        let network = network();
+    /// With as many rules that no packet is for.
+    pub(crate) async fn new(rules: u32) -> Self {
+        let network = network(rules);
         let vpc: VpcId = "vpc-1".parse().unwrap();
         let compiled = compile(&network, &vpc);
         let (client, server) = (NetNs::create().unwrap(), NetNs::create().unwrap());
@@ -105,7 +111,7 @@ impl Rig {
     }
 
     /// Runs `work` in the client's namespace; with a flow log if that is wanted.
-    fn measure(&mut self, flow_log: bool, work: fn() -> f64) -> f64 {
+    pub(crate) fn measure(&mut self, flow_log: bool, work: fn() -> f64) -> f64 {
         let stop = &AtomicBool::new(false);
         let (network, router) = (&self.network, &mut self.router);
         thread::scope(|scope| {
@@ -160,7 +166,7 @@ fn record(network: &Network, router: &mut RouterNet, stop: &AtomicBool) {
 }
 
 /// New connections a second, by two clients.
-fn connections() -> f64 {
+pub(crate) fn connections() -> f64 {
     let count = AtomicU64::new(0);
     let began = Instant::now();
     // Threads are in the namespace of the one that starts them.
@@ -183,7 +189,7 @@ fn connections() -> f64 {
 }
 
 /// MiB a second over one connection.
-fn bulk() -> f64 {
+pub(crate) fn bulk() -> f64 {
     let mut stream = TcpStream::connect(SocketAddr::from((SERVER, BULK))).unwrap();
     let chunk = vec![7; 1 << 20];
     let (began, mut chunks) = (Instant::now(), 0);
@@ -192,21 +198,4 @@ fn bulk() -> f64 {
         chunks += 1;
     }
     f64::from(chunks) / began.elapsed().as_secs_f64()
-}
-
-fn main() {
-    privilege::enter().unwrap();
-    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let mut rig = runtime.block_on(Rig::new());
-    let mut all = json!({});
-    for (name, work) in [("connections", connections as fn() -> f64), ("bulk", bulk)] {
-        let (mut with, mut without) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            without.push(rig.measure(false, work));
-            with.push(rig.measure(true, work));
-        }
-        all[name] = json!({"with": with, "without": without});
-    }
-    all["full"] = FULL.load(Ordering::Relaxed).into();
-    println!("{all}");
 }
