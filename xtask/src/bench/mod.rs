@@ -10,6 +10,7 @@ mod loopback;
 mod memory;
 mod objects;
 mod peers;
+mod preflight;
 mod proxies;
 mod requests;
 mod sample;
@@ -27,8 +28,7 @@ use std::path::{Path, PathBuf};
 use table::Row;
 
 /// The names of measurements.
-pub(crate) const NAMES: &str =
-    "job|unpack|staging|memory|requests|objects|download|launch|start|peers|serving|flow-logs|vpc";
+pub(crate) const NAMES: &str = "job|unpack|staging|memory|requests|objects|download|launch|start|peers|serving|flow-logs|vpc|preflight";
 
 /// What a measurement answers: its rows, or why it was not made.
 type Measured = Result<Vec<Row>, String>;
@@ -48,7 +48,7 @@ pub(crate) fn run(names: &[&str]) -> Result<Vec<String>, String> {
     println!("{}\n", tools::host_facts());
     println!("{}", table::HEAD);
     type Measurement = fn(&Bench) -> Measured;
-    let all: [(&str, Measurement); 13] = [
+    let all: [(&str, Measurement); 14] = [
         ("job", job::measure),
         ("unpack", unpack::measure),
         ("staging", staging::measure),
@@ -62,6 +62,7 @@ pub(crate) fn run(names: &[&str]) -> Result<Vec<String>, String> {
         ("serving", serving::measure),
         ("flow-logs", vpc::flow_log),
         ("vpc", vpc::measure),
+        ("preflight", preflight::measure),
     ];
     if let Some(unknown) = names.iter().find(|n| !all.iter().any(|(name, _)| name == *n)) {
         return Err(format!("there is no measurement '{unknown}'"));
