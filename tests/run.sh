@@ -100,9 +100,20 @@ docs ^test result:
 static $summary
 workspace $summary
 EOF
+# Lints that are run beside say how they ended in a file.
 if [ -n "${BELLJAR_LINT:-}" ]; then
-    echo "lint: $BELLJAR_LINT"
-    [ "$BELLJAR_LINT" = passed ] || failed=$((failed + 1)) status=1
+    for _ in {1..600}; do
+        [ ! -s "$BELLJAR_LINT" ] || break
+        sleep 1
+    done
+    lint=$(cat "$BELLJAR_LINT" 2>/dev/null || echo 'did not end')
+    if [ "$lint" = passed ]; then
+        grep -E 'NOT CHECKED|could not be built' "$BELLJAR_LINT.log" || true
+    else
+        cat "$BELLJAR_LINT.log"
+        failed=$((failed + 1)) status=1
+    fi
+    echo "lint: $lint"
 fi
 # A runner can fail with no test to blame: a program that does not compile, say.
 [ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
