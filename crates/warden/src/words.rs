@@ -72,7 +72,7 @@ pub(crate) async fn hear(
 ) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
     let (mut line, mut descriptor) = (Vec::new(), None);
     let mut chunk = vec![0; CHUNK];
-    while line.len() <= limit {
+    while line.len() < limit {
         let (count, come) =
             stream.async_io(Interest::READABLE, || receive(stream, &mut chunk)).await?;
         let bytes = &chunk[..count];

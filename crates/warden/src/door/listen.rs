@@ -3,7 +3,6 @@
 use super::Asked;
 use crate::words;
 use belljar_domain::serving::{Answer, Ask, CONNECT_MILLIS, MAX_DOOR_LINE};
-use std::io;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -41,7 +40,7 @@ pub(super) async fn serve(
         let (models, waiting) = (models.clone(), Arc::clone(&waiting));
         tokio::spawn(async move {
             // Whoever does not ask, or goes away, gets no answer.
-            let Ok(Ok(asked)) = timeout(PATIENCE, hear(&stream)).await else { return };
+            let Ok(asked) = timeout(PATIENCE, hear(&stream)).await else { return };
             let (answer, connection) = match asked {
                 Ok(Ask::Connect) => connect(port).await,
                 Ok(ask) => {
@@ -64,9 +63,11 @@ fn failed(why: &str) -> Answer {
 }
 
 /// One question, or why it is none.
-async fn hear(stream: &UnixStream) -> io::Result<Result<Ask, String>> {
-    let (line, _) = words::hear(stream, MAX_DOOR_LINE).await?;
-    Ok(serde_json::from_slice(&line).map_err(|e| format!("this is no question: {e}")))
+async fn hear(stream: &UnixStream) -> Result<Ask, String> {
+    let Ok((line, _)) = words::hear(stream, MAX_DOOR_LINE).await else {
+        return Err(format!("a question is a line of at most {MAX_DOOR_LINE} bytes"));
+    };
+    serde_json::from_slice(&line).map_err(|e| format!("this is no question: {e}"))
 }
 
 /// A connection to the container's server. This thread is in its namespace, and so is the socket.

@@ -44,6 +44,11 @@ pub(super) fn open(
     own: Option<SocketAddr>,
     service: &Path,
 ) -> Result<Gate> {
+    // A service that is away may come back; without its folder it cannot.
+    std::fs::read_dir(service).map_err(|source| {
+        let operation = format!("look into the service's folder {}", service.display());
+        Error { operation, source }
+    })?;
     let carrier = Carrier::new(service.join(SOCKET));
     let addresses = [HTTPS, HTTP].map(|port| SocketAddr::from((aws, port)));
     let mut tasks = Vec::new();
