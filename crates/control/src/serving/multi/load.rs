@@ -38,13 +38,15 @@ pub(super) async fn load(hold: &Hold, key: &str) -> Result<(), LoadError> {
         other => LoadError::Broken(crate::chain(&other)),
     })?;
     loop {
+        // Asked before, too: one that is being unloaded has its room until the container says so.
+        let crowded = container.loaded.any();
         let (status, answer) = ask::load(container, &hold.name, limits).await?;
         match status {
             StatusCode::INSUFFICIENT_STORAGE => {
                 if make_room(container, limits).await {
                     continue;
                 }
-                if !container.loaded.any() {
+                if !crowded && !container.loaded.any() {
                     forget(container, &hold.name, limits).await;
                     return Err(LoadError::Refused { status: status.as_u16(), message: answer });
                 }
@@ -81,6 +83,7 @@ pub(super) async fn unload(
 ) -> bool {
     // Who has the gate loads it or is about to.
     let Ok(_gate) = model.gate.try_lock() else { return false };
+    let _unloading = Unloading::of(model);
     if !model.loaded.swap(false, Ordering::SeqCst) {
         return false;
     }
@@ -104,6 +107,22 @@ pub(super) async fn unload(
             // Whether it is loaded is not known: the next request has it loaded, and 409 is well.
             false
         }
+    }
+}
+
+/// Says of a model that it is being unloaded.
+struct Unloading<'a>(&'a Model);
+
+impl<'a> Unloading<'a> {
+    fn of(model: &'a Model) -> Self {
+        model.unloading.store(true, Ordering::SeqCst);
+        Self(model)
+    }
+}
+
+impl Drop for Unloading<'_> {
+    fn drop(&mut self) {
+        self.0.unloading.store(false, Ordering::SeqCst);
     }
 }
 

@@ -59,6 +59,8 @@ pub(super) struct Models {
 struct Model {
     gate: tokio::sync::Mutex<()>,
     loaded: AtomicBool,
+    /// Whether the container is being told to forget it: it may have its room yet.
+    unloading: AtomicBool,
     users: AtomicUsize,
     used: Mutex<Instant>,
 }
@@ -68,6 +70,7 @@ impl Model {
         Self {
             gate: tokio::sync::Mutex::default(),
             loaded: AtomicBool::new(false),
+            unloading: AtomicBool::new(false),
             users: AtomicUsize::new(0),
             used: Mutex::new(Instant::now()),
         }
@@ -81,10 +84,11 @@ impl Models {
         all.get(name).is_some_and(|model| model.loaded.load(Ordering::SeqCst))
     }
 
-    /// Whether any is loaded.
+    /// Whether any takes room in the container: it is loaded, or on its way out.
     fn any(&self) -> bool {
         let all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        all.values().any(|model| model.loaded.load(Ordering::SeqCst))
+        let set = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+        all.values().any(|model| set(&model.loaded) || set(&model.unloading))
     }
 
     /// Counts a user. Under the lock, as is what [`Models::leave`] does: no model that somebody
