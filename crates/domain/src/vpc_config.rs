@@ -200,10 +200,9 @@ impl VpcConfig {
 #[must_use]
 pub fn free(network: &Network, subnet: &SubnetId) -> usize {
     let Some(record) = network.subnets.get(subnet) else { return 0 };
-    let all = 1usize << (32 - record.block.prefix_len());
     let of_subnet = network.interfaces.values().filter(|i| i.subnet == *subnet);
     let used: usize = of_subnet.map(|i| i.addresses.len()).sum();
-    all.saturating_sub(5 + used)
+    record.capacity().saturating_sub(used)
 }
 
 #[cfg(test)]

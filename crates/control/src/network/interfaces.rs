@@ -205,11 +205,6 @@ pub(crate) fn counts(d: &Description) -> BTreeMap<&SubnetId, usize> {
     counts
 }
 
-/// How many addresses interfaces of a subnet can have: all but AWS's five.
-pub(crate) fn capacity(subnet: &Subnet) -> usize {
-    (1usize << (32 - u32::from(subnet.block.prefix_len()))).saturating_sub(5)
-}
-
 /// Whether an interface of this subnet may have these groups.
 ///
 /// # Errors

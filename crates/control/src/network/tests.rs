@@ -138,7 +138,7 @@ async fn interfaces_get_the_addresses_that_are_free_until_none_is() {
         interfaces::create(draft, wanted(37))
     });
     let ((), now) = edit.await.map(|(_, now)| ((), now)).unwrap();
-    assert_eq!(interfaces::counts(&now)[&subnet], interfaces::capacity(&now.subnets[&subnet]));
+    assert_eq!(interfaces::counts(&now)[&subnet], now.subnets[&subnet].capacity());
     let edit = t.service.network.edit(|draft| interfaces::create(draft, wanted(0)));
     assert_eq!(edit.await.unwrap_err().code, "InsufficientFreeAddressesInSubnet");
     let edit = t.service.network.edit(|draft| interfaces::delete(draft, &other));

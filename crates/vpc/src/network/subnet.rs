@@ -53,6 +53,14 @@ pub struct Subnet {
     pub default_for_zone: bool,
 }
 
+impl Subnet {
+    /// How many addresses interfaces can have in it: all but AWS's five.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        (1usize << (32 - u32::from(self.block.prefix_len()))).saturating_sub(5)
+    }
+}
+
 impl Vpc {
     /// Its IPv4 blocks, the primary one first.
     pub fn blocks_v4(&self) -> impl Iterator<Item = Ipv4Net> + '_ {

@@ -301,7 +301,7 @@ fn shown(
         "OwnerId": places::account(service),
         "AvailabilityZone": subnet.zone,
         "AvailabilityZoneId": places::zone_id(service, &subnet.zone),
-        "AvailableIpAddressCount": interfaces::capacity(subnet).saturating_sub(used),
+        "AvailableIpAddressCount": subnet.capacity().saturating_sub(used),
         "CidrBlock": subnet.block,
         "Ipv6CidrBlockAssociationSet": v6,
         "AssignIpv6AddressOnCreation": subnet.assign_v6,
