@@ -161,6 +161,12 @@ def without_route(ec2, net):
     return lambda: ec2.modify_vpc_endpoint(**change, AddRouteTableIds=endpoint["RouteTableIds"])
 
 
+def without_names(ec2, net):
+    dns = "EnableDnsSupport"
+    ec2.modify_vpc_attribute(VpcId=net.vpc, **{dns: {"Value": False}})
+    return lambda: ec2.modify_vpc_attribute(VpcId=net.vpc, **{dns: {"Value": True}})
+
+
 TAKEN = {
     "egress": (without_egress, "ENI_SG_RULES_MISMATCH", "Data download failed:Please ensure"),
     "peers": (without_peers, "ENI_SG_RULES_MISMATCH", "cannot reach each other"),
@@ -168,6 +174,7 @@ TAKEN = {
     "esp": (without_esp, "ENI_SG_RULES_MISMATCH", "protocol 50 (ESP)"),
     "acl-out": (without_acl(True), "SUBNET_ACL_RESTRICTION", "Data download failed:Please ensure"),
     "acl-back": (without_acl(False), "SUBNET_ACL_RESTRICTION", "Data download failed:Please ensure"),
+    "names": (without_names, "BELLJAR_DNS_NAME_UNRESOLVED", "Data download failed:Please ensure"),
     "route": (without_route, "NO_ROUTE_TO_DESTINATION", "Data download failed:Please ensure"),
 }
 

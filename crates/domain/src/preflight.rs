@@ -3,8 +3,7 @@
 use crate::failure::Blame;
 use crate::limits;
 use belljar_vpc::id::InterfaceId;
-use belljar_vpc::network::PrefixList;
-use belljar_vpc::reach::{Blocker, reach};
+use belljar_vpc::reach::{Blocker, Call, reach, reach_service};
 use belljar_vpc::{Flow, Network, Payload, Transport};
 use std::net::IpAddr;
 
@@ -54,12 +53,14 @@ pub struct Obstacle {
 
 /// All that is in the way of these instances, by purpose; empty if they can start.
 #[must_use]
-pub fn preflight(network: &Network, instances: &[InterfaceId], needs: Needs) -> Vec<Obstacle> {
-    let s3 = s3_address(network);
-    let flow =
-        |id: &InterfaceId, to| Flow::from_interface(id.clone(), to, ports(Transport::Tcp, HTTPS));
-    let blockers = |id| s3.map(|to| reach(network, &flow(id, to)).blockers).unwrap_or_default();
-    let to_s3 = instances.iter().flat_map(blockers);
+pub fn preflight(
+    network: &Network,
+    region: &str,
+    instances: &[InterfaceId],
+    needs: Needs,
+) -> Vec<Obstacle> {
+    let call = |from| Call { from, region, service: "s3", port: HTTPS, request: None };
+    let to_s3 = instances.iter().flat_map(|from| reach_service(network, &call(from)).blockers);
     let mut found = Vec::new();
     if let Some(text) = to_s3_text(needs.download) {
         found.push(Obstacle { text, blockers: once(to_s3) });
@@ -147,11 +148,4 @@ fn once(blockers: impl IntoIterator<Item = Blocker>) -> Vec<Blocker> {
         }
     }
     all
-}
-
-/// An address of S3: the first that its prefix list has behind a network's own.
-fn s3_address(network: &Network) -> Option<IpAddr> {
-    let of_aws = |l: &&std::sync::Arc<PrefixList>| l.owner == "AWS" && l.name.ends_with(".s3");
-    let list = network.prefix_lists.values().find(of_aws)?;
-    list.entries.keys().find_map(|block| block.hosts().next())
 }

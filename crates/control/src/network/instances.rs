@@ -18,6 +18,8 @@ use belljar_vpc::id::{InterfaceId, SubnetId};
 pub(crate) struct Owner {
     /// The job's or endpoint's ARN.
     pub(crate) arn: String,
+    /// Its region.
+    pub(crate) region: String,
     /// The attempt, or the instance of an endpoint.
     pub(crate) part: String,
     /// What `belljar explain --from` takes.
@@ -150,10 +152,14 @@ fn make(
         let whose = format!("{}{host}", owner.prefix());
         let groups = placement.config.security_group_ids.clone();
         let text = format!("[DO NOT DELETE] ENI managed by SageMaker for {}", owner.name);
-        made.push(interfaces::create(draft, Wanted::of(subnet.clone(), groups, &whose, &text))?);
+        match interfaces::create(draft, Wanted::of(subnet.clone(), groups, &whose, &text)) {
+            Ok(id) => made.push(id),
+            // A quota, say: to try it again helps nobody.
+            Err(e) => return Ok(Err(Blame::Client.reason(&format!("{}: {}", e.code, e.message)))),
+        }
     }
     let network = checked(draft)?;
-    let obstacles = preflight::preflight(&network, &made, needs);
+    let obstacles = preflight::preflight(&network, &owner.region, &made, needs);
     if !obstacles.is_empty() {
         return Ok(Err(preflight::failure_reason(&obstacles, &owner.name)));
     }

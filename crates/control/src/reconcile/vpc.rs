@@ -87,6 +87,7 @@ fn of_attempt(service: &Service, job: &JobName, generation: u64) -> Owner {
     let config = &service.config;
     Owner {
         arn: arn::training_job(&config.region, &config.account, job),
+        region: config.region.clone(),
         part: generation.to_string(),
         name: job.to_string(),
     }
@@ -116,7 +117,7 @@ pub(super) async fn provide_server(
     };
     let others = service.db().read(|c| others(c, server))?;
     let (spread, needs) = (apart(variant, others), needs_of(variant));
-    let owner = of_server(endpoint, &server.id);
+    let owner = of_server(service, endpoint, &server.id);
     let provided = enforced(service, owner, placement, spread, needs).await?;
     Ok(provided.map(|links| links.into_iter().next()))
 }
@@ -146,13 +147,18 @@ fn others(c: &Connection, server: &Server) -> Result<Vec<SubnetId>, StoreError> 
     Ok(subnets)
 }
 
-fn of_server(endpoint: &Endpoint, id: &str) -> Owner {
-    Owner { arn: endpoint.arn.clone(), part: id.to_owned(), name: endpoint.name.clone() }
+fn of_server(service: &Service, endpoint: &Endpoint, id: &str) -> Owner {
+    Owner {
+        arn: endpoint.arn.clone(),
+        region: service.config.region.clone(),
+        part: id.to_owned(),
+        name: endpoint.name.clone(),
+    }
 }
 
 /// Removes the interface of an instance that is gone.
 pub(super) async fn release_server(service: &Service, endpoint: &Endpoint, id: &str) {
-    if let Err(e) = instances::release(&service.network, &of_server(endpoint, id)).await {
+    if let Err(e) = instances::release(&service.network, &of_server(service, endpoint, id)).await {
         tracing::warn!(server = id, code = %e.code, message = e.message, "an instance's network interface cannot be removed");
     }
 }
