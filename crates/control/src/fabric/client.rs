@@ -16,6 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// If it is not there, or does not answer.
 pub(super) async fn ask(state: &Path, ask: &Ask) -> io::Result<Answer> {
+    ask_within(state, ask, PATIENCE).await
+}
+
+/// The same with another patience.
+///
+/// # Errors
+/// As of [`ask`].
+pub(crate) async fn ask_within(state: &Path, ask: &Ask, limit: Duration) -> io::Result<Answer> {
     let talk = async {
         let mut stream = socket::connect(&state.join(FOLDER), SOCKET).await?;
         let mut line = serde_json::to_vec(ask)?;
@@ -24,7 +32,5 @@ pub(super) async fn ask(state: &Path, ask: &Ask) -> io::Result<Answer> {
         let (line, _) = hear(&stream, MAX_ANSWER).await?;
         serde_json::from_slice(&line).map_err(io::Error::other)
     };
-    tokio::time::timeout(PATIENCE, talk)
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    tokio::time::timeout(limit, talk).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }

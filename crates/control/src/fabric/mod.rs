@@ -8,6 +8,7 @@ mod client;
 mod follow;
 mod start;
 
+pub(crate) use client::ask_within;
 pub(crate) use follow::run;
 
 use std::time::Duration;

@@ -200,10 +200,12 @@ fn shown(service: &Service, now: &Topology, id: &FlowLogId, log: &FlowLog) -> Va
         Monitored::Subnet(id) => id.as_str(),
         Monitored::Interface(id) => id.as_str(),
     };
+    let trouble = service.flow_logs.of(id);
     let mut shown = json!({
         "FlowLogId": id.as_str(),
         "FlowLogStatus": "ACTIVE",
-        "DeliverLogsStatus": "SUCCESS",
+        "DeliverLogsStatus": if trouble.is_some() { "FAILED" } else { "SUCCESS" },
+        "DeliverLogsErrorMessage": trouble,
         "ResourceId": of,
         "TrafficType": log.traffic,
         "LogFormat": log.format,

@@ -8,8 +8,9 @@
 
 mod deliver;
 
-use crate::service::{Service, socket};
-use belljar_domain::fabric::{Answer, Ask, FOLDER, MAX_ANSWER, Mark, SOCKET};
+use crate::fabric::ask_within;
+use crate::service::Service;
+use belljar_domain::fabric::{Answer, Ask, Mark};
 use belljar_vpc::flow_log::Batch;
 use belljar_vpc::id::FlowLogId;
 use std::collections::BTreeMap;
@@ -17,7 +18,6 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::watch;
 
 /// How long a question waits for records.
@@ -34,7 +34,6 @@ pub(crate) struct Troubles(Mutex<BTreeMap<FlowLogId, String>>);
 
 impl Troubles {
     /// What is wrong with a flow log.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for who describes flow logs"))]
     pub(crate) fn of(&self, flow_log: &FlowLogId) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(flow_log).cloned()
     }
@@ -58,7 +57,7 @@ pub(crate) async fn run(service: Arc<Service>, mut stopped: watch::Receiver<bool
             if network.wait_for(|n| !n.flow_logs.is_empty()).await.is_err() {
                 return;
             }
-            match fetch(&service.config.state.join(FOLDER), after, WAIT).await {
+            match fetch(&service.config.state, after, WAIT).await {
                 Ok((batches, mark)) => after = Some(deliver_all(&service, batches, mark).await),
                 // There is no fabric, or not yet.
                 Err(e) => {
@@ -91,29 +90,17 @@ async fn deliver_all(service: &Service, batches: Vec<Batch>, mark: Mark) -> Mark
     Mark { number: mark.number.saturating_sub(left), ..mark }
 }
 
-/// Asks the fabric of a folder for the records behind a mark.
+/// Asks the fabric for the records behind a mark.
 async fn fetch(
-    folder: &Path,
+    state: &Path,
     after: Option<Mark>,
     wait: Duration,
 ) -> io::Result<(Vec<Batch>, Mark)> {
-    let wait_millis = wait.as_millis() as u64;
-    let ask = Ask::Flows { after, flush: false, wait_millis };
-    let talk = async {
-        let mut stream = socket::connect(folder, SOCKET).await?;
-        let mut line = serde_json::to_vec(&ask)?;
-        line.push(b'\n');
-        stream.write_all(&line).await?;
-        let mut answer = Vec::new();
-        let mut limited = BufReader::new(stream).take(MAX_ANSWER as u64 + 1);
-        limited.read_until(b'\n', &mut answer).await?;
-        match serde_json::from_slice(&answer)? {
-            Answer::Flows { batches, mark } => Ok((batches, mark)),
-            other => Err(io::Error::other(format!("it answered {other:?}"))),
-        }
-    };
-    let late = || io::Error::from(io::ErrorKind::TimedOut);
-    tokio::time::timeout(wait + PATIENCE, talk).await.map_err(|_| late())?
+    let ask = Ask::Flows { after, flush: false, wait_millis: wait.as_millis() as u64 };
+    match ask_within(state, &ask, wait + PATIENCE).await? {
+        Answer::Flows { batches, mark } => Ok((batches, mark)),
+        other => Err(io::Error::other(format!("it answered {other:?}"))),
+    }
 }
 
 #[cfg(test)]

@@ -2,11 +2,14 @@
 
 use super::*;
 use crate::api::testing::Tested;
+use belljar_aws::Service as Aws;
+use belljar_domain::fabric::{FOLDER, SOCKET};
 use belljar_store::logs::{Direction, Range};
 use belljar_store::objects::{Entry, Query};
 use belljar_vpc::flow_log::{DEFAULT, Interface, Place, Record, Status};
 use belljar_vpc::id::VpcId;
 use belljar_vpc::network::{Change, Destination, FlowLog, Monitored, Record as Kind, TrafficType};
+use serde_json::json;
 use std::io::{BufRead, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::mpsc;
@@ -76,8 +79,10 @@ async fn to_a_bucket_under_awss_names() {
     flow_log(&t, "fl-1", arn, "${version} ${az-id} ${log-status}").await;
     let mark = Mark { fabric: 7, number: 1 };
     assert_eq!(deliver_all(&t.service, vec![batch("fl-1", START)], mark).await, mark);
-    let trouble = t.service.flow_logs.of(&"fl-1".parse().unwrap());
-    assert_eq!(trouble.unwrap(), "Access error: the bucket flows does not exist");
+    let described = t.call(Aws::Ec2, "DescribeFlowLogs", json!({})).await.unwrap();
+    let log = &described["FlowLogs"][0];
+    assert_eq!(log["DeliverLogsStatus"], "FAILED");
+    assert_eq!(log["DeliverLogsErrorMessage"], "Access error: the bucket flows does not exist");
     t.service.objects.create_bucket("flows".into()).await.unwrap();
     for _ in 0..2 {
         assert_eq!(deliver::deliver(&t.service, &batch("fl-1", START)).await.unwrap(), None);
