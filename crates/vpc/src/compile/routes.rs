@@ -61,7 +61,10 @@ fn never(all: &mut Routes) {
     }
     let v4 = NEVER_V4.map(|(a, length)| IpNet::V4(Ipv4Net::new_assert(a, length)));
     let v6 = NEVER_V6.map(|(a, length)| IpNet::V6(Ipv6Net::new_assert(a, length)));
-    all.extend(v4.into_iter().chain(v6).map(|net| (net, Hop::Blackhole)));
+    let never: Vec<IpNet> = v4.into_iter().chain(v6).collect();
+    // A longer prefix would win.
+    all.retain(|net, _| !never.iter().any(|n| n.contains(net)));
+    all.extend(never.into_iter().map(|net| (net, Hop::Blackhole)));
 }
 
 /// The routes of a subnet. On equal prefixes a static route comes before one of a prefix list, and
@@ -130,4 +133,29 @@ fn hop(network: &Network, vpc: &VpcId, target: &Target) -> Hop {
         Target::Interface(id) => (network.vpc_of(id) == Some(vpc)).then_some(id.as_str()),
     };
     here.map_or(Hop::Blackhole, |id| Hop::Via(link(id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn what_is_never_forwarded_has_no_longer_route() {
+        let text = "vpc vpc-a 10.0.0.0/16\nsubnet subnet-a vpc-a us-east-1a 10.0.1.0/24\n\
+            igw igw-a vpc-a\nlist pl-x ours 1 127.0.0.0/9\n\
+            table rtb-a vpc-a subnet-a\n  0.0.0.0/0 igw-a\n  169.254.128.0/17 igw-a\n  pl-x igw-a\n";
+        let network = Network::new(sample::read(text).unwrap()).unwrap();
+        let vpc = "vpc-a".parse().unwrap();
+        let (subnet, table) = (&network.subnets[&"subnet-a".parse().unwrap()], "rtb-a".parse());
+        let routes = all(&network, &vpc, subnet, &network.route_tables[&table.unwrap()].routes);
+        let never = |net: &IpNet| {
+            let of = |(a, length): &(Ipv4Addr, u8)| Ipv4Net::new_assert(*a, *length).into();
+            NEVER_V4.iter().any(|n| IpNet::contains(&of(n), net))
+        };
+        let wrong: Vec<_> =
+            routes.iter().filter(|(net, hop)| never(net) && **hop != Hop::Blackhole).collect();
+        assert_eq!(wrong, []);
+        assert!(matches!(routes[&"0.0.0.0/0".parse().unwrap()], Hop::Via(_)));
+    }
 }
