@@ -2,7 +2,7 @@
 //! `group_rule_edit`; what is shown of them is in `group_rule_shown`.
 
 use super::group_rule_shown::{revoked, shown_rule};
-use super::permission::{self, Flat, IpPermission};
+use super::permission::{self, Flat, IpPermission, Which};
 use super::tags::{self, TagSpecification};
 use super::{group, traffic};
 use crate::network::error::{self, refused};
@@ -92,7 +92,7 @@ async fn authorize(
     let edit = service.network.edit(|draft| {
         let id = input.group(draft)?;
         let vpc = error::get(&draft.groups, &id)?.vpc.clone();
-        let rules = permission::read(service, draft, (&vpc, direction), &permissions)?;
+        let rules = permission::read(service, draft, (&vpc, direction), &permissions, Which::New)?;
         let mut made = Vec::new();
         for rule in rules {
             let rule_id: GroupRuleId = draft.fresh();
@@ -200,7 +200,7 @@ async fn revoke(service: &Service, input: Rules, direction: Direction) -> Result
             of_ids(group, direction, &input.security_group_rule_ids)?
         } else {
             let of = (&group.vpc, direction);
-            let wanted = permission::read(service, draft, of, &permissions)?;
+            let wanted = permission::read(service, draft, of, &permissions, Which::Kept)?;
             let (found, missing) = of_rules(group, wanted);
             let is_default = error::get(&draft.vpcs, &group.vpc)?.is_default;
             if !missing.is_empty() && !is_default {

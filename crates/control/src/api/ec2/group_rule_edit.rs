@@ -1,7 +1,7 @@
 //! Changes of the rules that a security group has: what is written beside them, and what they say.
 
 use super::group_rule::{check_weight, insert, no_such_rule, of_ids, of_rules};
-use super::permission::{self, IpPermission};
+use super::permission::{self, IpPermission, Which};
 use super::{group, traffic};
 use crate::network::error::{self, invalid};
 use crate::service::{Caller, Service};
@@ -65,7 +65,8 @@ async fn set_descriptions(
         }
         if texts.is_empty() || !input.ip_permissions.is_empty() {
             let of = (&group.vpc, direction);
-            for wanted in permission::read(service, draft, of, &input.ip_permissions)? {
+            for wanted in permission::read(service, draft, of, &input.ip_permissions, Which::Kept)?
+            {
                 let text = wanted.description.clone();
                 let (ids, missing) = of_rules(group, vec![wanted]);
                 if !missing.is_empty() {

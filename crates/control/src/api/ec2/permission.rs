@@ -100,6 +100,15 @@ impl Flat {
     }
 }
 
+/// Which rules are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// New ones: what they name must be there, and within reach.
+    New,
+    /// Those that there are. What they name may be gone meanwhile: AWS keeps them, as stale ones.
+    Kept,
+}
+
 /// Reads permissions of a group of `vpc` as rules.
 ///
 /// # Errors
@@ -109,13 +118,19 @@ pub(super) fn read(
     d: &Description,
     (vpc, direction): (&VpcId, Direction),
     permissions: &[IpPermission],
+    which: Which,
 ) -> Result<Vec<GroupRule>, AwsError> {
     let mut rules = Vec::new();
     for permission in permissions {
         let protocol = permission.ip_protocol.as_deref();
         let protocol = protocol.ok_or_else(|| super::request::missing_parameter("ipProtocol"))?;
-        let traffic = traffic::read(protocol, permission.from_port, permission.to_port)?;
-        let peers = permission.peers(service, d, vpc)?;
+        let numbers = match (permission.from_port, permission.to_port) {
+            // Of ICMPv6 they may be left out (API Reference, `IpPermission`): all types and codes.
+            (None, None) if ["icmpv6", "58"].contains(&protocol) => (Some(-1), Some(-1)),
+            given => given,
+        };
+        let traffic = traffic::read(protocol, numbers.0, numbers.1)?;
+        let peers = permission.peers(service, d, vpc, which)?;
         if peers.is_empty() {
             return Err(refused("MissingParameter", "Source group ID missing."));
         }
@@ -138,6 +153,7 @@ impl IpPermission {
         service: &Service,
         d: &Description,
         vpc: &VpcId,
+        which: Which,
     ) -> Result<Vec<(Peer, Option<String>)>, AwsError> {
         let mut peers = Vec::new();
         for range in &self.ip_ranges {
@@ -150,15 +166,22 @@ impl IpPermission {
         }
         for list in &self.prefix_list_ids {
             let text = list.prefix_list_id.as_deref().unwrap_or_default();
-            peers.push((prefix_list(d, text)?, list.description.clone()));
+            let peer = match which {
+                Which::New => prefix_list(d, text)?,
+                Which::Kept => Peer::PrefixList(error::id(text)?),
+            };
+            peers.push((peer, list.description.clone()));
         }
         for pair in &self.user_id_group_pairs {
             if pair.user_id.as_deref().is_some_and(|of| of != places::account(service)) {
                 let text = "Belljar does not serve groups of other accounts.";
                 return Err(refused("UnsupportedOperation", text));
             }
-            let id = group::find(d, pair.group_id.as_deref(), pair.group_name.as_deref())?;
-            peers.push((reachable(d, vpc, id)?, pair.description.clone()));
+            let peer = match (which, pair.group_id.as_deref()) {
+                (Which::Kept, Some(id)) => Peer::Group(error::id(id)?),
+                (_, id) => reachable(d, vpc, group::find(d, id, pair.group_name.as_deref())?)?,
+            };
+            peers.push((peer, pair.description.clone()));
         }
         Ok(peers)
     }
