@@ -2,7 +2,7 @@
 
 use super::listing::{Filters, Listing};
 use super::tags::{self, TagSpecification};
-use super::{flow_log_destination as destination, unsuccessful};
+use super::{flow_log_destination as destination, token, unsuccessful};
 use crate::network::error::{self, invalid, refused};
 use crate::network::{Draft, Topology, quotas};
 use crate::service::{Caller, Service};
@@ -10,7 +10,7 @@ use belljar_aws::AwsError;
 use belljar_vpc::flow_log::{DEFAULT, Format};
 use belljar_vpc::id::FlowLogId;
 use belljar_vpc::network::{Destination, FlowLog, Monitored, TrafficType};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -18,9 +18,10 @@ use std::sync::Arc;
 /// Resources of one request (API Reference, `CreateFlowLogs`).
 const MAX_RESOURCES: usize = 25;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 pub(super) struct Create {
+    #[serde(skip_serializing)]
     client_token: Option<String>,
     deliver_logs_permission_arn: Option<String>,
     log_group_name: Option<String>,
@@ -52,37 +53,29 @@ pub(super) async fn create(
 ) -> Result<Value, AwsError> {
     let tags = tags::of(&input.tag_specifications, "vpc-flow-log")?;
     let plan = input.plan(service, caller)?;
-    let (mut made, mut failed) = (Vec::new(), Vec::new());
+    let token = input.client_token.as_deref();
     let edit = service.network.edit(|draft| {
-        let token = input.client_token.as_ref().map(|token| format!("flow-logs\n{token}"));
-        if let Some(before) = token.as_ref().and_then(|token| draft.note(TOKEN, token)) {
-            made = serde_json::from_value(before.clone()).unwrap_or_default();
-            return Ok(());
-        }
-        for id in &input.resource_ids {
-            match input.make(draft, id, &plan) {
-                Ok(log) => {
-                    draft.tag(log.as_str(), tags.clone());
-                    made.push(log.to_string());
+        token::once(draft, ("CreateFlowLogs", token), &input, |draft| {
+            let (mut made, mut failed) = (Vec::new(), Vec::new());
+            for id in &input.resource_ids {
+                match input.make(draft, id, &plan) {
+                    Ok(log) => {
+                        draft.tag(log.as_str(), tags.clone());
+                        made.push(log);
+                    }
+                    Err(e) => failed.push(unsuccessful::item(id, &e)),
                 }
-                Err(e) => failed.push(unsuccessful::item(id, &e)),
             }
-        }
-        if let Some(token) = &token {
-            draft.set_note(TOKEN, token, json!(made));
-        }
-        Ok(())
+            Ok((made, failed))
+        })
     });
-    edit.await?;
+    let ((made, failed), _): ((Vec<FlowLogId>, Vec<Value>), _) = edit.await?;
     Ok(json!({
         "ClientToken": input.client_token,
         "FlowLogIds": made,
         "Unsuccessful": failed,
     }))
 }
-
-/// The kind of the notes that keep tokens of requests which make several at once.
-const TOKEN: &str = "flow-log-token";
 
 impl Create {
     fn plan(&self, service: &Service, caller: &Caller) -> Result<Plan, AwsError> {
