@@ -1,6 +1,7 @@
 //! Where the records of flow logs go.
 
 use super::places;
+use crate::api::iam::document::Document;
 use crate::network::error::refused;
 use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
@@ -108,7 +109,7 @@ fn check_role(service: &Service, caller: &Caller, arn: &str) -> Result<(), AwsEr
     let name = arn.strip_prefix(&front).and_then(|path| path.rsplit('/').next());
     let role = name.map(|name| service.db().read(|c| identity::get_role(c, name)));
     // The role that delivers needs a trust that lets it.
-    let trusted = |trust: &str| trust.contains("vpc-flow-logs.amazonaws.com");
+    let trusted = |trust: &str| Document::trusts(trust, "vpc-flow-logs.amazonaws.com");
     match role {
         Some(Ok(role)) if role.arn == arn && trusted(&role.trust) => Ok(()),
         Some(Err(identity::IdentityError::Store(e))) => Err(crate::api::failed(&e)),

@@ -28,7 +28,7 @@ impl<T> OneOrMany<T> {
 /// A policy document.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
-pub(super) struct Document {
+pub(crate) struct Document {
     #[serde(rename = "Version")]
     _version: Option<Version>,
     #[serde(rename = "Id")]
@@ -142,6 +142,18 @@ impl Document {
         Ok(())
     }
 
+    /// Whether a policy that says who may assume a role lets a service do so:
+    /// `vpc-flow-logs.amazonaws.com`. A condition is taken for one that holds: it is about the
+    /// service's own account.
+    pub(crate) fn trusts(text: &str, service: &str) -> bool {
+        let Ok(document) = Self::read(text) else { return false };
+        let says = |effect| {
+            let of = |s: &Statement| s.effect == effect && s.lets_assume(service);
+            document.statement.as_slice().iter().any(of)
+        };
+        says(Effect::Allow) && !says(Effect::Deny)
+    }
+
     /// Adds what the document says of an action on a resource.
     ///
     /// # Errors
@@ -172,15 +184,28 @@ impl Statement {
         self.condition.as_ref().is_some_and(|c| c.as_object().is_none_or(|c| !c.is_empty()))
     }
 
-    fn applies(&self, action: &str, resource: &str) -> Result<bool, AwsError> {
+    fn acts(&self, action: &str) -> bool {
         let action = action.to_ascii_lowercase();
         let is_action = |p: &String| wildcard(p.to_ascii_lowercase().as_bytes(), action.as_bytes());
-        let acts = match (&self.action, &self.not_action) {
+        match (&self.action, &self.not_action) {
             (Some(these), _) => these.as_slice().iter().any(is_action),
             (_, Some(others)) => !others.as_slice().iter().any(is_action),
             _ => false,
+        }
+    }
+
+    /// Whether it is about a service, by its name, that assumes the role.
+    fn lets_assume(&self, service: &str) -> bool {
+        let named = match self.principal.as_ref().and_then(|p| p.get("Service")) {
+            Some(Value::String(one)) => one == service,
+            Some(Value::Array(many)) => many.iter().any(|one| one == service),
+            _ => false,
         };
-        if !acts {
+        named && self.acts("sts:AssumeRole")
+    }
+
+    fn applies(&self, action: &str, resource: &str) -> Result<bool, AwsError> {
+        if !self.acts(action) {
             return Ok(false);
         }
         let resources =

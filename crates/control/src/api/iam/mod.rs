@@ -1,7 +1,7 @@
 //! IAM: roles, their policies, and what these would allow. Nothing of it is enforced.
 
 mod attachments;
-mod document;
+pub(crate) mod document;
 mod managed;
 mod page;
 mod policies;
