@@ -45,9 +45,17 @@ pub(crate) fn v6(text: &str, parameter: &str) -> Result<Ipv6Net, AwsError> {
 /// The block of a VPC.
 ///
 /// # Errors
-/// If it is none, or too large or too small.
+/// If it is none, too large or too small, or of addresses that no network has.
 pub(crate) fn of_vpc(text: &str) -> Result<Ipv4Net, AwsError> {
-    sized(v4(text, "cidrBlock")?, "InvalidVpc.Range")
+    let block = sized(v4(text, "cidrBlock")?, "InvalidVpc.Range")?;
+    let first = block.network();
+    // No network's own: unspecified, loopback, link-local, multicast and reserved (VPC User Guide,
+    // "VPC CIDR blocks").
+    let special = [0, 127].contains(&first.octets()[0]) || first.is_link_local();
+    if special || first.octets()[0] >= 224 {
+        return Err(refused("InvalidVpc.Range", format!("The CIDR '{block}' is invalid.")));
+    }
+    Ok(block)
 }
 
 /// The block of a subnet.

@@ -2,11 +2,12 @@
 
 use super::listing::{Filters, Listing};
 use super::tags::{self, TagSpecification};
-use super::{gone, places};
+use super::{block, gone, places};
 use crate::network::error::{self, invalid, refused};
 use crate::network::{Draft, Topology, quotas};
 use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
+use belljar_vpc::Description;
 use belljar_vpc::id::{PeeringId, VpcId};
 use belljar_vpc::network::{Peering, PeeringStatus, Vpc};
 use ipnet::IpNet;
@@ -52,9 +53,7 @@ pub(super) async fn create(
         let (requester, one) = error::named(&draft.vpcs, &input.vpc_id)?;
         let (accepter, other) = error::named(&draft.vpcs, &peer)?;
         if requester == accepter || overlap(one, other) {
-            // AWS makes a connection that fails at once with these words.
-            let text = "Failed due to incorrect VPC-ID, Account ID, or overlapping CIDR range";
-            return Err(invalid(text));
+            return Err(invalid(OVERLAPS));
         }
         check_new(draft, &requester, &accepter)?;
         let id: PeeringId = draft.fresh();
@@ -68,9 +67,21 @@ pub(super) async fn create(
     answer(service, &now, &id)
 }
 
+/// AWS makes a connection that fails at once with these words.
+const OVERLAPS: &str = "Failed due to incorrect VPC-ID, Account ID, or overlapping CIDR range";
+
+/// Whether a block is one of a VPC that this one is peered with, or has asked to be.
+pub(super) fn is_peers(d: &Description, vpc: &VpcId, block: &IpNet) -> bool {
+    d.peerings.values().filter(|p| lives(p.status)).any(|p| {
+        let other = if p.requester == *vpc { &p.accepter } else { &p.requester };
+        let ours = p.requester == *vpc || p.accepter == *vpc;
+        let has = |of: &Vpc| of.cidrs.iter().any(|c| block::overlap(&c.block, block));
+        ours && d.vpcs.get(other).is_some_and(|of| has(of))
+    })
+}
+
 fn overlap(one: &Vpc, other: &Vpc) -> bool {
-    let meets = |a: &IpNet, b: &IpNet| a.contains(b) || b.contains(a);
-    one.cidrs.iter().any(|a| other.cidrs.iter().any(|b| meets(&a.block, &b.block)))
+    one.cidrs.iter().any(|a| other.cidrs.iter().any(|b| block::overlap(&a.block, &b.block)))
 }
 
 fn lives(status: PeeringStatus) -> bool {
@@ -147,8 +158,12 @@ fn change(
     peering.status = to;
     if to == PeeringStatus::Active {
         // One of them may be gone since it was asked.
-        for vpc in [peering.requester.clone(), peering.accepter.clone()] {
-            error::get(&draft.vpcs, &vpc)?;
+        let (requester, accepter) = (peering.requester.clone(), peering.accepter.clone());
+        let (one, other) =
+            (error::get(&draft.vpcs, &requester)?, error::get(&draft.vpcs, &accepter)?);
+        // Or has had another block.
+        if overlap(one, other) {
+            return Err(invalid(OVERLAPS));
         }
     }
     if !lives(to) {

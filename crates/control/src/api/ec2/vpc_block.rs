@@ -1,6 +1,6 @@
 //! The blocks of a VPC beside its first.
 
-use super::{block, places};
+use super::{block, peering, places};
 use crate::network::error::{self, dependency, refused};
 use crate::network::{Draft, quotas, vpcs};
 use crate::service::{Caller, Service};
@@ -45,6 +45,10 @@ fn any_v6() -> IpNet {
 
 fn add(draft: &mut Draft, id: &VpcId, block: IpNet) -> Result<VpcCidr, AwsError> {
     let cidr = VpcCidr { association: draft.fresh(), block };
+    if peering::is_peers(draft, id, &block) {
+        let text = format!("The CIDR '{block}' is one of a peered VPC.");
+        return Err(refused("InvalidVpc.Range", text));
+    }
     let vpc = error::get_mut(&mut draft.vpcs, id)?;
     let v6 = matches!(block, IpNet::V6(_));
     let most = if v6 { quotas::BLOCKS_V6 } else { quotas::BLOCKS_V4 };
