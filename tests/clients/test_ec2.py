@@ -187,7 +187,8 @@ def test_a_vpc_from_its_start_to_its_end(ec2):
 
 
 def test_blocks_of_a_vpc_are_checked(ec2):
-    for block in ("10.0.0.0/15", "10.0.0.0/29"):
+    nobodys = ("0.0.0.0/16", "127.0.0.0/16", "169.254.0.0/17", "224.0.0.0/16")
+    for block in ("10.0.0.0/15", "10.0.0.0/29", *nobodys):
         said = refused(ec2.create_vpc, CidrBlock=block)
         assert said == ("InvalidVpc.Range", f"The CIDR '{block}' is invalid.")
     said = refused(ec2.create_vpc, CidrBlock="10.0.0.0")

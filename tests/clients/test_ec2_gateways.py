@@ -379,7 +379,20 @@ def test_peering_is_asked_for_and_answered(ec2, net):
     assert told["AccepterPeeringConnectionOptions"]["AllowDnsResolutionFromRemoteVpc"]
     ec2.create_route(RouteTableId=net.tables[0], DestinationCidrBlock="10.250.0.0/16", **name)
     assert net.routes(0)[0]["State"] == "active"
+    taken = refused(ec2.associate_vpc_cidr_block, VpcId=net.vpc, CidrBlock="10.250.0.0/20")
+    assert taken[0] == "InvalidVpc.Range"
+    here, there = (
+        ec2.create_security_group(VpcId=vpc, GroupName="peer", Description="peer")["GroupId"] for vpc in (net.vpc, other)
+    )
+    rule = [{"IpProtocol": "-1", "UserIdGroupPairs": [{"GroupId": there}]}]
+    ec2.authorize_security_group_ingress(GroupId=here, IpPermissions=rule)
     ec2.delete_vpc_peering_connection(**name)
+    # What names a group that is out of reach by now is stale, and can be taken away.
+    assert refused(ec2.authorize_security_group_egress, GroupId=here, IpPermissions=rule)[0] == "InvalidGroup.NotFound"
+    ec2.revoke_security_group_ingress(GroupId=here, IpPermissions=rule)
+    assert ec2.describe_security_groups(GroupIds=[here])["SecurityGroups"][0]["IpPermissions"] == []
+    for group in (here, there):
+        ec2.delete_security_group(GroupId=group)
     of = [{"Name": "requester-vpc-info.vpc-id", "Values": [net.vpc]}, {"Name": "status-code", "Values": ["deleted"]}]
     [gone] = ec2.describe_vpc_peering_connections(Filters=of)["VpcPeeringConnections"]
     assert gone["VpcPeeringConnectionId"] == asked["VpcPeeringConnectionId"]
@@ -561,12 +574,22 @@ def test_flow_logs_of_several_and_what_is_wrong_with_them(service, ec2, net, del
     assert [u["Error"]["Code"] for u in made["Unsuccessful"]] == ["InvalidSubnetID.NotFound"]
     seen = ec2.describe_flow_logs(FlowLogIds=made["FlowLogIds"])["FlowLogs"]
     assert {s["ResourceId"] for s in seen} == set(net.subnets)
+    one_gone = {**base, **to_s3, "ResourceIds": ["subnet-0"], "ClientToken": "flow-logs-once"}
+    first, second = (ec2.create_flow_logs(**one_gone) for _ in range(2))
+    assert len(first["Unsuccessful"]) == 1 and second["Unsuccessful"] == first["Unsuccessful"], "said again as it was"
+    other = {**one_gone, "ResourceIds": net.subnets[:1]}
+    assert refused(ec2.create_flow_logs, **other)[0] == "IdempotentParameterMismatch"
     assert all(s["LogFormat"] == fields and s["MaxAggregationInterval"] == 60 for s in seen)
     assert len(ec2.describe_flow_logs(Filters=[{"Name": "tag:Of", "Values": ["tests"]}])["FlowLogs"]) == 2
 
     one = {**base, "ResourceIds": net.subnets[:1]}
     to_logs = {"LogGroupName": "g", "DeliverLogsPermissionArn": delivery}
     other_role = {"DeliverLogsPermissionArn": service.role}
+    principal = {"Service": "vpc-flow-logs.amazonaws.com"}
+    denied = {"Sid": "1", "Effect": "Deny", "Principal": principal, "Action": "sts:AssumeRole"}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [denied]})
+    iam = service.client("iam")
+    never = iam.create_role(RoleName="never-flow-logs", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
     for given, words in (
         ({**to_s3, "LogFormat": "${colour}"}, "Unknown fields provided: colour"),
         ({**to_s3, "MaxAggregationInterval": 90}, "MaxAggregationInterval"),
@@ -576,6 +599,7 @@ def test_flow_logs_of_several_and_what_is_wrong_with_them(service, ec2, net, del
         ({"LogGroupName": "g"}, "DeliverLogsPermissionArn can't be empty"),
         ({**to_logs, "LogDestination": "arn:aws:logs:x"}, "Please only provide LogGroupName or only provide LogDestination"),
         ({**to_logs, **other_role}, "Unable to assume given IAM role"),
+        ({**to_logs, "DeliverLogsPermissionArn": never}, "Unable to assume given IAM role"),
         ({"DeliverLogsPermissionArn": delivery}, "LogDestination can't be empty"),
     ):
         code, text = refused(ec2.create_flow_logs, **{**one, **given})

@@ -100,7 +100,7 @@ macro_rules! kinds {
                 return Some("security-group-rule".to_owned());
             }
             // A note that is a resource has the type as its kind.
-            let note = notes.keys().find(|(_, of)| of == id);
+            let note = notes.keys().find(|(kind, of)| of == id && kind.starts_with("network-insights-"));
             note.map(|(kind, _)| kind.clone())
         }
     };

@@ -93,6 +93,10 @@ pub(super) async fn delete(service: &Service, _: &Caller, input: Named) -> Resul
             return Err(dependency(text));
         }
         draft.vpcs.remove(&id);
+        let own = draft.groups.values().filter(|group| group.vpc == id);
+        let rules: Vec<String> =
+            own.flat_map(|g| g.rules.keys().map(ToString::to_string)).collect();
+        draft.tags.retain(|of, _| !rules.contains(of));
         draft.groups.retain(|_, group| group.vpc != id);
         draft.acls.retain(|_, acl| acl.vpc != id);
         draft.route_tables.retain(|_, table| table.vpc != id);
