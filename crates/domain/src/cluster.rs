@@ -223,6 +223,12 @@ impl Cluster {
         self.encrypted || self.is_spread()
     }
 
+    /// Whether they meet in a VPC, by their own interfaces.
+    #[must_use]
+    pub fn is_in_vpc(&self) -> bool {
+        self.instances.iter().any(|i| i.vpc.as_ref().is_some_and(|link| link.inside))
+    }
+
     /// Names of the groups, in the order of their first instances.
     #[must_use]
     pub fn groups(&self) -> Vec<&str> {

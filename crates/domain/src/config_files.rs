@@ -1,6 +1,7 @@
 //! The files below `/opt/ml/input/config`, to the letter (Developer Guide, "How Amazon SageMaker
 //! provides training information"; shapes checked against a real job's dump).
 
+use crate::access::VPC_INTERFACE;
 use crate::{Assignment, Cluster, HostName};
 use belljar_vpc::peers;
 use serde_json::{Map, Value, json};
@@ -51,7 +52,8 @@ fn resource_config(a: &Assignment) -> Value {
         None => {
             let hosts = vec![&a.host];
             let groups = vec![group(&a.group, &a.instance_type, &hosts)];
-            (hosts, groups, SEALED_INTERFACE)
+            let in_vpc = a.vpc.as_ref().is_some_and(|link| link.inside);
+            (hosts, groups, if in_vpc { VPC_INTERFACE } else { SEALED_INTERFACE })
         }
         Some(cluster) => (cluster.hosts(), groups(cluster), peers::INTERFACE),
     };
@@ -120,6 +122,8 @@ pub(crate) mod tests {
             serving: None,
             vpc: None,
             begun: None,
+            internet: false,
+            role: None,
         }
     }
 

@@ -109,6 +109,20 @@ pub struct Variant {
     /// Where its instances are in a VPC, if they are in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vpc: Option<VpcPlacement>,
+    /// Whether its containers reach the internet: neither isolation nor a VPC was asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub internet: bool,
+    /// `ExecutionRoleArn` of a model that is not isolated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+}
+
+impl Variant {
+    /// Whether its containers can reach nobody.
+    #[must_use]
+    pub fn is_isolated(&self) -> bool {
+        !self.internet && self.vpc.as_ref().is_none_or(|placement| placement.isolated)
+    }
 }
 
 /// `AsyncInferenceConfig`.

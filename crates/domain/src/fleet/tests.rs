@@ -8,6 +8,8 @@ fn at(seconds: i64) -> Timestamp {
 
 fn variant(name: &str, count: u32) -> Variant {
     Variant {
+        internet: false,
+        role: None,
         name: name.into(),
         model: "m".into(),
         containers: Vec::new(),

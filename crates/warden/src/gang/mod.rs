@@ -81,6 +81,8 @@ async fn instances(cx: &Context, facts: &mut Facts, cluster: &Cluster) -> Result
     let hub = if cluster.needs_tunnel() {
         tun::check().map_err(|e| stages::no_encryption(&e))?;
         None
+    } else if cluster.is_in_vpc() {
+        None
     } else {
         Some(Hub::create().await?)
     };

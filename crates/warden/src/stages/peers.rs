@@ -106,7 +106,13 @@ fn link(a: &Assignment) -> Option<(&Cluster, PeerLink, u8)> {
 /// The names that resolve in the container, with their addresses: its own, and its peers'.
 pub(super) fn addresses(a: &Assignment) -> Vec<(Ipv4Addr, String)> {
     match &a.cluster {
-        None => vec![(Ipv4Addr::LOCALHOST, a.host_name().to_owned())],
+        None => {
+            let own = match &a.vpc {
+                Some(link) if link.inside => link.address,
+                _ => Ipv4Addr::LOCALHOST,
+            };
+            vec![(own, a.host_name().to_owned())]
+        }
         Some(cluster) => {
             cluster.instances.iter().map(|i| (i.address, i.host.to_string())).collect()
         }

@@ -90,6 +90,7 @@ pub(super) async fn root(cx: &Context, facts: &mut Facts, image: &Image) -> Resu
         user_ns: &user_ns,
         host_name: cx.assignment.host_name(),
         hosts: &super::peers::addresses(&cx.assignment),
+        resolv_conf: &super::network::resolv_conf(&cx.assignment),
         shm_bytes: None,
     })?;
     if cx.assignment.serving.is_none() {

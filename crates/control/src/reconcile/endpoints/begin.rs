@@ -90,5 +90,7 @@ fn assignment(
         serving: Some(Box::new(serving)),
         vpc: None,
         begun: Some(server.begun),
+        internet: variant.internet,
+        role: variant.role.clone(),
     })
 }

@@ -21,6 +21,8 @@ fn deployment(config: &str, containers: usize) -> Deployment {
         cached: true,
     };
     let variant = Variant {
+        internet: false,
+        role: None,
         name: "v".into(),
         model: "m".into(),
         containers: (1..=containers).map(container).collect(),
