@@ -199,8 +199,22 @@ fn tables(dice: &mut Dice, text: &mut String, gateway: bool) -> std::fmt::Result
         if gateway && matches!(table, "rtb-a1" | "rtb-a2") {
             writeln!(text, "  pl-s3 vpce-s3")?;
         }
+        never(dice, text, vpc)?;
     }
     Ok(())
+}
+
+/// Longer prefixes than those of what is never forwarded, which they do not open.
+fn never(dice: &mut Dice, text: &mut String, vpc: &str) -> std::fmt::Result {
+    let v4 = ["127.0.0.0/9", "169.254.128.0/17", "224.0.0.0/8", "240.0.0.0/5", "0.0.0.0/9"];
+    let v6 = ["fe80::/16", "ff0e::/16", "::/128", "::1/128"];
+    let ways: &[&str] = match vpc {
+        "vpc-a" => &["igw-a", "nat-a", "eni-m", "pcx-ab"],
+        "vpc-b" => &["igw-b", "pcx-ab"],
+        _ => &["pcx-bc"],
+    };
+    writeln!(text, "  {} {}", dice.pick(&v4), dice.pick(ways))?;
+    writeln!(text, "  {} {}", dice.pick(&v6), dice.pick(ways))
 }
 
 /// In one table of four, as its place in the text has it.
@@ -254,7 +268,11 @@ const PORTS: &[u16] =
 /// A flow that means something in a region of [`network`]; its source port is `port`.
 pub(crate) fn flow(network: &Network, dice: &mut Dice, port: u16) -> Option<Flow> {
     let ids: Vec<_> = network.interfaces.keys().collect();
-    let (from, to) = ((*dice.pick(&ids)).clone(), *dice.pick(&ids));
+    let (from, to) = (*dice.pick(&ids), *dice.pick(&ids));
+    if network.nat_at(from).is_some() {
+        // It begins nothing by itself.
+        return None;
+    }
     let target = network.interfaces.get(to)?;
     let public = target.primary().and_then(|p| network.public_of(to, p)).map(IpAddr::V4);
     let private = target.first(dice.one_in(4)).or(target.first(false))?;
@@ -280,6 +298,14 @@ pub(crate) fn flow(network: &Network, dice: &mut Dice, port: u16) -> Option<Flow
         "10.2.1.77",
         "224.0.0.9",
         "198.51.100.1",
+        "127.0.0.1",
+        "169.254.128.9",
+        "240.0.0.9",
+        "255.255.255.255",
+        "0.0.0.9",
+        "::1",
+        "fe80::9",
+        "ff0e::9",
     ];
     let destination = match dice.below(10) {
         0..=2 => dice.pick(&far).parse().ok()?,
@@ -294,7 +320,7 @@ pub(crate) fn flow(network: &Network, dice: &mut Dice, port: u16) -> Option<Flow
     } else {
         let forged = if destination.is_ipv6() { "2600:1::10" } else { "10.0.1.10" };
         let address = dice.one_in(25).then(|| forged.parse()).transpose().ok()?;
-        Source::Interface { id: from, address }
+        Source::Interface { id: from.clone(), address }
     };
     Some(Flow { source, destination, payload: payload(dice, destination.is_ipv6(), port) })
 }

@@ -146,6 +146,7 @@ fn explain(net: &mut Mended<'_>, flow: &Flow) -> Reach {
         hops: Vec::new(),
         blockers: &mut answer.blockers,
         translations: &mut translations,
+        begun: Vec::new(),
         entrance: Entrance::Local,
         asker,
     };
@@ -166,6 +167,7 @@ fn explain(net: &mut Mended<'_>, flow: &Flow) -> Reach {
         hops: Vec::new(),
         blockers: &mut answer.blockers,
         translations: &mut translations,
+        begun: Vec::new(),
         entrance,
         asker,
     };
