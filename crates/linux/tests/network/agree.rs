@@ -203,8 +203,7 @@ pub(crate) fn passes(
         // Neighbour discovery is heard by a router, and is no conversation.
         Outcome::Local => flow.payload.opens(flow.destination.is_ipv6()),
         Outcome::Arrived { place, header } => {
-            !world.is_nobodys(place, header.destination)
-                && (header.reply().is_none() || answered())
+            !world.is_nobodys(place, header.destination) && (header.reply().is_none() || answered())
         }
         _ => false,
     }

@@ -4,7 +4,7 @@ use crate::agree::{is_home, number, passes, shot, unseen};
 use crate::random::{flow, network};
 use crate::walk::{Outcome, World};
 use belljar_vpc::sample::Dice;
-use belljar_vpc::{Flow, Payload, reach};
+use belljar_vpc::{Flow, reach};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -47,10 +47,7 @@ fn one_network(seed: u64) -> Result<u64, String> {
     let (mut passed, mut compared, mut port) = (0, 0, 0_u16);
     while compared < FLOWS {
         port = port.wrapping_add(9973);
-        let Some(mut flow) = flow(&network, dice, port.max(1)) else { continue };
-        if dice.one_in(30) {
-            alike(&mut flow.payload);
-        }
+        let Some(flow) = flow(&network, dice, port.max(1)) else { continue };
         let Some((passes, way)) = interpreted(&mut world, &flow, dice) else { continue };
         compared += 1;
         let explained = reach(&network, &flow);
@@ -63,13 +60,6 @@ fn one_network(seed: u64) -> Result<u64, String> {
         passed += u64::from(passes);
     }
     Ok(passed)
-}
-
-/// Gives both ends one port: what comes back to its own sender looks like an answer then.
-fn alike(payload: &mut Payload) {
-    if let Payload::Ports { source, destination, .. } = payload {
-        *source = *destination;
-    }
 }
 
 /// Whether a flow and its answer pass, and what became of each. `None` of what an interface forges

@@ -196,7 +196,9 @@ pub(crate) fn parse(p: &[u8]) -> Option<(Header, u64)> {
                 Some(Ipv6Addr::from(octets).into())
             };
             match *p.get(6)? {
-                FRAGMENT if u16::from_be_bytes([*p.get(42)?, *p.get(43)?]) & !7 != 0 => return None,
+                FRAGMENT if u16::from_be_bytes([*p.get(42)?, *p.get(43)?]) & !7 != 0 => {
+                    return None;
+                }
                 FRAGMENT => (address(8)?, address(24)?, *p.get(40)?, p.get(48..)?),
                 next => (address(8)?, address(24)?, next, p.get(40..)?),
             }

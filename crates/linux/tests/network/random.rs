@@ -322,7 +322,18 @@ pub(crate) fn flow(network: &Network, dice: &mut Dice, port: u16) -> Option<Flow
         let address = dice.one_in(25).then(|| forged.parse()).transpose().ok()?;
         Source::Interface { id: from.clone(), address }
     };
-    Some(Flow { source, destination, payload: payload(dice, destination.is_ipv6(), port) })
+    let mut payload = payload(dice, destination.is_ipv6(), port);
+    // With one port at both ends, what comes back to its own sender looks like an answer. To a NAT
+    // gateway's public address it would to the gateway, too: what AWS does then is written nowhere.
+    let to_nat =
+        network.on_internet(destination).is_some_and(|(id, _)| network.nat_at(id).is_some());
+    if let Payload::Ports { source, destination, .. } = &mut payload
+        && dice.one_in(30)
+        && !to_nat
+    {
+        *destination = *source;
+    }
+    Some(Flow { source, destination, payload })
 }
 
 fn payload(dice: &mut Dice, v6: bool, source: u16) -> Payload {

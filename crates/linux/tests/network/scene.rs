@@ -52,7 +52,13 @@ impl Shot {
     pub(crate) fn answer(&self, place: &Place, header: &Header) -> Option<Self> {
         let phase = if self.phase == Phase::Open { Phase::Answer } else { Phase::MoreAnswer };
         let header = header.reply()?;
-        Some(Self { from: place.clone(), header, phase, fragments: self.fragments, echo: self.echo })
+        Some(Self {
+            from: place.clone(),
+            header,
+            phase,
+            fragments: self.fragments,
+            echo: self.echo,
+        })
     }
 }
 
@@ -131,17 +137,8 @@ impl Scene {
         }
         let world = World::new(Arc::new(Network::default()));
         let links = BTreeMap::new();
-        let mut scene = Self {
-            world,
-            vpcs,
-            far,
-            edge,
-            barrier,
-            links,
-            next_tag: 1,
-            sent: 0,
-            verify: false,
-        };
+        let mut scene =
+            Self { world, vpcs, far, edge, barrier, links, next_tag: 1, sent: 0, verify: false };
         scene.begin(network, &|_| {}).await;
         scene
     }

@@ -3,8 +3,8 @@
 use belljar_vpc::Network;
 use belljar_vpc::compile::{End, Layer, Name, Router, compile, link_name};
 use belljar_vpc::id::{EndpointId, InterfaceId, VpcId};
-use belljar_vpc::network::Interface;
 use belljar_vpc::interpret::{Connections, Verdict, interpret, interpret_answer};
+use belljar_vpc::network::Interface;
 use belljar_vpc::traffic::{Header, Payload};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
@@ -230,8 +230,7 @@ impl World {
     pub(crate) fn is_nobodys(&self, place: &Place, to: IpAddr) -> bool {
         let mut vpcs = self.network.vpcs.values();
         *place == Place::Internet
-            && (self.network.on_internet(to).is_some()
-                || (to.is_ipv6() && vpcs.any(|v| v.has(to))))
+            && (self.network.on_internet(to).is_some() || (to.is_ipv6() && vpcs.any(|v| v.has(to))))
     }
 
     /// By which VPC's internet gateway an address is reached.
@@ -254,11 +253,7 @@ impl World {
 
 /// The first packet's head of the conversation that a packet is of.
 fn question(header: Header) -> Header {
-    let asks = |payload| Header {
-        source: header.destination,
-        destination: header.source,
-        payload,
-    };
+    let asks = |payload| Header { source: header.destination, destination: header.source, payload };
     match header.payload {
         Payload::Icmp { v6: false, kind: 0, code } => {
             asks(Payload::Icmp { v6: false, kind: 8, code })

@@ -235,14 +235,15 @@ pub(super) fn nat(
     id: &NatGatewayId,
 ) -> Result<Place, Lost> {
     let header = walk.header;
-    // Also of a request that has come back to where it left by the gateway's public address.
-    let of = |t: &&Translation| {
-        t.interface == *interface && t.outside.reply().as_ref() == Some(&header)
-    };
-    if let Some(back) = walk.translations.iter().find(of).and_then(|t| t.inside.reply()) {
-        walk.header = back;
-        walk.record(RecordId::NatGateway(id.clone()), Reason::Translates);
-        return Ok(Place::Leaves(interface.clone()));
+    if walk.leg == Leg::Reply {
+        let of = |t: &&Translation| {
+            t.interface == *interface && t.outside.reply().as_ref() == Some(&header)
+        };
+        if let Some(back) = walk.translations.iter().find(of).and_then(|t| t.inside.reply()) {
+            walk.header = back;
+            walk.record(RecordId::NatGateway(id.clone()), Reason::Translates);
+            return Ok(Place::Leaves(interface.clone()));
+        }
     }
     let component = record(RecordId::NatGateway(id.clone()));
     let primary = walk.net.interface(interface).and_then(|i| i.first(false));
