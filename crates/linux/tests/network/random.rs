@@ -304,7 +304,10 @@ pub(crate) fn flow(network: &Network, dice: &mut Dice, port: u16) -> Option<Flow
         "255.255.255.255",
         "0.0.0.9",
         "::1",
+        "169.254.1.1",
         "fe80::9",
+        "fe80::9",
+        "fe80::1",
         "ff0e::9",
     ];
     let destination = match dice.below(10) {
