@@ -326,17 +326,27 @@ pub(crate) fn flow(network: &Network, dice: &mut Dice, port: u16) -> Option<Flow
         Source::Interface { id: from.clone(), address }
     };
     let mut payload = payload(dice, destination.is_ipv6(), port);
-    // With one port at both ends, what comes back to its own sender looks like an answer. To a NAT
-    // gateway's public address it would to the gateway, too: what AWS does then is written nowhere.
-    let to_nat =
-        network.on_internet(destination).is_some_and(|(id, _)| network.nat_at(id).is_some());
-    if let Payload::Ports { source, destination, .. } = &mut payload
-        && dice.one_in(30)
-        && !to_nat
-    {
-        *destination = *source;
+    if dice.one_in(30) && may_be_alike(network, &source, destination, &payload) {
+        one_port(&mut payload);
     }
     Some(Flow { source, destination, payload })
+}
+
+/// Gives both ends one port: what comes back to its own sender looks like an answer then.
+fn one_port(payload: &mut Payload) {
+    if let Payload::Ports { source, destination, .. } = payload {
+        *destination = *source;
+    }
+}
+
+/// Whether both ends may have one port. Not to a NAT gateway's public address, where it would be an
+/// answer to the gateway, too: what AWS does with that is written nowhere. And of TCP not from an
+/// interface to itself: there it is one end, which has the numbers of no two.
+fn may_be_alike(network: &Network, from: &Source, to: IpAddr, payload: &Payload) -> bool {
+    let Some((at, _)) = network.on_internet(to) else { return true };
+    let itself = matches!(from, Source::Interface { id, .. } if id == at);
+    let tcp = matches!(payload, Payload::Ports { transport: Transport::Tcp, .. });
+    network.nat_at(at).is_none() && !(itself && tcp)
 }
 
 fn payload(dice: &mut Dice, v6: bool, source: u16) -> Payload {
