@@ -6,7 +6,7 @@ import signal
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, may_encrypt
 from hosting import refusal, until, variant
 from service import ROLE, Service
 
@@ -132,6 +132,20 @@ def test_instances_meet_by_their_interfaces(service, ec2, network, bucket, probe
     assert ended(service, "inside-two")["TrainingJobStatus"] == "Completed", lines(service, "inside-two")
     met = [line for line in lines(service, "inside-two") if line.startswith("met ")]
     assert len(met) == 4 and all(" at 10.20." in line for line in met), met
+
+
+def test_instances_that_encrypt_meet_by_a_link_of_their_own(service, ec2, network, bucket, probe_image):
+    if not may_encrypt(service.belljar):
+        pytest.skip("there is no /dev/net/tun")
+    config = network.config(network.training)
+    command = ["in-turn", f"meet {PORT}", "cat /opt/ml/input/config/resourceconfig.json"]
+    two = job("inside-encrypted", config, *command, instances=2, EnableInterContainerTrafficEncryption=True)
+    service.client("sagemaker").create_training_job(**two)
+    assert ended(service, "inside-encrypted")["TrainingJobStatus"] == "Completed", lines(service, "inside-encrypted")
+    said = lines(service, "inside-encrypted")
+    met = [line for line in said if line.startswith("met ")]
+    assert len(met) == 4 and all(" at 100.127." in line for line in met), met
+    assert any('"network_interface_name":"eth1"' in line for line in said), said
 
 
 def test_a_lost_interface_is_told(service, network, bucket, probe_image):

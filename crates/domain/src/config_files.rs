@@ -3,7 +3,6 @@
 
 use crate::access::VPC_INTERFACE;
 use crate::{Assignment, Cluster, HostName};
-use belljar_vpc::peers;
 use serde_json::{Map, Value, json};
 
 /// The only network interface of a sealed single instance.
@@ -55,7 +54,7 @@ fn resource_config(a: &Assignment) -> Value {
             let in_vpc = a.vpc.as_ref().is_some_and(|link| link.inside);
             (hosts, groups, if in_vpc { VPC_INTERFACE } else { SEALED_INTERFACE })
         }
-        Some(cluster) => (cluster.hosts(), groups(cluster), peers::INTERFACE),
+        Some(cluster) => (cluster.hosts(), groups(cluster), cluster.interface()),
     };
     json!({
         "current_host": a.host,

@@ -330,7 +330,8 @@ fn record_attempt(
             cluster.spread(next.own, &next.nodes);
         }
         for (instance, link) in cluster.instances.iter_mut().zip(next.links) {
-            if link.inside {
+            // Those that encrypt have a link of their own, with addresses of its own.
+            if link.inside && !cluster.encrypted {
                 instance.address = link.address;
             }
             instance.vpc = Some(Box::new(link));

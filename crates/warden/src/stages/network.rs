@@ -124,7 +124,7 @@ pub(super) async fn network(cx: &Context, facts: &mut Facts) -> Result<Network, 
     cx.journal.point(belljar_domain::Stage::Network, "during");
     facts.access = cx.assignment.access();
     match facts.access.clone() {
-        Some(Access::Vpc(link)) => in_vpc(cx, ns, &link).await,
+        Some(Access::Vpc(link)) => in_vpc(cx, facts, ns, &link).await,
         Some(Access::Internet) => Err(super::internal("no way to the internet").into()),
         None => sealed(cx, facts, ns).await,
     }
@@ -137,7 +137,12 @@ async fn sealed(cx: &Context, facts: &mut Facts, ns: NetNs) -> Result<Network, E
     Ok(Network { ns, sealed, watch, held: Held { link, interface: None } })
 }
 
-async fn in_vpc(cx: &Context, ns: NetNs, link: &VpcLink) -> Result<Network, Ending> {
+async fn in_vpc(
+    cx: &Context,
+    facts: &mut Facts,
+    ns: NetNs,
+    link: &VpcLink,
+) -> Result<Network, Ending> {
     let sealed = seal_net::open(&ns, &output_rules(), &[CREDENTIALS, METADATA]).await?;
     // The VPC's resolver answers names, and what its router refuses is told by flow logs.
     let watch = attempts::watch(&ns, None, cx.journal.sender()).await?;
@@ -147,7 +152,8 @@ async fn in_vpc(cx: &Context, ns: NetNs, link: &VpcLink) -> Result<Network, Endi
     if answer != Answer::Attached {
         return Err(AskError::Failed(format!("it answered {answer:?}")).into());
     }
-    let held = Held { link: None, interface: Some(Interface(held)) };
+    let tunnel = peers::encrypt_in_vpc(cx, facts, (&ns, &sealed), link.address).await?;
+    let held = Held { link: tunnel, interface: Some(Interface(held)) };
     Ok(Network { ns, sealed, watch, held })
 }
 

@@ -77,11 +77,6 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
     cluster::check_groups(&channels, &instances)?;
     let vpc = parts.vpc_config.as_ref().map(VpcConfig::parse).transpose()?;
     let vpc = vpc.map(|config| VpcPlacement { config, isolated });
-    if vpc.is_some() && !isolated && encrypted && instances.cluster.is_some() {
-        let what = "EnableInterContainerTrafficEncryption with VpcConfig".to_owned();
-        let why = "instances that are in the VPC themselves meet there in clear; set EnableNetworkIsolation".to_owned();
-        return Err(JobRequestError::NotServed { what, why });
-    }
     let isolation = open_notice(isolated, vpc.is_some()).map(str::to_owned);
     let retries = parts.retry_strategy.map_or(0, |r| r.maximum_retry_attempts);
     let max_pending_seconds = parts.stopping_condition.max_pending;
