@@ -131,7 +131,8 @@ pub(super) async fn network(cx: &Context, facts: &mut Facts) -> Result<Network, 
 }
 
 async fn sealed(cx: &Context, facts: &mut Facts, ns: NetNs) -> Result<Network, Ending> {
-    let (sealed, link) = peers::seal(cx, facts, &ns).await?;
+    let sealed = seal_net::seal(&ns, &peers::rules(&cx.assignment)).await?;
+    let link = peers::join(cx, facts, &ns, &sealed).await?;
     let names = Names::of(peers::addresses(&cx.assignment));
     let watch = attempts::watch(&ns, Some(names), cx.journal.sender()).await?;
     Ok(Network { ns, sealed, watch, held: Held { link, interface: None } })

@@ -1,4 +1,4 @@
-//! The network of an instance: sealed, and with a link to its peers where it has some.
+//! An instance's link to its peers, where it has some.
 
 use super::{Facts, internal};
 use crate::failure::{Failure, chain};
@@ -10,36 +10,41 @@ use belljar_domain::preflight::IKE;
 use belljar_domain::{Assignment, Cluster, Event, HostName, PeerLink};
 use belljar_linux::netns::NetNs;
 use belljar_linux::peer_net;
-use belljar_linux::seal_net::{self, SealedNet};
-use belljar_vpc::{peers, sealed};
+use belljar_linux::seal_net::SealedNet;
+use belljar_vpc::{Ruleset, peers, sealed};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Seals the namespace. What its rules let through, and where a link leads, is decided before the
-/// link is there. An encrypted link lives as long as what is returned besides.
-pub(super) async fn seal(
+/// The rules of an instance that reaches its peers, if it has some, and nobody else. They are there
+/// before the link is.
+pub(super) fn rules(a: &Assignment) -> Ruleset {
+    let Some((_, link, _)) = link(a) else { return sealed::output_rules() };
+    let others: Vec<Ipv4Addr> = link.peers.values().copied().collect();
+    peers::output_rules(link.address, &others)
+}
+
+/// Links it to its peers, if it has some. An encrypted link lives as long as what is returned.
+pub(super) async fn join(
     cx: &Context,
     facts: &mut Facts,
     ns: &NetNs,
-) -> Result<(SealedNet, Option<Link>), Ending> {
+    net: &SealedNet,
+) -> Result<Option<Link>, Ending> {
     let a = &cx.assignment;
-    let Some((cluster, mut link, number)) = link(a) else {
-        return Ok((seal_net::seal(ns, &sealed::output_rules()).await?, None));
-    };
-    let others: Vec<Ipv4Addr> = link.peers.values().copied().collect();
-    let net = seal_net::seal(ns, &peers::output_rules(link.address, &others)).await?;
+    let Some((cluster, mut link, number)) = link(a) else { return Ok(None) };
     let tunnel = if cluster.needs_tunnel() {
         let at = received_at(cluster, &a.host);
-        Some(encrypt(cx, (ns, &net), (End::open(at)?, at), &mut link).await?)
+        Some(encrypt(cx, (ns, net), (End::open(at)?, at), &mut link).await?)
     } else {
         let hub = cx.member.as_ref().and_then(|m| m.hub.as_ref());
         let hub = hub.ok_or_else(|| internal("there is no hub to join the instance's peers"))?;
         peer_net::join(ns, hub, number).await?;
+        let others: Vec<Ipv4Addr> = link.peers.values().copied().collect();
         net.link((ns, &link.interface), link.address, &others).await?;
         None
     };
     facts.peers = Some(link);
-    Ok((net, tunnel))
+    Ok(tunnel)
 }
 
 /// The encrypted link to its peers of a container that is in the VPC itself, if that was asked for:
