@@ -157,7 +157,14 @@ def test_a_lost_interface_is_told(service, network, bucket, probe_image):
     described = ended(service, "inside-lost")
     assert described["TrainingJobStatus"] == "Failed"
     assert "lost its network interface" in described["FailureReason"], described["FailureReason"]
-    # Another one comes, and the next job has its interface.
+    # Another one comes, and what may be tried again is.
+    again = job("inside-retried", config, "in-turn", "tick 2 1", "sleep 4", RetryStrategy={"MaximumRetryAttempts": 1})
+    service.client("sagemaker").create_training_job(**again)
+    until(lambda: "tick 2" in lines(service, "inside-retried"), "the container runs")
+    (pid,) = fabrics(service)
+    os.kill(pid, signal.SIGKILL)
+    assert ended(service, "inside-retried")["TrainingJobStatus"] == "Completed"
+    assert lines(service, "inside-retried").count("tick 2") == 2
     service.client("sagemaker").create_training_job(**job("inside-again", config, "connect", f"{S3}:443"))
     assert ended(service, "inside-again")["TrainingJobStatus"] == "Completed"
     assert results(lines(service, "inside-again")) == {f"{S3}:443": "ok"}

@@ -59,7 +59,7 @@ pub(super) async fn run(
     drop(held);
     if told == Some(Told::Lost(Lost::Interface)) {
         // With it the network is not what it was: that is the reason, not what follows from it.
-        return Err(Lost::Interface.failure().into());
+        return Err(Lost::Interface.ending());
     }
     let broken = broken_since_start(facts);
     if !broken.is_empty() {
@@ -156,7 +156,7 @@ pub(super) fn broken_since_start(facts: &Facts) -> Vec<String> {
 fn judge(cx: &Context, exit: Exit, told: Option<Told>) -> Result<Outcome, Ending> {
     match told.filter(|t| *t != Told::NoData) {
         Some(Told::Asked) => return Ok(Outcome::Stopped),
-        Some(Told::Lost(lost)) => return Err(lost.failure().into()),
+        Some(Told::Lost(lost)) => return Err(lost.ending()),
         Some(_) => return Ok(Outcome::MaxRuntimeExceeded),
         None if exit.code == 0 => return Ok(Outcome::Completed),
         None => {}

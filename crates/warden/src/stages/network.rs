@@ -4,7 +4,7 @@ use super::peers;
 use crate::attempts::{self, Watch};
 use crate::dns::Names;
 use crate::fabric::client::{self, AskError};
-use crate::failure::{Explain, Failure};
+use crate::failure::Explain;
 use crate::run::{Context, Ending};
 use crate::stages::Facts;
 use crate::wireguard::{self, Link};
@@ -47,11 +47,11 @@ pub(super) enum Lost {
 }
 
 impl Lost {
-    /// Why the container ended.
-    pub(super) fn failure(self) -> Failure {
+    /// Why the container ended. Without its interface the job is begun again, if it may be.
+    pub(super) fn ending(self) -> Ending {
         match self {
             Self::Link => wireguard::Error::Ended.into(),
-            Self::Interface => InterfaceLost.into(),
+            Self::Interface => Ending::Lost(INTERFACE_LOST.to_owned()),
         }
     }
 }
@@ -59,26 +59,8 @@ impl Lost {
 /// An interface that a container has: until this is dropped, or whoever gave it is gone.
 struct Interface(UnixStream);
 
-/// The interface was lost while the container had it.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "the container lost its network interface: the process that holds the VPC ended, or the interface was removed"
-)]
-pub(super) struct InterfaceLost;
-
-impl Explain for InterfaceLost {
-    fn blame(&self) -> Blame {
-        Blame::Internal
-    }
-
-    fn hint(&self) -> Option<String> {
-        Some("try again: the VPC is made anew by itself".to_owned())
-    }
-
-    fn machine(&self) -> bool {
-        true
-    }
-}
+/// What is told of a container that lost its interface.
+const INTERFACE_LOST: &str = "the container lost its network interface: the process that holds the VPC ended, or the interface was removed";
 
 impl Explain for AskError {
     fn blame(&self) -> Blame {

@@ -117,7 +117,7 @@ async fn run(
     drop(held);
     if let Some(Told::Lost(lost)) = told {
         // With it the network is not what it was: that is the reason, not what follows from it.
-        return Err(lost.failure().into());
+        return Err(lost.ending());
     }
     let broken = broken_since_start(facts);
     if !broken.is_empty() {
@@ -268,7 +268,7 @@ fn judge(
     };
     let text = match told {
         Some(Told::Asked) => return Ok(Outcome::Stopped),
-        Some(Told::Lost(lost)) => return Err(lost.failure().into()),
+        Some(Told::Lost(lost)) => return Err(lost.ending()),
         Some(Told::Broken(failure)) => return Err(failure.into()),
         Some(Told::NeverHealthy) => serving.never_healthy(),
         None if facts.served.is_none() => format!("{} (it {how})", serving.never_healthy()),
