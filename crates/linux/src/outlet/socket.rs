@@ -150,7 +150,7 @@ fn destination(message: &libc::msghdr) -> Option<SocketAddr> {
                 (libc::SOL_IPV6, libc::IPV6_ORIGDSTADDR) => size_of::<libc::sockaddr_in6>(),
                 _ => 0,
             };
-            if size > 0 && head.cmsg_len as usize >= libc::CMSG_LEN(size as u32) as usize {
+            if size > 0 && head.cmsg_len >= libc::CMSG_LEN(size as u32) as _ {
                 let mut copy: libc::sockaddr_storage = zeroed();
                 std::ptr::copy_nonoverlapping(
                     libc::CMSG_DATA(at),

@@ -10,17 +10,18 @@ use belljar_linux::seal_net::{self, SealedNet};
 use belljar_vpc::outlet::{PORT, output_rules};
 use belljar_vpc::rules::{TCP, Verdict};
 use belljar_vpc::{public, sealed};
-use nlink::netlink::addr::Ipv4Address;
+use nlink::netlink::addr::{Ipv4Address, Ipv6Address};
 use nlink::netlink::link::VethLink;
 use nlink::netlink::neigh::Neighbor;
-use nlink::netlink::route::Ipv4Route;
+use nlink::netlink::route::{Ipv4Route, Ipv6Route};
 use nlink::netlink::{Connection, Route};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
+const STRANGERS: [&str; 2] = ["203.0.113.10:443", "[2001:db8:7::10]:443"];
 const SOON: Duration = Duration::from_secs(5);
 
 struct Bench {
@@ -88,8 +89,9 @@ pub(crate) fn agreement(_: Privilege) -> Outcome {
 /// A stranger in a namespace: what is sent to it, and what it answers.
 fn converses(from: &NetNs, ends: &Ends, inside: &NetNs, stranger: SocketAddr) {
     let connect = || TcpStream::connect_timeout(&stranger, SOON);
+    let place = usize::from(stranger.is_ipv6());
     let mut client = from.run(|| Ok(connect())).unwrap().unwrap();
-    let (mut end, _) = ends.tcp[0].accept().unwrap();
+    let (mut end, _) = ends.tcp[place].accept().unwrap();
     assert_eq!(end.local_addr().unwrap(), stranger);
     assert_eq!(client.local_addr().unwrap(), end.peer_addr().unwrap());
     client.write_all(b"hello").unwrap();
@@ -102,7 +104,8 @@ fn converses(from: &NetNs, ends: &Ends, inside: &NetNs, stranger: SocketAddr) {
     rustix::net::sockopt::set_socket_linger(&end, Some(Duration::ZERO)).unwrap();
     drop(end);
     assert_eq!(client.read(&mut heard).unwrap_err().kind(), ErrorKind::ConnectionReset);
-    let client = from.bind_udp("0.0.0.0:0".parse().unwrap()).unwrap();
+    let any = if stranger.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let client = from.bind_udp(any.parse().unwrap()).unwrap();
     client.set_nonblocking(false).unwrap();
     client.set_read_timeout(Some(SOON)).unwrap();
     let others: Vec<UdpSocket> =
@@ -110,7 +113,7 @@ fn converses(from: &NetNs, ends: &Ends, inside: &NetNs, stranger: SocketAddr) {
     for answering in others {
         client.send_to(b"question", stranger).unwrap();
         let mut bytes = [0; 64];
-        let datagram = outlet::receive(&ends.udp[0], &mut bytes).unwrap();
+        let datagram = outlet::receive(&ends.udp[place], &mut bytes).unwrap();
         assert_eq!((&bytes[..datagram.length], datagram.to), (&b"question"[..], stranger));
         answering.send_to(b"answer", datagram.from).unwrap();
         let (length, from) = client.recv_from(&mut bytes).unwrap();
@@ -120,7 +123,9 @@ fn converses(from: &NetNs, ends: &Ends, inside: &NetNs, stranger: SocketAddr) {
 
 pub(crate) fn handed_over(_: Privilege) -> Outcome {
     let bench = Bench::new(true);
-    converses(&bench.ns, &bench.ends, &bench.ns, "203.0.113.10:443".parse()?);
+    for stranger in STRANGERS {
+        converses(&bench.ns, &bench.ends, &bench.ns, stranger.parse()?);
+    }
     let read = bench.runtime.block_on(bench.net.read())?;
     assert_eq!((read.interfaces, read.recorded), (vec!["lo".to_owned()], 0));
     assert!(read.routes.iter().all(|r| r.contains("dev lo")), "{:?}", read.routes);
@@ -143,8 +148,10 @@ pub(crate) fn edge(_: Privilege) -> Outcome {
         let ends = blocking(outlet::listen(edge.ns()).unwrap());
         (ends, linked(edge.ns(), "one", one).await, linked(edge.ns(), "two", two).await)
     });
-    converses(&one_ns, &ends, edge.ns(), "203.0.113.10:443".parse()?);
-    converses(&two_ns, &ends, edge.ns(), "203.0.113.10:443".parse()?);
+    for stranger in STRANGERS {
+        converses(&one_ns, &ends, edge.ns(), stranger.parse()?);
+        converses(&two_ns, &ends, edge.ns(), stranger.parse()?);
+    }
     // By their public addresses they meet as before.
     let listener = two_ns.listen((two, 443).into())?;
     listener.set_nonblocking(false)?;
@@ -179,5 +186,12 @@ async fn linked(edge: &NetNs, name: &str, address: Ipv4Addr) -> NetNs {
     inside.add_route(default).await.unwrap();
     outside.add_neighbor(Neighbor::new_v4(name, address).lladdr(near).permanent()).await.unwrap();
     outside.add_route(Ipv4Route::from_addr(address, 32).dev(name)).await.unwrap();
+    let own = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, address.octets()[3].into());
+    let via = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+    inside.add_address(Ipv6Address::new("eth0", own, 128).nodad()).await.unwrap();
+    inside.add_neighbor(Neighbor::new_v6("eth0", via).lladdr(far).permanent()).await.unwrap();
+    inside.add_route(Ipv6Route::default_route().dev("eth0").gateway(via)).await.unwrap();
+    outside.add_neighbor(Neighbor::new_v6(name, own).lladdr(near).permanent()).await.unwrap();
+    outside.add_route(Ipv6Route::from_addr(own, 128).dev(name)).await.unwrap();
     ns
 }
