@@ -14,6 +14,19 @@ pub const FIXED: usize = 16;
 /// Bytes behind them at most, of those that are read here.
 pub const MAX_REST: usize = 512;
 
+/// The head of a connection that came by no endpoint: command LOCAL, and nothing more. Whoever carries
+/// for others says it before what is theirs, so that a head which they say themselves is none.
+pub const LOCAL: [u8; FIXED] = {
+    let mut head = [0; FIXED];
+    let mut place = 0;
+    while place < SIGNATURE.len() {
+        head[place] = SIGNATURE[place];
+        place += 1;
+    }
+    head[12] = 0x20;
+    head
+};
+
 /// Version 2, command PROXY.
 const COMMAND: u8 = 0x21;
 /// TCP over IPv4, over IPv6.

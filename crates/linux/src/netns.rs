@@ -56,7 +56,7 @@ impl NetNs {
         stack: usize,
         work: impl FnOnce() + Send + 'static,
     ) -> Result<thread::JoinHandle<()>> {
-        let fd = self.fd.try_clone().during("hold the network namespace")?;
+        let Self { fd } = self.share()?;
         let (entered, is_inside) = mpsc::sync_channel(1);
         let inside = move || {
             let moved = move_into_link_name_space(fd.as_fd(), Some(LinkNameSpaceType::Network));
@@ -72,6 +72,14 @@ impl NetNs {
         let gone = || Error::other("enter the network namespace", "the thread ended");
         is_inside.recv().map_err(|_| gone())??;
         Ok(thread)
+    }
+
+    /// The same one, held a second time.
+    ///
+    /// # Errors
+    /// If there is no descriptor left.
+    pub fn share(&self) -> Result<Self> {
+        Ok(Self { fd: self.fd.try_clone().during("hold the network namespace")? })
     }
 
     /// A listening TCP socket inside.

@@ -5,6 +5,7 @@
 
 use crate::error::{During, Error, Result};
 use crate::netns::NetNs;
+use crate::outlet;
 use belljar_vpc::rules::{Action, Match, Rule, Ruleset};
 use belljar_vpc::sealed::{ADDRESS_V4, ADDRESS_V6};
 use nlink::netlink::addr::{Ipv4Address, Ipv6Address};
@@ -22,7 +23,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
 
-const TABLE: &str = "belljar";
+pub(crate) const TABLE: &str = "belljar";
 const CHAIN: &str = "output";
 const COUNTER: &str = "attempts";
 /// The kernel's own table of local addresses; everything in it is `lo`.
@@ -50,7 +51,8 @@ pub struct SealedNet {
     nft: Connection<Nftables>,
 }
 
-/// Brings `lo` up, points the default routes into it and loads the rules.
+/// Brings `lo` up, points the default routes into it and loads the rules. Where these have a way
+/// out, what goes by it is handed to the sockets of [`outlet::listen`].
 ///
 /// # Errors
 /// If the kernel refuses a step, or the rules that it lists are not those that were loaded.
@@ -69,21 +71,19 @@ pub async fn seal(ns: &NetNs, rules: &Ruleset) -> Result<SealedNet> {
         let v6 = Ipv6Route::default_route().dev("lo").prefsrc(ADDRESS_V6);
         route.add_route(v6).await.during("point the IPv6 default route into lo")?;
     }
+    if outlet::carries(rules).is_some() {
+        outlet::deliver(route).await?;
+    }
     Ok(net)
 }
 
-/// Brings `lo` up, with these addresses beside its own, and loads the rules. There is no route to
-/// anywhere: that comes with an interface.
+/// Brings `lo` up and loads the rules. There is no route to anywhere: that comes with an interface.
 ///
 /// # Errors
 /// As of [`seal`].
-pub async fn open(ns: &NetNs, rules: &Ruleset, own: &[Ipv4Addr]) -> Result<SealedNet> {
+pub async fn open(ns: &NetNs, rules: &Ruleset) -> Result<SealedNet> {
     let net = begin(ns, rules).await?;
     without_link_local(ns)?;
-    for address in own {
-        let address = Ipv4Address::new("lo", *address, 32);
-        net.route.add_address(address).await.during("give lo an address")?;
-    }
     Ok(net)
 }
 
@@ -151,6 +151,15 @@ async fn load(nft: &Connection<Nftables>, rules: &Ruleset) -> Result<()> {
         meant.push(rule.nft_syntax_stateless().unwrap_or_default());
         batch = batch.add_rule(rule);
     }
+    if let Some(v6) = outlet::carries(rules) {
+        for (chain, rules) in outlet::chains(v6)? {
+            batch = batch.add_chain(chain);
+            for rule in rules {
+                meant.push(rule.nft_syntax_stateless().unwrap_or_default());
+                batch = batch.add_rule(rule);
+            }
+        }
+    }
     batch.commit(nft).await.during("load the nftables rules")?;
     let listed = list_rules(nft).await?;
     if listed != meant || listed.iter().any(String::is_empty) {
@@ -166,6 +175,7 @@ fn lower(rule: &Rule) -> nft::Rule {
     match rule.matches {
         Some(Match::Destination(net)) => r = r.match_daddr(net.addr(), net.prefix_len()),
         Some(Match::Protocol(number)) => r = r.match_l4proto(number),
+        Some(Match::Outward { .. }) => r = r.match_mark(belljar_vpc::outlet::MARK),
         None => {}
     }
     match rule.action {
@@ -182,13 +192,10 @@ fn lower(rule: &Rule) -> nft::Rule {
     }
 }
 
+/// Those of every chain; the kernel lists chains in the order in which they were made.
 async fn list_rules(nft: &Connection<Nftables>) -> Result<Vec<String>> {
     let rules = nft.list_rules(TABLE, Family::Inet).await.during("list the nftables rules")?;
-    Ok(rules
-        .iter()
-        .filter(|r| r.chain == CHAIN)
-        .map(|r| r.nft_syntax_stateless().unwrap_or_default())
-        .collect())
+    Ok(rules.iter().map(|r| r.nft_syntax_stateless().unwrap_or_default()).collect())
 }
 
 impl std::fmt::Debug for SealedNet {
@@ -198,6 +205,18 @@ impl std::fmt::Debug for SealedNet {
 }
 
 impl SealedNet {
+    /// Gives `lo` further addresses.
+    ///
+    /// # Errors
+    /// If the kernel refuses.
+    pub async fn own(&self, addresses: &[Ipv4Addr]) -> Result<()> {
+        for address in addresses {
+            let address = Ipv4Address::new("lo", *address, 32);
+            self.route.add_address(address).await.during("give lo an address")?;
+        }
+        Ok(())
+    }
+
     /// Reads the namespace back.
     ///
     /// # Errors

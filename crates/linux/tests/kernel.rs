@@ -7,6 +7,8 @@
 mod flows;
 #[path = "kernel/mounts.rs"]
 mod mounts;
+#[path = "kernel/outlet.rs"]
+mod outlet;
 #[path = "kernel/peers.rs"]
 mod peers;
 #[path = "kernel/sealed.rs"]
@@ -37,6 +39,9 @@ fn main() -> ExitCode {
         trial("sealed::nft_lists_the_same_rules", sealed::nft_agrees),
         trial("sealed::without_rules_there_is_still_no_way_out", sealed::flushed),
         trial("sealed::every_attempt_is_heard_once", sealed::heard),
+        trial("outlet::rules_decide_what_real_packets_meet", outlet::agreement),
+        trial("outlet::what_is_carried_is_handed_over_as_it_was_meant", outlet::handed_over),
+        trial("outlet::an_edge_passes_on_what_a_link_leads_to", outlet::edge),
         trial("peers::instances_reach_each_other", peers::reach),
         trial("peers::and_nobody_else", peers::nobody_else),
         trial("peers::the_kernel_reads_back_what_is_meant", peers::read_back),

@@ -3,7 +3,8 @@
 //! In this order, as the most specific zone wins: private hosted zones and the private names of
 //! interface endpoints (both need `enableDnsSupport` and `enableDnsHostnames`), names of endpoints
 //! and of instances, services that a gateway endpoint could lead to. All else is not the VPC's to
-//! know: it is forwarded where there is an uplink, and is else a name that does not exist.
+//! know: it is forwarded where there is an internet gateway, and is else a name that does not exist.
+//! (AWS forwards always; so names can be a way out of a VPC that has no other.)
 //!
 //! Sources: VPC User Guide, "DNS attributes for your VPC"; AWS PrivateLink Guide, "Access an AWS
 //! service through an interface endpoint"; Route 53 Developer Guide, "Working with private hosted

@@ -17,21 +17,33 @@ pub const CREDENTIALS: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
 /// Where an instance's metadata are (EC2 User Guide, "Use the Instance Metadata Service").
 pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 
-/// The rules of the output hook.
+/// The addresses at which a container that is not isolated asks for its role's credentials.
+pub const OWN: [Ipv4Addr; 2] = [CREDENTIALS, METADATA];
+
+/// Other rules, which let these addresses through as well.
+#[must_use]
+pub fn with_own(mut rules: Ruleset) -> Ruleset {
+    let accept = |address| Rule {
+        matches: Some(Match::Destination(Ipv4Net::new_assert(address, 32).into())),
+        action: Action::Accept,
+    };
+    rules.rules.splice(0..0, OWN.map(accept));
+    rules
+}
+
+/// The rules of the output hook in a VPC.
 #[must_use]
 pub fn output_rules() -> Ruleset {
     let to = |net, action| Rule { matches: Some(Match::Destination(net)), action };
-    let host = |address| Ipv4Net::new_assert(address, 32).into();
     let link_local = Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 0, 0), 16).into();
-    let mut rules: Vec<Rule> = [CREDENTIALS, METADATA, RESOLVER]
-        .into_iter()
-        .map(|address| to(host(address), Action::Accept))
-        .collect();
-    rules.push(to(link_local, Action::Record { group: GROUP, snap_length: SNAP_LENGTH }));
-    rules.push(to(link_local, Action::RejectWithReset));
-    rules.push(to(link_local, Action::RejectUnreachable));
-    rules.push(Rule { matches: None, action: Action::Accept });
-    Ruleset { rules }
+    let rules = vec![
+        to(Ipv4Net::new_assert(RESOLVER, 32).into(), Action::Accept),
+        to(link_local, Action::Record { group: GROUP, snap_length: SNAP_LENGTH }),
+        to(link_local, Action::RejectWithReset),
+        to(link_local, Action::RejectUnreachable),
+        Rule { matches: None, action: Action::Accept },
+    ];
+    with_own(Ruleset { rules })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! An ordered list of rules over the packets that leave a network namespace.
 
+use crate::public::is_public;
 use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
@@ -20,6 +21,11 @@ pub enum Match {
     Destination(IpNet),
     /// Its IP protocol has this number.
     Protocol(u8),
+    /// It is TCP or UDP for a public address ([`crate::public`]): a way out carries it.
+    Outward {
+        /// Whether IPv6 is carried too.
+        v6: bool,
+    },
 }
 
 /// What a rule does with a packet that it applies to.
@@ -93,6 +99,10 @@ impl Match {
         match self {
             Self::Destination(prefix) => prefix.contains(&packet.destination),
             Self::Protocol(number) => packet.protocol == number,
+            Self::Outward { v6 } => {
+                let to = packet.destination;
+                [TCP, UDP].contains(&packet.protocol) && (v6 || to.is_ipv4()) && is_public(to)
+            }
         }
     }
 }
@@ -128,6 +138,8 @@ impl fmt::Display for Match {
         match self {
             Self::Destination(prefix) => write!(f, "to {prefix}"),
             Self::Protocol(number) => write!(f, "protocol {number}"),
+            Self::Outward { v6: true } => f.write_str("TCP and UDP to public addresses"),
+            Self::Outward { v6: false } => f.write_str("TCP and UDP to public IPv4 addresses"),
         }
     }
 }

@@ -5,7 +5,9 @@ use belljar_linux::cgroup::{self, Controller};
 use belljar_linux::idmap;
 use belljar_linux::netns::NetNs;
 use belljar_linux::nflog::Listener;
+use belljar_linux::outlet;
 use belljar_linux::privilege::{self, Privilege};
+use belljar_linux::router::Uplink;
 use belljar_linux::seal_net;
 use belljar_linux::seccomp::Filters;
 use belljar_linux::tun;
@@ -39,7 +41,7 @@ pub(crate) fn main() -> Result<(), String> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|e| format!("start the event loop: {e}"))?;
         all.extend(runtime.block_on(network()));
-        all.push(vpcs(*privilege));
+        all.push(runtime.block_on(vpcs()));
         all.push(encryption());
         all.push(cgroups(*privilege));
     }
@@ -125,19 +127,27 @@ async fn network() -> Vec<Check> {
 }
 
 /// A VPC is made of network namespaces, which the checks above have seen made and ruled: only a way
-/// into the host's own network needs more.
-fn vpcs(privilege: Privilege) -> Check {
-    match privilege {
-        Privilege::Root => {
-            let finding = "all of it, NAT and internet gateways to the host's network included";
+/// out of them needs more of the kernel, and no privilege.
+async fn vpcs() -> Check {
+    let made = async {
+        let world = Uplink::edge()?;
+        outlet::listen(world.ns())?;
+        outlet::edge(world.ns()).await
+    };
+    match made.await {
+        Ok(()) => {
+            let finding = "all of it; NAT and internet gateways lead to the host's network";
             check("VPCs", Ok(finding.to_owned()), "")
         }
-        Privilege::User { .. } => Check {
+        Err(e) => Check {
             check: "VPCs",
             state: State::Limited,
-            finding: "all but NAT and internet gateways, which lead to the host's network"
-                .to_owned(),
-            remedy: Some("run the service as root for jobs that need these".to_owned()),
+            finding: format!("all but a way to the internet: {}", chain(&e)),
+            remedy: Some(
+                "load the kernel modules nft_tproxy and nft_fib_inet (CONFIG_NFT_TPROXY, \
+                 CONFIG_NFT_FIB_INET)"
+                    .to_owned(),
+            ),
         },
     }
 }

@@ -22,6 +22,7 @@ mod journal;
 mod logs;
 mod node;
 mod orders;
+mod outlet;
 mod program;
 pub mod progress;
 mod run;

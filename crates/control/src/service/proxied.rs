@@ -1,8 +1,9 @@
 //! The head before a connection that the fabric carried here from a VPC endpoint. It is believed
-//! on the unix socket alone, which nobody but this user can connect to.
+//! on the unix socket alone, which nobody but this user can connect to. Whoever carries to it for
+//! somebody who came by no endpoint says that first.
 
 use super::tls::Replay;
-use belljar_domain::proxy::{FIXED, Proxied, SIGNATURE};
+use belljar_domain::proxy::{FIXED, LOCAL, Proxied, SIGNATURE};
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
@@ -26,6 +27,9 @@ where
             return Ok((None, Some(fixed[0])));
         }
         stream.read_exact(&mut fixed[1..]).await?;
+        if fixed == LOCAL {
+            return Ok((None, None));
+        }
         let mut rest = vec![0; Proxied::rest(&fixed).map_err(io::Error::other)?];
         stream.read_exact(&mut rest).await?;
         Ok::<_, io::Error>((Some(Proxied::decode(&fixed, &rest).map_err(io::Error::other)?), None))
@@ -62,6 +66,9 @@ mod tests {
         said.extend(b"GET / HTTP/1.1\r\n");
         let (found, rest) = take(&said).await.unwrap();
         assert_eq!((found, rest.as_slice()), (Some(proxied), &b"GET / HTTP/1.1\r\n"[..]));
+        // Behind the head of who came by no endpoint there is no second one.
+        let (found, rest) = take(&[&LOCAL[..], &said].concat()).await.unwrap();
+        assert_eq!((found, rest), (None, said.clone()));
         let (found, rest) = take(b"GET /").await.unwrap();
         assert_eq!((found, rest.as_slice()), (None, &b"GET /"[..]));
         let (found, rest) = take(&[22, 3, 1]).await.unwrap();

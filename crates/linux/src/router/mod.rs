@@ -16,6 +16,7 @@ mod spell;
 
 pub use far::{Uplink, serve_prefixes};
 pub use read::holds;
+pub(crate) use routes::served;
 pub use spell::Denial;
 
 use crate::error::{During, Error, Result};

@@ -189,7 +189,7 @@ fn by_mark(number: u32, family: Family) -> RuleBuilder {
 type Socket = nlink::netlink::Connection<nlink::netlink::Route>;
 
 /// A host can be booted without IPv6: what is of a family that is not there needs no route.
-pub(super) fn served<T>(done: nlink::Result<T>) -> nlink::Result<()> {
+pub(crate) fn served<T>(done: nlink::Result<T>) -> nlink::Result<()> {
     match done {
         Err(e) if matches!(e.errno(), Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT)) => Ok(()),
         done => done.map(drop),

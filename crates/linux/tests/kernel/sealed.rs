@@ -38,7 +38,7 @@ impl Bench {
 
 /// What became of one real packet. A closed port of the container itself answers with a reset as
 /// the rules do; the kernel's counter tells the two apart.
-fn send(ns: &NetNs, packet: Packet) -> io::Result<()> {
+pub(crate) fn send(ns: &NetNs, packet: Packet) -> io::Result<()> {
     let to = SocketAddr::new(packet.destination, 9);
     let mut result = Ok(());
     ns.run(|| {
@@ -60,7 +60,7 @@ fn send(ns: &NetNs, packet: Packet) -> io::Result<()> {
 }
 
 /// Destinations near every border of the rules, and some from anywhere; the same in every run.
-fn flows() -> Vec<Packet> {
+pub(crate) fn flows() -> Vec<Packet> {
     let fixed = [
         "127.0.0.1",
         "127.255.255.254",

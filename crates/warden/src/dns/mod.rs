@@ -1,7 +1,9 @@
 //! Names: questions and answers on the wire (RFC 1035), whoever knows the answers.
 
+mod forward;
 mod sealed;
 
+pub(crate) use forward::Forwarder;
 pub(crate) use sealed::{Names, Responder, start};
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
@@ -10,11 +12,14 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 
 /// Where names are asked for.
 pub(crate) const PORT: u16 = 53;
 /// Questions by TCP that are answered at once.
 const MAX_CONNECTIONS: usize = 16;
+/// And those by UDP: some wait for other servers.
+const MAX_QUESTIONS: usize = 64;
 /// A connection that asks nothing for so long is closed.
 const IDLE: Duration = Duration::from_secs(5);
 /// Bytes of an answer by UDP to whoever does not say that it takes more (RFC 1035, 4.2.1).
@@ -34,13 +39,23 @@ pub(crate) trait Answers: Send + Sync + 'static {
 
 /// Answers what comes as datagrams, for ever.
 pub(crate) async fn serve_udp(socket: UdpSocket, answers: Arc<impl Answers>) {
+    let socket = Arc::new(socket);
+    let mut asked = JoinSet::new();
     let mut packet = [0; 4096];
     loop {
-        let Ok((length, from)) = socket.recv_from(&mut packet).await else { continue };
-        if let Some(answer) = answer(&*answers, &packet[..length], true).await {
-            // A client that has gone does not want it.
-            let _ = socket.send_to(&answer, from).await;
-        }
+        let received = tokio::select! {
+            received = socket.recv_from(&mut packet), if asked.len() < MAX_QUESTIONS => received,
+            Some(_) = asked.join_next() => continue,
+        };
+        let Ok((length, from)) = received else { continue };
+        let (question, socket, answers) =
+            (packet[..length].to_vec(), Arc::clone(&socket), Arc::clone(&answers));
+        asked.spawn(async move {
+            if let Some(answer) = answer(&*answers, &question, true).await {
+                // A client that has gone does not want it.
+                let _ = socket.send_to(&answer, from).await;
+            }
+        });
     }
 }
 

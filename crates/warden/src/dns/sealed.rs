@@ -1,8 +1,8 @@
-//! The resolver inside the seal: knows the names that are served inside, answers that no other
-//! exists, and says what was asked. `NXDOMAIN` makes `getaddrinfo` fail in milliseconds; silence, or a
+//! The resolver of a container: knows the names that are served inside, answers that no other
+//! exists, and says what was asked; where there is a way out, it asks the host's servers first. `NXDOMAIN` makes `getaddrinfo` fail in milliseconds; silence, or a
 //! refusal, would make it try again.
 
-use super::{Answers, PORT, readable, serve_tcp, serve_udp};
+use super::{Answers, Forwarder, PORT, readable, serve_tcp, serve_udp};
 use crate::journal::now;
 use belljar_domain::aws_names::is_aws;
 use belljar_domain::{Attempt, Protocol};
@@ -55,6 +55,9 @@ pub(crate) struct Names {
     known: BTreeMap<String, Ipv4Addr>,
     /// Where AWS is, if it is anywhere.
     aws: Option<Ipv4Addr>,
+    /// Who is asked for all others, if they may be known. AWS's are never asked for: what would
+    /// be known of them is the real one's.
+    upstream: Option<Arc<Forwarder>>,
 }
 
 impl Names {
@@ -66,12 +69,17 @@ impl Names {
     /// These names, at these addresses.
     pub(crate) fn of(all: impl IntoIterator<Item = (Ipv4Addr, String)>) -> Self {
         let known = all.into_iter().map(|(at, name)| (name.to_ascii_lowercase(), at));
-        Self { known: known.collect(), aws: None }
+        Self { known: known.collect(), aws: None, upstream: None }
     }
 
     /// All of AWS's names too, at one address.
     pub(crate) fn with_aws(self, at: Ipv4Addr) -> Self {
         Self { aws: Some(at), ..self }
+    }
+
+    /// All others too, as far as these servers know them.
+    pub(crate) fn with_upstream(self, upstream: Arc<Forwarder>) -> Self {
+        Self { upstream: Some(upstream), ..self }
     }
 
     fn find(&self, name: &str) -> Option<Ipv4Addr> {
@@ -97,6 +105,9 @@ impl Answers for Zone {
                 answer.answers.push(Record::from_rdata(query.name().clone(), TTL, address));
             }
             return ResponseCode::NoError;
+        }
+        if let Some(upstream) = self.names.upstream.as_ref().filter(|_| !is_aws(&name)) {
+            return upstream.look_up(query, answer).await;
         }
         // If the list is full the container waits for its answer: nothing goes unrecorded.
         let _ = self.heard.send(attempt(name)).await;

@@ -1,18 +1,16 @@
 //! The way from inside to the service: listeners in the command's namespace, whose connections
 //! are carried byte by byte to the service's unix socket.
 
-use crate::carry::{Carrier, MAX_CONNECTIONS};
+use crate::carry::{self, AWS, Carrier, MAX_CONNECTIONS, PORTS, Target};
+use belljar_domain::proxy::LOCAL;
 use belljar_linux::netns::NetNs;
 use belljar_linux::{Error, Result};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-const HTTPS: u16 = 443;
-const HTTP: u16 = 80;
 /// The service's socket, in its folder.
 const SOCKET: &str = "socket";
 
@@ -37,26 +35,19 @@ impl Carried {
     pub(super) const MOST: usize = MAX_CONNECTIONS;
 }
 
-/// Listens at `aws`, and at the service's `own` address.
-pub(super) fn open(
-    ns: &NetNs,
-    aws: Ipv4Addr,
-    own: Option<SocketAddr>,
-    service: &Path,
-) -> Result<Gate> {
+/// Listens where AWS is, and at the service's `own` address.
+pub(super) fn open(ns: &NetNs, own: Option<SocketAddr>, service: &Path) -> Result<Gate> {
     // A service that is away may come back; without its folder it cannot.
     std::fs::read_dir(service).map_err(|source| {
         let operation = format!("look into the service's folder {}", service.display());
         Error { operation, source }
     })?;
-    let carrier = Carrier::new(service.join(SOCKET));
-    let addresses = [HTTPS, HTTP].map(|port| SocketAddr::from((aws, port)));
+    let carrier = Carrier::new(Some(service.join(SOCKET)));
     let mut tasks = Vec::new();
-    for address in addresses.into_iter().chain(own) {
-        let listener = TcpListener::from_std(ns.listen(address)?)
-            .map_err(|source| Error { operation: format!("listen on {address}"), source })?;
-        let nothing = Arc::new(|_, _| None);
-        tasks.push(tokio::spawn(Arc::clone(&carrier).accept(listener, nothing)));
+    for address in PORTS.map(|port| SocketAddr::from((AWS, port))).into_iter().chain(own) {
+        let listener = carry::listen(ns, address)?;
+        let lead = Arc::new(|_, _| Target::Service(LOCAL.to_vec()));
+        tasks.push(tokio::spawn(Arc::clone(&carrier).accept(listener, lead)));
     }
     Ok(Gate { tasks, carrier })
 }

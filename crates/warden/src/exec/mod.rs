@@ -13,6 +13,7 @@ mod options;
 mod report;
 
 use crate::attempts::{self, Watch};
+use crate::carry::AWS;
 use crate::dns::Names;
 use crate::failure::chain;
 use crate::program::{USAGE, USAGE_ERROR, runtime, say};
@@ -25,14 +26,10 @@ use gate::Gate;
 use options::Options;
 use rustix::process::{Pid, getegid, getpgrp};
 use std::ffi::OsString;
-use std::net::Ipv4Addr;
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-/// Where AWS is inside: an address of `lo` that nothing else uses, so that 127.0.0.1 stays the
-/// command's own. Its numbers spell "AWS".
-const AWS: Ipv4Addr = Ipv4Addr::new(127, 65, 87, 83);
 /// Exit code of a machine that cannot do it, as `belljar` has it.
 const MACHINE: u8 = 4;
 /// Exit code when the keeper was killed, and with it the command: that of a killed command.
@@ -100,8 +97,9 @@ async fn network(ns: &NetNs, options: &Options) -> Result<Network> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     // Nobody follows attempts as they happen: they are told at the end.
     let (events, _) = mpsc::channel(1);
-    let watch = attempts::watch(ns, Some(Names::own(&host).with_aws(AWS)), events).await?;
-    let gate = gate::open(ns, AWS, options.at, &options.service)?;
+    let names = Names::own(&host).with_aws(AWS);
+    let watch = attempts::watch(ns, Some(names), events).await?;
+    let gate = gate::open(ns, options.at, &options.service)?;
     Ok(Network { sealed, watch, gate })
 }
 

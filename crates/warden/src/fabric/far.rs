@@ -1,7 +1,8 @@
 //! What is at the far end of a router's link.
 
-use crate::carry::Carrier;
+use crate::carry::{self, Carrier, Lead, PORTS, Target};
 use crate::dns;
+use crate::outlet::Outlet;
 use belljar_domain::proxy::Proxied;
 use belljar_linux::netns::NetNs;
 use belljar_linux::router::Uplink;
@@ -13,9 +14,6 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::JoinHandle;
-
-/// The ports of AWS's services.
-const PORTS: [u16; 2] = [443, 80];
 
 /// What a far end is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +62,8 @@ impl Role {
 pub(super) struct Space {
     inside: Inside,
     _tasks: Tasks,
+    /// Of the world alone.
+    _outlet: Option<Outlet>,
 }
 
 #[derive(Debug)]
@@ -89,25 +89,41 @@ impl Drop for Tasks {
 }
 
 impl Space {
-    /// A new one for this role. That of the world and of a peer is somebody else's.
+    /// A new one for this role, but that of the world or of a peer, which is somebody else's.
     pub(super) async fn new(role: &Role, carrier: &Arc<Carrier>) -> Result<Self> {
         let (inside, tasks) = match role {
             Role::Forwarder => (Inside::Uplink(Uplink::forwarder()?), Tasks::default()),
             Role::Nat => (Inside::Uplink(Uplink::nat().await?), Tasks::default()),
-            Role::World => (Inside::Uplink(Uplink::edge()?), Tasks::default()),
             Role::Service(endpoint) => {
                 let ns = NetNs::create()?;
                 let tasks = listen(&ns, endpoint, carrier)?;
                 (Inside::Plain(ns), tasks)
             }
-            Role::Instance | Role::Peer => (Inside::Plain(NetNs::create()?), Tasks::default()),
+            Role::Instance | Role::World | Role::Peer => {
+                (Inside::Plain(NetNs::create()?), Tasks::default())
+            }
         };
-        Ok(Self { inside, _tasks: tasks })
+        Ok(Self { inside, _tasks: tasks, _outlet: None })
+    }
+
+    /// The world: VPCs meet there, and what is for nobody there is carried where `lead` says. Where
+    /// the kernel cannot hand it over, nobody else is there, and that is said.
+    pub(super) async fn world(
+        carrier: &Arc<Carrier>,
+        lead: &Arc<Lead>,
+    ) -> Result<(Self, Option<Error>)> {
+        let edge = Uplink::edge()?;
+        let (outlet, lacks) = match Outlet::of_edge(edge.ns(), carrier, lead).await {
+            Ok(outlet) => (Some(outlet), None),
+            Err(e) => (None, Some(e)),
+        };
+        let inside = Inside::Uplink(edge);
+        Ok((Self { inside, _tasks: Tasks::default(), _outlet: outlet }, lacks))
     }
 
     /// A container's.
     pub(super) fn of_container(ns: NetNs) -> Self {
-        Self { inside: Inside::Plain(ns), _tasks: Tasks::default() }
+        Self { inside: Inside::Plain(ns), _tasks: Tasks::default(), _outlet: None }
     }
 
     pub(super) fn ns(&self) -> &NetNs {
@@ -122,19 +138,18 @@ impl Space {
 fn listen(ns: &NetNs, endpoint: &EndpointId, carrier: &Arc<Carrier>) -> Result<Tasks> {
     let mut tasks = Tasks::default();
     let endpoint = endpoint.clone();
-    let head = move |from: SocketAddr, to: SocketAddr| {
+    let lead = move |from: SocketAddr, to: SocketAddr| {
         let (source, destination) = (plain(from), plain(to));
-        Proxied { source, destination, endpoint: endpoint.clone() }.encode()
+        let head = Proxied { source, destination, endpoint: endpoint.clone() }.encode();
+        Target::Service(head.unwrap_or_default())
     };
-    let head: Arc<crate::carry::Head> = Arc::new(head);
+    let lead: Arc<Lead> = Arc::new(lead);
     for port in PORTS {
         let everywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         // A host can be booted without IPv6.
-        let listener =
-            ns.listen(everywhere).or_else(|_| ns.listen((Ipv4Addr::UNSPECIFIED, port).into()))?;
-        let listener =
-            TcpListener::from_std(listener).map_err(|source| unusable(everywhere, source))?;
-        let accept = Arc::clone(carrier).accept(listener, Arc::clone(&head));
+        let listener = carry::listen(ns, everywhere)
+            .or_else(|_| carry::listen(ns, (Ipv4Addr::UNSPECIFIED, port).into()))?;
+        let accept = Arc::clone(carrier).accept(listener, Arc::clone(&lead));
         tasks.0.push(tokio::spawn(accept));
     }
     Ok(tasks)

@@ -4,7 +4,9 @@ use super::far::{Role, Space};
 use super::place::{self, Held, Place, Places};
 use super::resolver::VpcNames;
 use super::view::View;
+use super::world::World;
 use crate::carry::Carrier;
+use crate::dns::Forwarder;
 use crate::failure::chain;
 use belljar_linux::Result;
 use belljar_linux::netns::NetNs;
@@ -27,8 +29,14 @@ struct Container {
 pub(super) struct All {
     carrier: Arc<Carrier>,
     places: Places,
+    /// How what comes to the world is carried on.
+    outward: World,
     /// The world that internet gateways lead to: one for all, so that VPCs meet there.
     world: Option<Arc<Space>>,
+    /// Why nothing leads on from there.
+    lacks: Option<String>,
+    /// Who is asked for names that are no VPC's.
+    upstream: Arc<Forwarder>,
     containers: BTreeMap<InterfaceId, Container>,
 }
 
@@ -44,8 +52,10 @@ enum Undo {
 type Routers = BTreeMap<VpcId, Router>;
 
 impl All {
-    pub(super) fn new(carrier: Arc<Carrier>) -> Self {
-        Self { carrier, places: Places::new(), world: None, containers: BTreeMap::new() }
+    pub(super) fn new(carrier: Arc<Carrier>, outward: World) -> Self {
+        let (places, containers) = (Places::new(), BTreeMap::new());
+        let upstream = Arc::new(Forwarder::of_host());
+        Self { carrier, places, outward, world: None, lacks: None, upstream, containers }
     }
 
     /// Makes the kernel's network this one. If that fails, it is what it was.
@@ -107,7 +117,8 @@ impl All {
                 undo.push(Undo::Loaded(id.clone(), before));
             }
             if let Some(vpc) = network.vpc(id) {
-                let names = VpcNames { vpc: id.clone(), view: view.subscribe() };
+                let upstream = Arc::clone(&self.upstream);
+                let names = VpcNames { vpc: id.clone(), view: view.subscribe(), upstream };
                 place.name(vpc, router, &Arc::new(names))?;
             }
         }
@@ -166,16 +177,16 @@ impl All {
         if let Some(space) = before.filter(|held| held.role == *role).and_then(|held| held.space) {
             return Ok(Some(space));
         }
-        if *role == Role::World
-            && let Some(world) = &self.world
-        {
-            return Ok(Some(world.clone()));
+        if *role != Role::World {
+            return Ok(Some(Arc::new(Space::new(role, &self.carrier).await?)));
         }
-        let space = Arc::new(Space::new(role, &self.carrier).await?);
-        if *role == Role::World {
-            self.world = Some(space.clone());
+        if self.world.is_none() {
+            let World { carrier, lead } = &self.outward;
+            let (world, lacks) = Space::world(carrier, lead).await?;
+            self.lacks = lacks.map(|e| chain(&e));
+            self.world = Some(Arc::new(world));
         }
-        Ok(Some(space))
+        Ok(self.world.clone())
     }
 
     async fn take_back(&mut self, step: Undo) -> Result<()> {
@@ -215,6 +226,11 @@ impl All {
     /// The routers, by VPC.
     pub(super) fn places_mut(&mut self) -> &mut Places {
         &mut self.places
+    }
+
+    /// Why no VPC has a way to the internet.
+    pub(super) fn lacks(&self) -> Option<String> {
+        self.lacks.clone()
     }
 
     /// Where each interface's inner end is.

@@ -19,5 +19,6 @@ mod process;
 mod resolver;
 mod serve;
 mod view;
+mod world;
 
 pub(crate) use process::main;

@@ -1,7 +1,11 @@
-//! A VPC's resolver: what `vpc::dns` says of its network as it is.
+//! A VPC's resolver: what `vpc::dns` says of its network as it is; and of public names what the
+//! host's name servers say, where the VPC has an internet gateway. Names are no way out of one that
+//! has none.
 
 use super::view::View;
-use crate::dns::Answers;
+use super::world::SERVICES;
+use crate::dns::{Answers, Forwarder};
+use belljar_domain::aws_names::is_aws;
 use belljar_vpc::dns::{self, Answer};
 use belljar_vpc::id::VpcId;
 use belljar_vpc::network::RecordType as Kind;
@@ -10,11 +14,15 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use std::sync::Arc;
 use tokio::sync::watch;
 
+/// Seconds that an address of a service may be kept.
+const SERVICE_TTL: u32 = 5;
+
 /// The names of one VPC.
 #[derive(Debug)]
 pub(super) struct VpcNames {
     pub(super) vpc: VpcId,
     pub(super) view: watch::Receiver<Arc<View>>,
+    pub(super) upstream: Arc<Forwarder>,
 }
 
 impl Answers for VpcNames {
@@ -30,7 +38,11 @@ impl Answers for VpcNames {
                 (aliases, ResponseCode::NoError)
             }
             Answer::Records(records) | Answer::NoData(records) => (records, ResponseCode::NoError),
-            // There is nobody upstream.
+            Answer::Forward(name, records)
+                if view.network.internet_gateway(&self.vpc).is_some() =>
+            {
+                return self.forward(&name, records, (query, answer)).await;
+            }
             Answer::NoName(records) | Answer::Forward(_, records) => {
                 (records, ResponseCode::NXDomain)
             }
@@ -42,6 +54,31 @@ impl Answers for VpcNames {
         };
         answer.answers.extend(records);
         code
+    }
+}
+
+impl VpcNames {
+    /// Asks for the name to which CNAMEs have led. AWS's are never asked for: they lead to the
+    /// service, by the internet gateway.
+    async fn forward(
+        &self,
+        name: &str,
+        records: Vec<dns::Record>,
+        (query, answer): (&Query, &mut Message),
+    ) -> ResponseCode {
+        let aliases = records.iter().map(wire).collect::<Option<Vec<_>>>();
+        let (Some(aliases), Ok(name)) = (aliases, Name::from_ascii(name)) else {
+            return ResponseCode::ServFail;
+        };
+        answer.answers.extend(aliases);
+        if is_aws(&name.to_string()) {
+            if query.query_type() == RecordType::A {
+                let address = RData::A(SERVICES.into());
+                answer.answers.push(Record::from_rdata(name, SERVICE_TTL, address));
+            }
+            return ResponseCode::NoError;
+        }
+        self.upstream.look_up(&Query::query(name, query.query_type()), answer).await
     }
 }
 

@@ -4,6 +4,7 @@ use super::connect;
 use super::flows::{self, Flows};
 use super::held::All;
 use super::view::View;
+use super::world::World;
 use crate::carry::Carrier;
 use crate::words;
 use belljar_domain::fabric::{Answer, Ask, MAX_ASK, SERVICE_SOCKET, Status};
@@ -41,8 +42,10 @@ pub(super) struct Fabric {
 impl Fabric {
     /// That of a state folder; nothing is in the kernel yet.
     pub(super) fn new(state: &Path, root: bool) -> Self {
-        let all = All::new(Carrier::new(state.join(SERVICE_SOCKET)));
+        let service = state.join(SERVICE_SOCKET);
         let view = watch::Sender::new(Arc::default());
+        let outward = World::new(service.clone(), view.subscribe());
+        let all = All::new(Carrier::new(Some(service)), outward);
         let flows = Flows::new(flows::unix_time);
         Self { all: Mutex::new(all), view, flows, end: Notify::new(), root }
     }
@@ -173,8 +176,8 @@ impl Fabric {
 
     /// Shows what there is now to those who only look.
     fn show(&self, all: &All, view: View) {
-        let (spaces, attached) = (all.spaces(), all.attached());
-        self.view.send_replace(Arc::new(View { spaces, attached, ..view }));
+        let (spaces, attached, lacks) = (all.spaces(), all.attached(), all.lacks());
+        self.view.send_replace(Arc::new(View { spaces, attached, lacks, ..view }));
     }
 
     /// Gives an interface to a container for as long as whoever asked holds the connection.
@@ -210,7 +213,8 @@ impl Fabric {
 
     fn status(&self) -> Status {
         let view = self.view.borrow().clone();
-        let mut lacks = vec!["no VPC has a way to the internet".to_owned()];
+        let lacks = view.lacks.iter().map(|e| format!("no VPC has a way to the internet: {e}"));
+        let mut lacks: Vec<String> = lacks.collect();
         if !self.root {
             lacks.push("an ordinary user's VPCs are in a user namespace of their own".to_owned());
         }

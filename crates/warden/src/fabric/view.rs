@@ -19,4 +19,6 @@ pub(super) struct View {
     pub(super) spaces: BTreeMap<InterfaceId, Arc<Space>>,
     /// Those that are in a container.
     pub(super) attached: Vec<InterfaceId>,
+    /// Why no VPC has a way to the internet, if so.
+    pub(super) lacks: Option<String>,
 }

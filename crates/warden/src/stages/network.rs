@@ -5,16 +5,17 @@ use crate::attempts::{self, Watch};
 use crate::dns::Names;
 use crate::fabric::client::{self, AskError};
 use crate::failure::Explain;
+use crate::outlet::{self, Outlet};
 use crate::run::{Context, Ending};
 use crate::stages::Facts;
 use crate::wireguard::{self, Link};
 use crate::words;
-use belljar_domain::fabric::{Answer, Ask, FOLDER};
+use belljar_domain::fabric::{Answer, Ask, FOLDER, SERVICE_SOCKET};
 use belljar_domain::failure::Blame;
 use belljar_domain::{Access, Assignment, VpcLink};
 use belljar_linux::netns::NetNs;
 use belljar_linux::seal_net::{self, SealedNet};
-use belljar_vpc::open::{CREDENTIALS, METADATA, output_rules};
+use belljar_vpc::open;
 use std::os::fd::AsFd;
 use tokio::net::UnixStream;
 
@@ -37,6 +38,8 @@ pub(super) struct Held {
     pub(super) link: Option<Link>,
     /// Its interface in a VPC.
     interface: Option<Interface>,
+    /// Its way out.
+    _outlet: Option<Outlet>,
 }
 
 /// What of it was lost.
@@ -107,7 +110,7 @@ pub(super) async fn network(cx: &Context, facts: &mut Facts) -> Result<Network, 
     facts.access = cx.assignment.access();
     match facts.access.clone() {
         Some(Access::Vpc(link)) => in_vpc(cx, facts, ns, &link).await,
-        Some(Access::Internet) => Err(super::internal("no way to the internet").into()),
+        Some(Access::Internet) => to_internet(cx, facts, ns).await,
         None => sealed(cx, facts, ns).await,
     }
 }
@@ -117,7 +120,19 @@ async fn sealed(cx: &Context, facts: &mut Facts, ns: NetNs) -> Result<Network, E
     let link = peers::join(cx, facts, &ns, &sealed).await?;
     let names = Names::of(peers::addresses(&cx.assignment));
     let watch = attempts::watch(&ns, Some(names), cx.journal.sender()).await?;
-    Ok(Network { ns, sealed, watch, held: Held { link, interface: None } })
+    Ok(Network { ns, sealed, watch, held: Held { link, ..Held::default() } })
+}
+
+async fn to_internet(cx: &Context, facts: &mut Facts, ns: NetNs) -> Result<Network, Ending> {
+    let rules = open::with_own(peers::rules(&cx.assignment));
+    let names = Names::of(peers::addresses(&cx.assignment));
+    let service = cx.job.state().join(SERVICE_SOCKET);
+    let (sealed, outlet, names) = outlet::open(&ns, rules, names, Some(&service)).await?;
+    sealed.own(&open::OWN).await?;
+    let link = peers::join(cx, facts, &ns, &sealed).await?;
+    let watch = attempts::watch(&ns, Some(names), cx.journal.sender()).await?;
+    let held = Held { link, _outlet: Some(outlet), interface: None };
+    Ok(Network { ns, sealed, watch, held })
 }
 
 async fn in_vpc(
@@ -126,7 +141,8 @@ async fn in_vpc(
     ns: NetNs,
     link: &VpcLink,
 ) -> Result<Network, Ending> {
-    let sealed = seal_net::open(&ns, &output_rules(), &[CREDENTIALS, METADATA]).await?;
+    let sealed = seal_net::open(&ns, &open::output_rules()).await?;
+    sealed.own(&open::OWN).await?;
     // The VPC's resolver answers names, and what its router refuses is told by flow logs.
     let watch = attempts::watch(&ns, None, cx.journal.sender()).await?;
     let ask = Ask::Attach { interface: link.interface.clone() };
@@ -136,7 +152,7 @@ async fn in_vpc(
         return Err(AskError::Failed(format!("it answered {answer:?}")).into());
     }
     let tunnel = peers::encrypt_in_vpc(cx, facts, (&ns, &sealed), link.address).await?;
-    let held = Held { link: tunnel, interface: Some(Interface(held)) };
+    let held = Held { link: tunnel, interface: Some(Interface(held)), _outlet: None };
     Ok(Network { ns, sealed, watch, held })
 }
 

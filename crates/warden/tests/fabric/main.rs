@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 mod names;
+mod outside;
 mod scene;
 mod service;
 mod way;
@@ -30,6 +31,8 @@ fn main() -> ExitCode {
         trial("what_cannot_be_applied_changes_nothing", way::unapplied),
         trial("names_are_answered_by_both_transports", names::answered),
         trial("a_container_has_its_interface_as_long_as_it_holds_it", way::attached),
+        trial("internet_gateways_lead_to_the_hosts_network", outside::as_root),
+        trial("and_of_an_ordinary_users_fabric_too", outside::as_user),
         trial("a_killed_fabric_leaves_nothing_and_is_told_everything_again", way::killed),
         trial("a_fabric_ends_with_its_folder_and_by_word", way::ends),
     ];

@@ -22,7 +22,7 @@ fn answer(bytes: &[u8]) -> (ResponseCode, Vec<String>) {
     (m.metadata.response_code, m.answers.iter().map(|r| r.data.to_string()).collect())
 }
 
-fn by_tcp(scene: &Scene, server: &str, name: &str) -> (ResponseCode, Vec<String>) {
+pub(crate) fn by_tcp(scene: &Scene, server: &str, name: &str) -> (ResponseCode, Vec<String>) {
     let mut stream = scene.connect(server, 53).unwrap();
     let question = question(name);
     stream.write_all(&u16::try_from(question.len()).unwrap().to_be_bytes()).unwrap();

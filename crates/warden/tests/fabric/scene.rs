@@ -88,10 +88,18 @@ impl Scene {
     }
 
     pub(crate) fn start(&mut self) {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["fabric", "--state"]).arg(self.dir.path());
-        let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        self.fabric = Some(child);
+        let program = Command::new(std::env::current_exe().unwrap());
+        self.start_with(program, |command| command.spawn().unwrap());
+    }
+
+    /// A fabric of this program, started by `spawn`.
+    pub(crate) fn start_with(
+        &mut self,
+        mut program: Command,
+        spawn: impl FnOnce(&mut Command) -> Child,
+    ) {
+        program.args(["fabric", "--state"]).arg(self.dir.path());
+        self.fabric = Some(spawn(program.stdin(Stdio::null()).stderr(Stdio::piped())));
         let begun = Instant::now();
         while self.try_ask(&Ask::Status, None).is_err() {
             if let Some(status) = self.fabric.as_mut().unwrap().try_wait().unwrap() {
@@ -161,7 +169,16 @@ impl Scene {
     }
 
     pub(crate) fn connect(&self, host: &str, port: u16) -> Result<TcpStream, Answer> {
-        let interface = "eni-1".parse().unwrap();
+        self.connect_from("eni-1", host, port)
+    }
+
+    pub(crate) fn connect_from(
+        &self,
+        interface: &str,
+        host: &str,
+        port: u16,
+    ) -> Result<TcpStream, Answer> {
+        let interface = interface.parse().unwrap();
         let ask = Ask::Connect { interface, host: host.to_owned(), port };
         let (answer, descriptor, _) = self.try_ask(&ask, None).unwrap();
         match (answer, descriptor) {

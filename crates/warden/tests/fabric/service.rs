@@ -1,6 +1,6 @@
 //! A service that says what it hears.
 
-use belljar_domain::proxy::{FIXED, Proxied};
+use belljar_domain::proxy::{FIXED, LOCAL, Proxied};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -35,10 +35,12 @@ impl Service {
 fn echo(mut stream: UnixStream, tell: &Sender<Proxied>) {
     let mut fixed = [0; FIXED];
     stream.read_exact(&mut fixed).unwrap();
-    let mut rest = vec![0; Proxied::rest(&fixed).unwrap()];
-    stream.read_exact(&mut rest).unwrap();
-    // A test that is over does not listen.
-    let _ = tell.send(Proxied::decode(&fixed, &rest).unwrap());
+    if fixed != LOCAL {
+        let mut rest = vec![0; Proxied::rest(&fixed).unwrap()];
+        stream.read_exact(&mut rest).unwrap();
+        // A test that is over does not listen.
+        let _ = tell.send(Proxied::decode(&fixed, &rest).unwrap());
+    }
     let mut bytes = [0; 1024];
     while let Ok(count @ 1..) = stream.read(&mut bytes) {
         if stream.write_all(&bytes[..count]).is_err() {

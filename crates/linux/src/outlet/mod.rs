@@ -1,0 +1,64 @@
+//! A way out of a namespace: TCP and UDP for elsewhere is handed to sockets inside, whatever it is
+//! for, and whoever holds these sockets carries it on from outside.
+//!
+//! This is the kernel's transparent proxying (Documentation/networking/tproxy.rst): packets get a
+//! mark, a routing table for the mark takes them for the namespace's own, and a rule hands them to a
+//! socket that is *transparent*, so that its local address is where they were to go. The host's
+//! network is not touched, and no privilege is needed but over the namespace.
+
+mod rules;
+mod socket;
+
+pub use socket::{Datagram, Ends, answering, listen, receive};
+
+use crate::error::{During, Result};
+use crate::netns::NetNs;
+use crate::router::served;
+use belljar_vpc::outlet::MARK;
+use belljar_vpc::rules::{Match, Ruleset};
+use nlink::netlink::route::{Ipv4Route, Ipv6Route};
+use nlink::netlink::rule::RuleBuilder;
+use nlink::netlink::types::route::{RouteScope, RouteType};
+use nlink::netlink::{Connection, Nftables, Route};
+pub(crate) use rules::chains;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsFd;
+
+/// Where the rule for the mark is: before that for the main table.
+const PRIORITY: u32 = 1000;
+
+/// Whether rules have a way out, and if so, whether it is also one for IPv6.
+pub(crate) fn carries(rules: &Ruleset) -> Option<bool> {
+    rules.rules.iter().find_map(|r| match r.matches {
+        Some(Match::Outward { v6 }) => Some(v6),
+        _ => None,
+    })
+}
+
+/// Takes packets with the mark for the namespace's own.
+pub(crate) async fn deliver(route: &Connection<Route>) -> Result<()> {
+    const WHAT: &str = "take what goes out for the namespace's own";
+    for rule in [RuleBuilder::v4(), RuleBuilder::v6()] {
+        let rule = rule.priority(PRIORITY).fwmark(MARK).table(MARK);
+        served(route.add_rule(rule).await).during(WHAT)?;
+    }
+    let v4 = Ipv4Route::from_addr(Ipv4Addr::UNSPECIFIED, 0).table(MARK);
+    let v4 = v4.route_type(RouteType::Local).scope(RouteScope::Host).dev("lo");
+    route.add_route(v4).await.during(WHAT)?;
+    let v6 = Ipv6Route::from_addr(Ipv6Addr::UNSPECIFIED, 0).table(MARK);
+    served(route.add_route(v6.route_type(RouteType::Local).dev("lo")).await).during(WHAT)
+}
+
+/// Makes the way out of a namespace that passes packets on, such as the world that internet gateways
+/// lead to: what comes in by a link for a public address that no link leads to is carried. All else
+/// is as it was.
+///
+/// # Errors
+/// If the kernel refuses a step, or lists other rules than were loaded.
+pub async fn edge(ns: &NetNs) -> Result<()> {
+    let route = Connection::<Route>::new_in(ns.as_fd()).during("open a route socket")?;
+    route.set_link_up("lo").await.during("bring lo up")?;
+    deliver(&route).await?;
+    let nft = Connection::<Nftables>::new_in(ns.as_fd()).during("open an nftables socket")?;
+    rules::load_edge(&nft).await
+}

@@ -1,0 +1,169 @@
+//! Datagrams that are carried out, and the answers to them.
+
+use super::outside;
+use crate::carry::{Carrier, Lead, Target};
+use belljar_linux::netns::NetNs;
+use belljar_linux::outlet::{answering, receive};
+use rustix::net::{SendFlags, send};
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, timeout};
+
+/// Associations at once, of each family: the one that was used longest ago goes for a new one. Each
+/// takes one of the carrier's places.
+const MOST: usize = 128;
+/// Bytes of the largest datagram.
+const LARGEST: usize = 1 << 16;
+/// How long an association is kept that nothing is sent by (RFC 4787 asks for two minutes of a
+/// translator that has room).
+const IDLE: Duration = Duration::from_secs(60);
+/// And where one question has one answer.
+const IDLE_DNS: Duration = Duration::from_secs(30);
+/// How long nothing is taken after the kernel refused.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Who asks, and whom.
+type Pair = (SocketAddr, SocketAddr);
+
+struct Association {
+    shared: Arc<Shared>,
+    /// Tells it from an earlier one of the same two.
+    number: u64,
+    task: AbortHandle,
+    _place: OwnedSemaphorePermit,
+}
+
+struct Shared {
+    /// Connected: it hears nobody else.
+    outside: UdpSocket,
+    /// When it was last used, in milliseconds.
+    used: AtomicU64,
+}
+
+impl Drop for Association {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// All that go by one socket inside.
+pub(super) struct Datagrams {
+    inside: UdpSocket,
+    ns: Arc<NetNs>,
+    carrier: Arc<Carrier>,
+    lead: Arc<Lead>,
+    began: Instant,
+    all: HashMap<Pair, Association>,
+    tasks: JoinSet<(Pair, u64)>,
+    count: u64,
+}
+
+impl Datagrams {
+    pub(super) fn new(
+        inside: UdpSocket,
+        ns: Arc<NetNs>,
+        carrier: Arc<Carrier>,
+        lead: Arc<Lead>,
+    ) -> Self {
+        let (all, tasks) = (HashMap::new(), JoinSet::new());
+        Self { inside, ns, carrier, lead, began: Instant::now(), all, tasks, count: 0 }
+    }
+
+    /// Carries for ever.
+    pub(super) async fn carry(mut self) {
+        let mut bytes = vec![0; LARGEST];
+        loop {
+            let taken =
+                self.inside.async_io(Interest::READABLE, || receive(&self.inside, &mut bytes));
+            tokio::select! {
+                taken = taken => match taken {
+                    Ok(datagram) => {
+                        let pair = (datagram.from, datagram.to);
+                        // What cannot be carried is lost, as on any way.
+                        let _ = self.send(pair, &bytes[..datagram.length]);
+                    }
+                    Err(_) => tokio::time::sleep(PAUSE).await,
+                },
+                Some(ended) = self.tasks.join_next() => {
+                    if let Ok((pair, number)) = ended
+                        && self.all.get(&pair).is_some_and(|a| a.number == number)
+                    {
+                        self.all.remove(&pair);
+                    }
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, pair: Pair, bytes: &[u8]) -> io::Result<usize> {
+        let now = millis(self.began);
+        let shared = match self.all.get(&pair) {
+            Some(association) => Arc::clone(&association.shared),
+            None => self.associate(pair)?,
+        };
+        shared.used.store(now, Ordering::Relaxed);
+        Ok(send(&shared.outside, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+    }
+
+    fn associate(&mut self, pair: Pair) -> io::Result<Arc<Shared>> {
+        if (self.lead)(pair.0, pair.1) != Target::Outside {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let outside = outside::datagrams(pair.1)?;
+        let place = if self.all.len() < MOST { self.carrier.place() } else { None };
+        let Some(place) = place.or_else(|| self.oldest()) else {
+            return Err(io::ErrorKind::QuotaExceeded.into());
+        };
+        let shared = Arc::new(Shared { outside, used: AtomicU64::new(millis(self.began)) });
+        self.count += 1;
+        let number = self.count;
+        let (ns, told, began) = (Arc::clone(&self.ns), Arc::clone(&shared), self.began);
+        let task = self.tasks.spawn(async move {
+            let _ = tell(ns, pair, &told, began).await;
+            (pair, number)
+        });
+        let association = Association { shared: Arc::clone(&shared), number, task, _place: place };
+        self.all.insert(pair, association);
+        Ok(shared)
+    }
+
+    /// The place of the one that was used longest ago.
+    fn oldest(&mut self) -> Option<OwnedSemaphorePermit> {
+        let used = |a: &Association| a.shared.used.load(Ordering::Relaxed);
+        let pair = *self.all.iter().min_by_key(|(_, a)| used(a))?.0;
+        self.all.remove(&pair);
+        self.carrier.place()
+    }
+}
+
+fn millis(began: Instant) -> u64 {
+    u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Tells inside what is answered, as if from where it was asked, until nobody has anything to say.
+async fn tell(ns: Arc<NetNs>, (from, to): Pair, shared: &Shared, began: Instant) -> io::Result<()> {
+    // To enter a namespace takes a thread, which is waited for.
+    let made = tokio::task::spawn_blocking(move || answering(&ns, to));
+    let inside = UdpSocket::from_std(made.await?.map_err(io::Error::other)?)?;
+    let idle = if to.port() == crate::dns::PORT { IDLE_DNS } else { IDLE };
+    let mut bytes = vec![0; LARGEST];
+    loop {
+        let used = Duration::from_millis(shared.used.load(Ordering::Relaxed));
+        let Some(rest) = (used + idle).checked_sub(began.elapsed()).filter(|r| !r.is_zero()) else {
+            return Ok(());
+        };
+        // An error is what a datagram has met that was sent: the next one may meet another.
+        let Ok(Ok(length)) = timeout(rest, shared.outside.recv(&mut bytes)).await else { continue };
+        shared.used.store(millis(began), Ordering::Relaxed);
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let _ = rustix::net::sendto(&inside, &bytes[..length], flags, &from);
+    }
+}

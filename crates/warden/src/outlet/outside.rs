@@ -1,0 +1,57 @@
+//! The other end of what is carried out: sockets in the host's own network.
+//!
+//! A process of Belljar's never leaves that network: it enters namespaces with threads that end.
+
+use belljar_vpc::public::is_public;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
+use std::time::Duration;
+use tokio::net::{TcpStream, UdpSocket};
+
+/// How long a connection may take to come about. Whoever waits inside has one already, so this is
+/// what its program sees of a host that does not answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Some port: nothing is sent to it.
+const DISCARD: u16 = 9;
+/// Some address of the internet (RFC 4291: global unicast).
+const SOMEWHERE_V6: Ipv6Addr = Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 1);
+
+/// Connects to where a connection that was taken inside was meant to go.
+pub(crate) async fn follow(inside: &TcpStream) -> io::Result<TcpStream> {
+    let to = inside.local_addr()?;
+    drop(knock(to)?);
+    tokio::time::timeout(PATIENCE, TcpStream::connect(to)).await?
+}
+
+/// A socket for datagrams to and from there alone.
+pub(super) fn datagrams(to: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = knock(to)?;
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(socket)
+}
+
+/// Whether the host has a way to the internet by IPv6.
+pub(crate) fn has_v6() -> bool {
+    toward((SOMEWHERE_V6, DISCARD).into()).is_ok()
+}
+
+/// Asks the kernel for the way to an address, which sends nothing. What is not public has none here;
+/// nor has the host itself, which would speak to itself from that very address.
+fn knock(to: SocketAddr) -> io::Result<StdSocket> {
+    if !is_public(to.ip()) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let socket = toward(to)?;
+    if socket.local_addr()?.ip() == to.ip() {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Ok(socket)
+}
+
+fn toward(to: SocketAddr) -> io::Result<StdSocket> {
+    let any: IpAddr =
+        if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = StdSocket::bind((any, 0))?;
+    socket.connect(to)?;
+    Ok(socket)
+}
