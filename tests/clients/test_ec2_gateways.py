@@ -1,14 +1,10 @@
 """EC2: VPC endpoints, prefix lists, peering, DHCP options, elastic addresses, NAT gateways, flow
-logs and Network Insights, by boto3 and the AWS command line. Every answer is also held against
+logs and Network Insights, by boto3. Every answer is also held against
 botocore's model, by the service itself."""
 
 import contextlib
 import itertools
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -722,21 +718,3 @@ def test_what_paths_are_refused(ec2, net):
     no_port = {"Source": eni, "Protocol": "tcp", "Destination": eni}
     assert "DestinationPort" in refused(ec2.create_network_insights_path, **no_port)[1]
     ec2.delete_network_interface(NetworkInterfaceId=eni)
-
-
-def test_the_command_line(service, net):
-    def aws(*words):
-        command = [str(Path(sys.executable).with_name("aws")), "ec2", *words, "--output", "json"]
-        # Another HOME, so that no configuration of the user's is read.
-        env = {**service.environment, "HOME": str(service.state), "PATH": os.environ["PATH"]}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout or "{}")
-
-    made = aws(
-        "create-vpc-endpoint", "--vpc-id", net.vpc, "--service-name", service_name("s3"),
-        "--route-table-ids", *net.tables, "--tag-specifications", "ResourceType=vpc-endpoint,Tags=[{Key=a,Value=b}]",
-    )["VpcEndpoint"]["VpcEndpointId"]  # fmt: skip
-    listed = aws("describe-vpc-endpoints", "--filters", "Name=tag:a,Values=b", "--query", "VpcEndpoints[].VpcEndpointId")
-    assert listed == [made]
-    assert aws("delete-vpc-endpoints", "--vpc-endpoint-ids", made) == {"Unsuccessful": []}

@@ -1,13 +1,8 @@
-"""Route 53: private hosted zones, by boto3 and the AWS command line. Every answer is also held
+"""Route 53: private hosted zones, by boto3. Every answer is also held
 against botocore's model, by the service itself."""
 
 import contextlib
 import itertools
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -288,22 +283,3 @@ def test_tags_of_zones(route53, zone):
     assert refused(route53.change_tags_for_resource, **of, AddTags=many)[0] == "InvalidInput"
     assert refused(route53.list_tags_for_resource, ResourceType="hostedzone", ResourceId="Z0")[0] == "NoSuchHostedZone"
     assert "healthcheck" in refused(route53.list_tags_for_resource, ResourceType="healthcheck", ResourceId="a")[1]
-
-
-def test_the_command_line(service, zone):
-    def aws(*words):
-        command = [str(Path(sys.executable).with_name("aws")), "route53", *words, "--output", "json"]
-        # Another HOME, so that no configuration of the user's is read.
-        env = {**service.environment, "HOME": str(service.state), "PATH": os.environ["PATH"]}
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    added = aws(
-        "change-resource-record-sets", "--hosted-zone-id", zone,
-        "--change-batch", json.dumps(batch(("UPSERT", a_set("cli.corp.example.com", "10.0.0.7")))),
-    )  # fmt: skip
-    assert aws("get-change", "--id", added["ChangeInfo"]["Id"])["ChangeInfo"]["Status"] == "INSYNC"
-    listed = aws("list-resource-record-sets", "--hosted-zone-id", zone, "--query", "ResourceRecordSets[?Type=='A']")
-    assert [s["ResourceRecords"][0]["Value"] for s in listed] == ["10.0.0.7"]
-    clear(service.client("route53"), zone)

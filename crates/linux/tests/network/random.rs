@@ -322,7 +322,9 @@ pub(crate) fn flow(network: &Network, dice: &mut Dice, port: u16) -> Option<Flow
         Source::Internet { address: address.parse().ok()? }
     } else {
         let forged = if destination.is_ipv6() { "2600:1::10" } else { "10.0.1.10" };
-        let address = dice.one_in(25).then(|| forged.parse()).transpose().ok()?;
+        let address: Option<IpAddr> = dice.one_in(25).then(|| forged.parse()).transpose().ok()?;
+        // From an address to itself is a question and its answer in one, and nobody's conversation.
+        let address = address.filter(|a| *a != destination);
         Source::Interface { id: from.clone(), address }
     };
     let mut payload = payload(dice, destination.is_ipv6(), port);
@@ -357,6 +359,8 @@ fn payload(dice: &mut Dice, v6: bool, source: u16) -> Payload {
             let kind = *dice.pick(if v6 { &[129, 135, 128] } else { &[0, 13, 8] });
             Payload::Icmp { v6, kind, code: dice.below(2) as u8 }
         }
+        // ICMP of the other family is nobody's question.
+        2 if dice.one_in(6) => Payload::Icmp { v6: !v6, kind: if v6 { 8 } else { 128 }, code: 0 },
         2 => Payload::Other { number: *dice.pick(&[50, 253]) },
         3..=5 => Payload::Ports { transport: Transport::Udp, source, destination },
         _ => Payload::Ports { transport: Transport::Tcp, source, destination },
