@@ -206,12 +206,16 @@ def digits_image(belljar) -> str:
     return belljar.import_image(rootfs, "digits", "--entrypoint", "/usr/bin/digits")
 
 
-@pytest.fixture(scope="session")
-def probe_image(belljar) -> str:
+def import_probe(belljar, state: Path | None = None) -> str:
     rootfs = belljar.new_folder("probe")
     (rootfs / "bin").mkdir(parents=True)
     shutil.copy(program("BELLJAR_PROBE", "target/static/*/release/probe"), rootfs / "bin/probe")
-    return belljar.import_image(rootfs, "probe", "--entrypoint", "/bin/probe")
+    return belljar.import_image(rootfs, "probe", "--entrypoint", "/bin/probe", state=state)
+
+
+@pytest.fixture(scope="session")
+def probe_image(belljar) -> str:
+    return import_probe(belljar)
 
 
 @pytest.fixture(scope="session")

@@ -88,7 +88,7 @@ def evidence(service, name: str):
     key = f"out/{name}/evidence/algo-1.intoto.json"
     file.write_bytes(service.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read())
     service.belljar.give(file)
-    return service.belljar.run("evidence", "verify", file)
+    return service.belljar.run("evidence", "verify", file, state=service.state)
 
 
 def test_a_container_reaches_what_its_group_allows_and_nothing_else(service, network, bucket, probe_image):

@@ -37,7 +37,7 @@ pub(crate) fn open_notice(isolated: bool, in_vpc: bool) -> Option<&'static str> 
             "EnableNetworkIsolation is off: this container is in the VPC, and can get its role's credentials",
         ),
         (false, false) => Some(
-            "EnableNetworkIsolation is off; without VpcConfig Belljar seals a container all the same",
+            "EnableNetworkIsolation is off: this container can reach the internet, and get its role's credentials",
         ),
     }
 }

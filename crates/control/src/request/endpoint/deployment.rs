@@ -171,7 +171,7 @@ fn variant(
         download_seconds: part.download_seconds.unwrap_or(DOWNLOAD_SECONDS),
         startup_seconds: part.startup_seconds.unwrap_or(STARTUP_SECONDS),
         notices: size.warnings.iter().cloned().chain(notice).collect(),
-        internet: false,
+        internet: !isolated && vpc.is_none(),
         role: if isolated { None } else { model.execution_role_arn.clone() },
         vpc: vpc.map(|config| VpcPlacement { config, isolated }),
     };

@@ -88,7 +88,7 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
         serving: None,
         vpc: None,
         begun: None,
-        internet: false,
+        internet: !isolated && vpc.is_none(),
         role: (!isolated).then(|| parts.role_arn.clone()),
         replace_output: true,
         best_effort_limits: place.best_effort_limits,

@@ -1,0 +1,109 @@
+"""Containers with neither isolation nor a VPC: they reach the internet through the host, as on AWS.
+
+The host is a network namespace, and the internet another one, with an address of documentation.
+"""
+
+import contextlib
+import os
+import socket
+import threading
+
+import pytest
+from conftest import import_probe
+from hosts import Hosts, ip
+from service import Service
+from test_in_vpc import BUCKET, LOGS, S3, STS, ended, evidence, job, lines, results
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces of its own")
+HOST, STRANGER, NEIGHBOUR, PORT = "203.0.113.1", "203.0.113.10", "10.66.0.2", 8000
+
+
+def answer(address: str, text: bytes) -> None:
+    """Answers TCP and UDP with a text, in this thread's network, until this process ends."""
+    tcp, udp = socket.create_server((address, PORT)), socket.socket(type=socket.SOCK_DGRAM)
+    udp.bind((address, PORT))
+
+    def streams():
+        while True:
+            with contextlib.suppress(OSError), tcp.accept()[0] as one:
+                one.sendall(text)
+
+    def datagrams():
+        while True:
+            with contextlib.suppress(OSError):
+                udp.sendto(text, udp.recvfrom(100)[1])
+
+    for work in (streams, datagrams):
+        threading.Thread(target=work, daemon=True).start()
+
+
+def ask(address: str) -> bytes:
+    with socket.create_connection((address, PORT), timeout=5) as one:
+        return one.recv(100)
+
+
+@pytest.fixture(scope="module")
+def service(belljar):
+    hosts = Hosts(0)
+    here, there = hosts.add("here"), hosts.add("there")
+    with contextlib.ExitStack() as stack:
+        stack.callback(hosts.remove)
+        ip("-n", here, "link", "add", "wan0", "type", "veth", "peer", "name", "wan1", "netns", there)
+        for name, link, addresses in [(here, "wan0", [HOST, "10.66.0.1"]), (there, "wan1", [STRANGER, NEIGHBOUR])]:
+            for address in addresses:
+                ip("-n", name, "addr", "add", f"{address}/24", "dev", link)
+            ip("-n", name, "link", "set", link, "up")
+            ip("-n", name, "link", "set", "lo", "up")
+        with hosts.inside("there"):
+            answer(STRANGER, b"stranger\n")
+            answer(NEIGHBOUR, b"neighbour\n")
+        stack.enter_context(hosts.inside("here"))
+        answer(HOST, b"host\n")
+        # The controls: what follows is there, for whoever is on the host.
+        assert [ask(a) for a in (STRANGER, NEIGHBOUR, HOST)] == [b"stranger\n", b"neighbour\n", b"host\n"]
+        service = Service(belljar, state=belljar.new_folder("open")).start()
+        import_probe(belljar, service.state)
+        stack.callback(service.stop)
+        service.client("s3").create_bucket(Bucket=BUCKET)
+        yield service
+
+
+def told(service, name: str, *arguments: str, **changes) -> list[str]:
+    service.client("sagemaker").create_training_job(**job(name, None, *arguments, **changes))
+    described = ended(service, name)
+    said = lines(service, name)
+    assert described["TrainingJobStatus"] == "Completed", (described.get("FailureReason"), said)
+    return said
+
+
+ASK = f"ask {STRANGER}:{PORT} udp:{STRANGER}:{PORT} {NEIGHBOUR}:{PORT} {HOST}:{PORT} udp:{HOST}:{PORT} 169.254.1.1:80"
+
+
+def answers(said: list[str]) -> list[str]:
+    """What `probe ask` had from each of its targets."""
+    asked = [line.split(" ") for line in said if f":{PORT} " in line or ":80 " in line]
+    return [words[-1] for words in asked]
+
+
+def test_it_reaches_the_internet_and_neither_the_host_nor_its_neighbours(service):
+    said = told(service, "open", "in-turn", ASK, f"connect {S3}:443 {STS}:443 {LOGS}:443", "cat /proc/net/dev")
+    assert answers(said) == ["stranger"] * 2 + ["-"] * 4, said
+    assert results(said) == {f"{S3}:443": "ok", f"{STS}:443": "ok", f"{LOGS}:443": "ok"}
+    devices = [line.split(":")[0].strip() for line in said if line.count(" 0 ") > 3]
+    assert devices == ["lo"], said
+    assert any("this container can reach the internet" in line for line in said)
+    verdict = evidence(service, "open")
+    assert verdict.returncode != 0 and "NOT A SEALED RUN" in verdict.stdout
+    assert "It was not isolated: it could reach the internet through the host." in verdict.stdout
+
+
+def test_one_that_is_isolated_reaches_nothing(service):
+    said = told(service, "shut", *ASK.split(), EnableNetworkIsolation=True)
+    assert answers(said) == ["-"] * 6, said
+    assert "VALID" in evidence(service, "shut").stdout
+
+
+def test_instances_reach_their_peers_and_the_internet(service):
+    said = told(service, "open-two", "in-turn", "meet 5000", f"ask {STRANGER}:{PORT}", instances=2)
+    assert answers(said) == ["stranger"] * 2, said
+    assert len([line for line in said if line.startswith("met ")]) == 4
