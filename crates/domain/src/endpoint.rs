@@ -109,6 +109,12 @@ pub struct Variant {
     /// Where its instances are in a VPC, if they are in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vpc: Option<VpcPlacement>,
+    /// `ExecutionRoleArn` of the model: as whom its containers act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// `EnableNetworkIsolation`. A container that is isolated is not given its role.
+    #[serde(default = "yes")]
+    pub isolated: bool,
 }
 
 /// `AsyncInferenceConfig`.
@@ -267,6 +273,12 @@ pub struct Server {
     /// When it was told to stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<Timestamp>,
+    /// [`Variant::role`], which outlives the variant here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// [`Variant::isolated`].
+    #[serde(default = "yes")]
+    pub isolated: bool,
 }
 
 /// What a container last said of its health.

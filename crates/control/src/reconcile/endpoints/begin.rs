@@ -36,6 +36,8 @@ pub(super) fn server(
         tries: new.tries,
         begun: new.at,
         stopping: None,
+        role: variant.role.clone(),
+        isolated: variant.isolated,
     };
     let numbered = variant.containers.iter().zip(1..);
     let assignments =

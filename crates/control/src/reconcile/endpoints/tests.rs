@@ -34,6 +34,8 @@ fn deployment(config: &str, containers: usize) -> Deployment {
         startup_seconds: 60,
         notices: Vec::new(),
         vpc: None,
+        role: None,
+        isolated: true,
     };
     Deployment { config: config.into(), variants: vec![variant], asynchronous: None }
 }
@@ -179,6 +181,8 @@ fn server(id: &str, fleet: u64, stopping: bool) -> Server {
         tries: 0,
         begun: NOW_IS,
         stopping: stopping.then_some(NOW_IS),
+        role: None,
+        isolated: true,
     }
 }
 

@@ -173,6 +173,8 @@ fn variant(
         startup_seconds: part.startup_seconds.unwrap_or(STARTUP_SECONDS),
         notices: size.warnings.iter().cloned().chain(sealed).collect(),
         vpc: vpc.map(|config| VpcPlacement { config, isolated }),
+        role: model.execution_role_arn.clone(),
+        isolated,
     };
     Ok((variant, size.warnings))
 }
