@@ -8,6 +8,7 @@
 
 mod attempts;
 mod carry;
+pub mod credentials;
 mod dns;
 mod doctor;
 mod door;
@@ -32,5 +33,6 @@ pub mod staging;
 mod sweep;
 pub mod wireguard;
 mod words;
+mod xml;
 
 pub use program::main;
