@@ -31,6 +31,7 @@ mod spool;
 mod stages;
 pub mod staging;
 mod sweep;
+mod trust;
 pub mod wireguard;
 mod words;
 mod xml;

@@ -121,7 +121,19 @@ impl Drop for Served {
 /// # Errors
 /// If there are none, or an address cannot be listened at.
 pub fn serve(ns: &NetNs, about: &About) -> Result<Served, CredentialsError> {
-    let source = sts::Sts::from_env(about).ok_or(CredentialsError::NoService)?;
+    serve_with(ns, about, |name| std::env::var(name).ok())
+}
+
+/// [`serve`] with variables from elsewhere.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_with(
+    ns: &NetNs,
+    about: &About,
+    lookup: impl Fn(&str) -> Option<String>,
+) -> Result<Served, CredentialsError> {
+    let source = sts::Sts::from_lookup(about, lookup).ok_or(CredentialsError::NoService)?;
     let answers = Answers::new(about, source)?;
     let listen = |ip: Ipv4Addr| -> Result<TcpListener, CredentialsError> {
         let address = SocketAddr::new(IpAddr::V4(ip), HTTP);

@@ -41,13 +41,12 @@ pub(super) struct Sts {
 }
 
 impl Sts {
-    /// By this process's environment; `None` if it says nothing of a service.
-    pub(super) fn from_env(about: &About) -> Option<Self> {
-        Self::from_lookup(about, |name| std::env::var(name).ok())
-    }
-
-    /// What is said for STS alone goes before what is said for S3, which may be another's.
-    fn from_lookup(about: &About, lookup: impl Fn(&str) -> Option<String>) -> Option<Self> {
+    /// By a warden's environment; `None` if it says nothing of a service. What is said for STS alone
+    /// goes before what is said for S3, which may be another's.
+    pub(super) fn from_lookup(
+        about: &About,
+        lookup: impl Fn(&str) -> Option<String>,
+    ) -> Option<Self> {
         let get = |name: &str| lookup(name).filter(|v| !v.is_empty());
         let of = |socket, id, secret| Some((get(socket)?, get(id)?, get(secret)?));
         let (socket, key_id, secret_key) = of(SOCKET_VARIABLE, KEY_VARIABLE, SECRET_VARIABLE)
@@ -89,13 +88,9 @@ impl Sts {
             let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(io::Error::other)?;
             Ok((head.status, body.to_bytes()))
         };
-        tokio::select! {
-            said = talk => said,
-            // The connection has ended before the answer was whole; `talk` would say so next.
-            ended = driver => {
-                Err(ended.err().map_or(io::ErrorKind::UnexpectedEof.into(), io::Error::other))
-            }
-        }
+        // How the connection ends, `talk` is told.
+        let (said, _) = tokio::join!(talk, driver);
+        said
     }
 }
 

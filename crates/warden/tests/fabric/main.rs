@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+mod credentials;
 mod names;
 mod scene;
 mod service;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         trial("names_are_answered_by_both_transports", names::answered),
         trial("a_container_has_its_interface_as_long_as_it_holds_it", way::attached),
         trial("a_killed_fabric_leaves_nothing_and_is_told_everything_again", way::killed),
+        trial("a_container_finds_its_roles_credentials", credentials::found),
         trial("a_fabric_ends_with_its_folder_and_by_word", way::ends),
     ];
     if is_root() {
