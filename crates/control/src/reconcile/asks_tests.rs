@@ -131,3 +131,33 @@ async fn only_what_is_sure_to_be_asked_counts() {
         ]
     );
 }
+
+#[tokio::test]
+async fn an_instance_of_an_endpoint_asks_for_its_models() {
+    let t = scene().await;
+    let who = Principal::executing(ROLE, ACCOUNT);
+    let container = |model: Value, models: Value| json!({"name": "c", "image": "i", "specifiedImage": "i", "model": model, "models": models});
+    let variant: Variant = from_value(json!({
+        "name": "v", "model": "m", "instanceType": "ml.m5.large", "count": 1, "weight": 1.0,
+        "resources": {"cpuMillis": null, "memoryBytes": null, "processes": 64},
+        "downloadSeconds": 60, "startupSeconds": 60,
+        "containers": [
+            container(json!({"uri": "s3://data/model.tar.gz", "form": "archive"}), json!(null)),
+            container(json!({"uri": "s3://data/train/", "form": "prefix"}), json!(null)),
+            // Which of several models will be asked for is not known.
+            container(json!(null), json!("s3://data/models/")),
+        ],
+    }))
+    .unwrap();
+    assert!(variant.isolated && variant.role.is_none(), "a record of before gives no role away");
+    let all = of_variant(&t.service, &variant, &who);
+    let all: Vec<_> = all.iter().map(|r| format!("{} {}", r.action, r.resource)).collect();
+    assert_eq!(
+        all,
+        [
+            "s3:GetObject arn:aws:s3:::data/model.tar.gz",
+            "s3:ListBucket arn:aws:s3:::data",
+            "s3:GetObject arn:aws:s3:::data/train/a.csv",
+        ]
+    );
+}
