@@ -63,6 +63,8 @@ pub fn assignment(scene: &Scene, id: &str, arguments: &[&str], serving: Serving)
         metrics: Vec::new(),
         serving: Some(Box::new(serving)),
         begun: None,
+        internet: false,
+        role: None,
         vpc: None,
     }
 }

@@ -207,6 +207,14 @@ def digits_image(belljar) -> str:
 
 
 @pytest.fixture(scope="session")
+def probe_image(belljar) -> str:
+    rootfs = belljar.new_folder("probe")
+    (rootfs / "bin").mkdir(parents=True)
+    shutil.copy(program("BELLJAR_PROBE", "target/static/*/release/probe"), rootfs / "bin/probe")
+    return belljar.import_image(rootfs, "probe", "--entrypoint", "/bin/probe")
+
+
+@pytest.fixture(scope="session")
 def sklearn_image(belljar) -> str:
     return belljar.import_image(rootfs("sklearn"), "sklearn")
 

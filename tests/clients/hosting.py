@@ -90,7 +90,7 @@ class Hosting:
     def model_of(self, **request) -> str:
         name = self.name("model")
         self.sagemaker.create_model(
-            ModelName=name, ExecutionRoleArn=ROLE_ARN, EnableNetworkIsolation=True, **request
+            **{"ModelName": name, "ExecutionRoleArn": ROLE_ARN, "EnableNetworkIsolation": True, **request}
         )
         return name
 

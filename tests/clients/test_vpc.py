@@ -291,19 +291,6 @@ def test_what_is_not_there_or_not_together(sagemaker, ec2, network, bucket, digi
         assert words in refused(sagemaker.create_model, ExecutionRoleArn=role, **model)
 
 
-def test_a_container_in_the_vpc_itself_is_refused_by_name(sagemaker, network, bucket, digits_image):
-    config = network.config(network.training)
-    words = "VpcConfig without EnableNetworkIsolation"
-    assert words in refused(sagemaker.create_training_job, **job("vpc-open", config, EnableNetworkIsolation=False))
-    role = f"arn:aws:iam::123456789012:role/{ROLE}"
-    model = {"ModelName": "vpc-open", "PrimaryContainer": {"Image": "digits"}, "VpcConfig": config}
-    sagemaker.create_model(ExecutionRoleArn=role, **model)
-    variant = {"VariantName": "v", "ModelName": "vpc-open", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
-    asked = {"EndpointConfigName": "vpc-open", "ProductionVariants": [variant]}
-    assert words in refused(sagemaker.create_endpoint_config, **asked)
-    sagemaker.delete_model(ModelName="vpc-open")
-
-
 def test_an_endpoint_is_spread_over_two_zones(service, sagemaker, ec2, network, bucket, digits_image, hosting):
     sagemaker.create_training_job(**job("vpc-model", network.config(network.training)))
     made = ended(sagemaker, "vpc-model")

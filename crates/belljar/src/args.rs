@@ -137,6 +137,10 @@ pub(crate) struct UpArgs {
     /// fail with CapacityError
     #[arg(long, value_name = "HOW", default_value = "clamp", hide_possible_values = true)]
     pub(crate) capacity: CapacityArg,
+    /// Refuse jobs and endpoints without EnableNetworkIsolation, which could reach the internet or
+    /// their VPC
+    #[arg(long)]
+    pub(crate) require_isolation: bool,
     /// Use another S3 in place of the own one, as http://127.0.0.1:9000, with the keys that the
     /// environment has for it
     #[arg(long, value_name = "URL")]

@@ -5,8 +5,8 @@ use crate::terminal::{Console, printable};
 use belljar_domain::attempt::Attempts;
 use belljar_domain::size::{human_bytes, human_millis};
 use belljar_domain::{
-    Attempt, Exit, HostName, Outcome, PeerLink, Protocol, Report, SealReading, SecondaryStatus,
-    Transition,
+    Allowed, Attempt, Exit, HostName, Outcome, PeerLink, Protocol, Report, SealReading,
+    SecondaryStatus, Transition,
 };
 use owo_colors::OwoColorize;
 
@@ -32,7 +32,8 @@ pub(crate) fn print(console: &Console, report: &Report, shown: &Shown) {
     for line in instances(report).into_iter().chain(seals(report, shown)) {
         console.say(&line);
     }
-    let holds = |(seal, peers): &Sealed| seal.breaches(peers.as_deref()).is_empty();
+    let holds =
+        |(seal, peers): &Sealed| seal.breaches(Allowed::joined(peers.as_deref())).is_empty();
     let sealed = !shown.seals.is_empty() && shown.seals.values().all(holds);
     for line in attempts(&report.attempts, sealed) {
         console.say(&line);
@@ -169,7 +170,7 @@ pub(crate) fn seal_line(
     peers: Option<&PeerLink>,
 ) -> String {
     let who = host.map(|h| format!("{h}: ")).unwrap_or_default();
-    let breaches = seal.breaches(peers);
+    let breaches = seal.breaches(Allowed::joined(peers));
     if !breaches.is_empty() {
         let text = printable(&breaches.join("; "));
         return row("seal", &format!("{who}{} {text}", "BROKEN:".red().bold()));

@@ -30,6 +30,7 @@ pub(crate) fn run(
         region: args.region,
         account: args.account,
         capacity: args.capacity.into(),
+        require_isolation: args.require_isolation,
         outside_s3: outside(&deps, args.s3_endpoint.as_deref())?,
         mirrors: args.registry_mirror,
         warden: Warden {

@@ -24,6 +24,7 @@ fn now() -> Timestamp {
 
 fn config(state: &Path) -> Config {
     Config {
+        require_isolation: false,
         state: state.to_owned(),
         listen: "127.0.0.1:0".parse().unwrap(),
         region: "us-east-1".into(),

@@ -81,6 +81,13 @@ pub struct Assignment {
     /// This instance's interface in a VPC (`VpcConfig`); of a job with several, of the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vpc: Option<Box<VpcLink>>,
+    /// Whether the container reaches the internet through the host: SageMaker's default, where
+    /// neither isolation nor a VPC was asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub internet: bool,
+    /// `RoleArn` of a container that is not isolated: it gets this role's credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
     /// When the service began this attempt; names its log stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<Timestamp>,

@@ -3,6 +3,7 @@
 //! `InstanceGroup`, `S3DataSource`.
 
 use crate::{Assignment, HostName, NodeName, Resources, VpcLink};
+use belljar_vpc::peers::INTERFACE;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,6 +11,9 @@ use std::num::NonZeroU32;
 
 /// Instances of a job, at most.
 pub use belljar_vpc::peers::MAX_INSTANCES;
+
+/// The encrypted link between instances that have an interface of a VPC besides.
+const ENCRYPTED_IN_VPC: &str = "eth1";
 
 /// The group that every instance is in when no groups were asked for.
 pub const ONE_GROUP: &str = "homogeneousCluster";
@@ -221,6 +225,18 @@ impl Cluster {
     #[must_use]
     pub fn needs_tunnel(&self) -> bool {
         self.encrypted || self.is_spread()
+    }
+
+    /// The interface by which they meet.
+    #[must_use]
+    pub fn interface(&self) -> &'static str {
+        if self.is_in_vpc() && self.needs_tunnel() { ENCRYPTED_IN_VPC } else { INTERFACE }
+    }
+
+    /// Whether they meet in a VPC, by their own interfaces.
+    #[must_use]
+    pub fn is_in_vpc(&self) -> bool {
+        self.instances.iter().any(|i| i.vpc.as_ref().is_some_and(|link| link.inside))
     }
 
     /// Names of the groups, in the order of their first instances.

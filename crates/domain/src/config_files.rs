@@ -1,8 +1,8 @@
 //! The files below `/opt/ml/input/config`, to the letter (Developer Guide, "How Amazon SageMaker
 //! provides training information"; shapes checked against a real job's dump).
 
+use crate::access::VPC_INTERFACE;
 use crate::{Assignment, Cluster, HostName};
-use belljar_vpc::peers;
 use serde_json::{Map, Value, json};
 
 /// The only network interface of a sealed single instance.
@@ -51,9 +51,10 @@ fn resource_config(a: &Assignment) -> Value {
         None => {
             let hosts = vec![&a.host];
             let groups = vec![group(&a.group, &a.instance_type, &hosts)];
-            (hosts, groups, SEALED_INTERFACE)
+            let in_vpc = a.vpc.as_ref().is_some_and(|link| link.inside);
+            (hosts, groups, if in_vpc { VPC_INTERFACE } else { SEALED_INTERFACE })
         }
-        Some(cluster) => (cluster.hosts(), groups(cluster), peers::INTERFACE),
+        Some(cluster) => (cluster.hosts(), groups(cluster), cluster.interface()),
     };
     json!({
         "current_host": a.host,
@@ -120,6 +121,8 @@ pub(crate) mod tests {
             serving: None,
             vpc: None,
             begun: None,
+            internet: false,
+            role: None,
         }
     }
 

@@ -109,12 +109,21 @@ pub struct Variant {
     /// Where its instances are in a VPC, if they are in one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vpc: Option<VpcPlacement>,
-    /// `ExecutionRoleArn` of the model: as whom its containers act.
+    /// Whether its containers reach the internet: neither isolation nor a VPC was asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub internet: bool,
+    /// `ExecutionRoleArn` of the model: as whom its containers act. One that is isolated is not given
+    /// its role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// `EnableNetworkIsolation`. A container that is isolated is not given its role.
-    #[serde(default = "yes")]
-    pub isolated: bool,
+}
+
+impl Variant {
+    /// Whether its containers can reach nobody.
+    #[must_use]
+    pub fn is_isolated(&self) -> bool {
+        !self.internet && self.vpc.as_ref().is_none_or(|placement| placement.isolated)
+    }
 }
 
 /// `AsyncInferenceConfig`.
@@ -276,7 +285,7 @@ pub struct Server {
     /// [`Variant::role`], which outlives the variant here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// [`Variant::isolated`].
+    /// [`Variant::is_isolated`].
     #[serde(default = "yes")]
     pub isolated: bool,
 }

@@ -3,8 +3,8 @@
 
 use crate::attempt::Attempts;
 use crate::{
-    Exit, HostName, JobName, Outcome, PeerLink, SealReading, StagedChannel, SyncedCheckpoints,
-    Timestamp,
+    Access, Allowed, Exit, HostName, JobName, Outcome, PeerLink, SealReading, StagedChannel,
+    SyncedCheckpoints, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -71,6 +71,10 @@ pub struct Predicate {
     /// The link to its peers; `None` for an instance that has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers: Option<PeerLink>,
+    /// What else it could reach; `None` if it was isolated. One that was not ran in a container as
+    /// any other, but this is no evidence of a sealed run then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
     /// The seal before the container's first instruction.
     pub seal_at_start: SealReading,
     /// The seal after its last; `None` if the process was gone before it could be read. While the
@@ -133,7 +137,7 @@ pub struct JobPredicate {
     /// Every instance, in the order of their numbers.
     pub instances: Vec<InstanceEvidence>,
     /// The namespace that joins the instances of one host, read back while they ran; `None`
-    /// where their links are encrypted and there is none.
+    /// where there is none: their links are encrypted, or they meet in a VPC.
     pub hub: Option<HubReading>,
     /// How the job ended.
     pub outcome: Outcome,
@@ -161,6 +165,14 @@ pub struct HubReading {
     pub addresses: Vec<String>,
     /// Routes of all tables but the kernel's own `local`.
     pub routes: Vec<String>,
+}
+
+impl Predicate {
+    /// What it may have beside `lo`.
+    #[must_use]
+    pub fn allowed(&self) -> Allowed<'_> {
+        Allowed { peers: self.peers.as_ref(), access: self.access.as_ref() }
+    }
 }
 
 impl HubReading {
@@ -193,11 +205,11 @@ pub struct ImageEvidence {
     pub diff_ids: Vec<String>,
 }
 
-/// Belljar passes no credential; what the requester put in by hand is named.
+/// Belljar passes none to a container that is isolated; what the requester put in by hand is named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct CredentialsEvidence {
-    /// Always false: the platform gave none.
+    /// Whether it could get its role's credentials; never, if it was isolated.
     pub given_by_platform: bool,
     /// Environment variables of the request or the image whose names look like a credential's.
     pub suspicious_environment_names: Vec<String>,
@@ -205,7 +217,7 @@ pub struct CredentialsEvidence {
 
 impl CredentialsEvidence {
     /// Looks through the names of environment variables.
-    pub fn of<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+    pub fn of<'a>(given_by_platform: bool, names: impl Iterator<Item = &'a str>) -> Self {
         const MARKS: [&str; 6] =
             ["SECRET", "TOKEN", "PASSWORD", "PASSWD", "CREDENTIAL", "ACCESS_KEY"];
         let suspicious = |name: &&str| {
@@ -213,7 +225,7 @@ impl CredentialsEvidence {
             MARKS.iter().any(|m| upper.contains(m)) || upper.ends_with("API_KEY")
         };
         let suspicious_environment_names = names.filter(suspicious).map(str::to_owned).collect();
-        Self { given_by_platform: false, suspicious_environment_names }
+        Self { given_by_platform, suspicious_environment_names }
     }
 }
 
@@ -224,7 +236,7 @@ mod tests {
     #[test]
     fn names_that_look_like_credentials_are_named() {
         let names = ["PATH", "AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "AWS_REGION", "OPENAI_API_KEY"];
-        let c = CredentialsEvidence::of(names.into_iter());
+        let c = CredentialsEvidence::of(false, names.into_iter());
         assert_eq!(
             c.suspicious_environment_names,
             ["AWS_SECRET_ACCESS_KEY", "HF_TOKEN", "OPENAI_API_KEY"]

@@ -7,6 +7,7 @@
 //! Facts about SageMaker come from AWS's service model (botocore) and Developer Guide; each item
 //! names its section.
 
+pub mod access;
 pub mod arn;
 pub mod assignment;
 pub mod attempt;
@@ -39,6 +40,7 @@ pub mod training_job;
 pub mod vpc_config;
 pub mod vpc_link;
 
+pub use access::{Access, Allowed};
 pub use assignment::{Assignment, MetricDefinition, Resources, StopPolicy};
 pub use attempt::{Attempt, Protocol};
 pub use cluster::{Cluster, Instance, PeerLink, Shard, Site};

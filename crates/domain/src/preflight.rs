@@ -16,7 +16,7 @@ const EPHEMERAL: u16 = 49_152;
 const PEERS: u16 = 12_345;
 /// IKE and ESP, which the traffic between instances needs if it is encrypted (Developer Guide,
 /// "Protect communications between ML compute instances").
-const IKE: u16 = 500;
+pub const IKE: u16 = 500;
 const ESP: u8 = 50;
 
 /// What the instances need.

@@ -1,6 +1,6 @@
 //! The seal as it was read back from the kernel, and what it must be.
 
-use crate::PeerLink;
+use crate::{Allowed, PeerLink};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -38,11 +38,11 @@ pub struct SealReading {
 }
 
 impl SealReading {
-    /// Every way in which this is not a seal; empty if it holds. `link` is what an instance of
-    /// several may have: the way to its peers.
+    /// Every way in which this is not what it must be; empty if it holds. Where nothing is allowed,
+    /// it must be a seal.
     #[must_use]
-    pub fn breaches(&self, link: Option<&PeerLink>) -> Vec<String> {
-        let mut found = self.breaches_after_exit(link);
+    pub fn breaches(&self, allowed: Allowed<'_>) -> Vec<String> {
+        let mut found = self.breaches_after_exit(allowed);
         for kind in ["net", "user", "mnt", "pid", "ipc", "uts", "cgroup"] {
             if !self.namespaces.contains_key(kind) {
                 found.push(format!("the {kind} namespace could not be read"));
@@ -77,8 +77,8 @@ impl SealReading {
     /// As [`Self::breaches`], for a process that has ended: the kernel no longer tells all of its
     /// namespaces then, and none that it does not tell is held against it.
     #[must_use]
-    pub fn breaches_after_exit(&self, link: Option<&PeerLink>) -> Vec<String> {
-        let mut found = self.breaches_of_network(link);
+    pub fn breaches_after_exit(&self, allowed: Allowed<'_>) -> Vec<String> {
+        let mut found = self.breaches_of_network(allowed);
         if self.rules.is_empty() {
             found.push("no nftables rule is loaded".to_owned());
         }
@@ -108,26 +108,20 @@ impl SealReading {
 }
 
 impl SealReading {
-    fn breaches_of_network(&self, link: Option<&PeerLink>) -> Vec<String> {
+    fn breaches_of_network(&self, allowed: Allowed<'_>) -> Vec<String> {
         let mut found = Vec::new();
-        match link {
-            None if self.interfaces != ["lo"] => {
-                found.push(format!("interfaces are {:?}, must be lo alone", self.interfaces));
-            }
-            Some(link) if self.interfaces != [link.interface.as_str(), "lo"] => {
-                let (has, must) = (&self.interfaces, &link.interface);
-                found.push(format!("interfaces are {has:?}, must be lo and {must} alone"));
-            }
-            _ => {}
+        let must = allowed.interfaces();
+        if self.interfaces != must {
+            found.push(format!("interfaces are {:?}, must be {must:?} alone", self.interfaces));
         }
-        let to_peers: Vec<String> = link.map(PeerLink::routes).unwrap_or_default();
+        let out = allowed.routes();
         for route in &self.routes {
             let into_lo = route.split(' ').any(|word| word == "lo");
-            if !into_lo && !to_peers.contains(route) {
+            if !into_lo && !out.contains(route) {
                 found.push(format!("route '{route}' leads out of lo"));
             }
         }
-        for route in to_peers.iter().filter(|r| !self.routes.contains(r)) {
+        for route in out.iter().filter(|r| !self.routes.contains(r)) {
             found.push(format!("there is no route '{route}'"));
         }
         found
@@ -147,6 +141,7 @@ impl PeerLink {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::Access;
 
     pub(crate) fn sealed() -> SealReading {
         let kinds = ["net", "user", "mnt", "pid", "ipc", "uts", "cgroup"];
@@ -169,8 +164,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_seal_has_no_breach_and_nothing_read_is_no_seal() {
-        assert_eq!(sealed().breaches(None), Vec::<String>::new());
-        assert!(SealReading::default().breaches(None).len() > 10);
+        assert_eq!(sealed().breaches(Allowed::default()), Vec::<String>::new());
+        assert!(SealReading::default().breaches(Allowed::default()).len() > 10);
     }
 
     #[test]
@@ -204,7 +199,7 @@ pub(crate) mod tests {
         for (damage, word) in cases {
             let mut s = sealed();
             damage(&mut s);
-            let b = s.breaches(None);
+            let b = s.breaches(Allowed::default());
             assert!(b.len() == 1 && b[0].contains(word), "{b:?}");
         }
     }
@@ -219,16 +214,33 @@ pub(crate) mod tests {
             peers: [("algo-2".parse().unwrap(), address(2))].into(),
             public_keys: BTreeMap::new(),
         };
+        let joined = Allowed { peers: Some(&link), access: None };
         let mut s = sealed();
-        assert_eq!(s.breaches(Some(&link)).len(), 2, "no interface, no route");
+        assert_eq!(s.breaches(joined).len(), 2, "no interface, no route");
         s.interfaces.insert(0, "eth0".into());
         s.routes.push("100.127.7.2/32 dev eth0 src 100.127.7.1".into());
-        assert_eq!(s.breaches(Some(&link)), Vec::<String>::new());
-        assert_eq!(s.breaches(None).len(), 2, "a single instance has no such link");
+        assert_eq!(s.breaches(joined), Vec::<String>::new());
+        assert_eq!(s.breaches(Allowed::default()).len(), 2, "a single instance has no such link");
         for route in ["default dev eth0", "100.127.7.3/32 dev eth0 src 100.127.7.1"] {
             let mut more = s.clone();
             more.routes.push(route.into());
-            assert_eq!(more.breaches(Some(&link)).len(), 1, "{route}");
+            assert_eq!(more.breaches(joined).len(), 1, "{route}");
         }
+    }
+
+    #[test]
+    fn an_interface_of_a_vpc_is_no_breach_only_where_it_was_asked_for() {
+        let access = Access::Vpc(Box::new(crate::vpc_link::tests::link()));
+        let allowed = Allowed { peers: None, access: Some(&access) };
+        let mut s = sealed();
+        assert_eq!(s.breaches(allowed).len(), 2, "no interface, no route");
+        s.interfaces = vec!["eth0".into(), "lo".into()];
+        s.routes = vec!["default via 10.0.1.1 dev eth0".into()];
+        assert_eq!(s.breaches(allowed), Vec::<String>::new());
+        assert_eq!(s.breaches(Allowed::default()).len(), 2);
+        let internet = Allowed { peers: None, access: Some(&Access::Internet) };
+        assert_eq!(s.breaches(internet).len(), 2, "the internet is reached without an interface");
+        s.routes.push("10.0.0.0/8 dev eth0".into());
+        assert_eq!(s.breaches(allowed).len(), 1);
     }
 }

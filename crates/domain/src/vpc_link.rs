@@ -84,12 +84,11 @@ impl VpcLink {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    #[test]
-    fn what_dhcp_tells() {
-        let link = VpcLink {
+    pub(crate) fn link() -> VpcLink {
+        VpcLink {
             interface: "eni-1".parse().unwrap(),
             vpc: "vpc-1".parse().unwrap(),
             subnet: "subnet-1".parse().unwrap(),
@@ -101,7 +100,12 @@ mod tests {
             resolvers: vec![[10, 0, 0, 2].into()],
             search: Some("ec2.internal".into()),
             inside: true,
-        };
+        }
+    }
+
+    #[test]
+    fn what_dhcp_tells() {
+        let link = link();
         assert_eq!(link.resolv_conf(), "search ec2.internal\nnameserver 10.0.0.2\n");
         let none = VpcLink { resolvers: vec![], search: None, ..link };
         assert_eq!(none.resolv_conf(), "");

@@ -86,10 +86,10 @@ pub async fn join(ns: &NetNs, hub: &Path, number: u8) -> Result<()> {
 ///
 /// # Errors
 /// If there can be no TUN device, or the kernel refuses a step.
-pub async fn tunnel(ns: &NetNs, mtu: u16) -> Result<Tun> {
-    let tun = Tun::create(ns, INTERFACE)?;
+pub async fn tunnel(ns: &NetNs, interface: &str, mtu: u16) -> Result<Tun> {
+    let tun = Tun::create(ns, interface)?;
     let route = Connection::<Route>::new_in(ns.as_fd()).during("open a route socket")?;
-    route.set_link_mtu(INTERFACE, mtu.into()).await.during("set the size of the link's packets")?;
+    route.set_link_mtu(interface, mtu.into()).await.during("set the size of the link's packets")?;
     Ok(tun)
 }
 
@@ -99,14 +99,19 @@ impl SealedNet {
     ///
     /// # Errors
     /// If there is no interface, or the kernel refuses a step.
-    pub async fn link(&self, ns: &NetNs, own: Ipv4Addr, peers: &[Ipv4Addr]) -> Result<()> {
-        without_ipv6(ns, INTERFACE)?;
-        let address = Ipv4Address::new(INTERFACE, own, PREFIX).noprefixroute();
+    pub async fn link(
+        &self,
+        (ns, interface): (&NetNs, &str),
+        own: Ipv4Addr,
+        peers: &[Ipv4Addr],
+    ) -> Result<()> {
+        without_ipv6(ns, interface)?;
+        let address = Ipv4Address::new(interface, own, PREFIX).noprefixroute();
         self.route.add_address(address).await.during("give the link its address")?;
-        self.route.set_link_up(INTERFACE).await.during("bring the link to the peers up")?;
+        self.route.set_link_up(interface).await.during("bring the link to the peers up")?;
         for peer in peers {
             let to =
-                Ipv4Route::from_addr(*peer, 32).dev(INTERFACE).prefsrc(own).scope(RouteScope::Link);
+                Ipv4Route::from_addr(*peer, 32).dev(interface).prefsrc(own).scope(RouteScope::Link);
             self.route.add_route(to).await.during("add the route to a peer")?;
         }
         Ok(())

@@ -3,8 +3,9 @@
 
 use crate::error::{During, Error, Result};
 use rustix::process::{getegid, geteuid};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 use std::fs;
+use std::os::fd::AsFd;
 
 /// What the warden can do on this host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,25 @@ pub fn enter() -> Result<Privilege> {
         if uid.is_root() { Privilege::Root } else { become_root_of_new_namespace(uid.as_raw())? };
     leave_mounts()?;
     Ok(privilege)
+}
+
+/// As [`enter`]; but an ordinary user becomes root of the user namespace in which the process
+/// `beside` is, which the same user has made so. Each may then use what the other makes: a network
+/// namespace belongs to the user namespace that it was made in.
+///
+/// # Errors
+/// If that process is gone, or is another user's.
+pub fn enter_beside(beside: i32) -> Result<Privilege> {
+    let uid = geteuid();
+    if uid.is_root() {
+        return enter();
+    }
+    let path = format!("/proc/{beside}/ns/user");
+    let namespace = fs::File::open(path).during("open another process's user namespace")?;
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::User))
+        .during("enter another process's user namespace")?;
+    leave_mounts()?;
+    Ok(Privilege::User { uid: uid.as_raw() })
 }
 
 /// As [`enter`], for a child of a process that has entered already: it is who that is, and leaves

@@ -30,6 +30,8 @@ pub struct Plan<'a> {
     pub host_name: &'a str,
     /// Addresses of names: its own, and its peers'.
     pub hosts: &'a [(Ipv4Addr, String)],
+    /// `/etc/resolv.conf`.
+    pub resolv_conf: &'a str,
     /// Bytes of `/dev/shm`; `None` is half of the memory.
     pub shm_bytes: Option<u64>,
 }
@@ -119,7 +121,7 @@ impl Root {
         }
         self.write_etc("hosts", &hosts)?;
         self.write_etc("hostname", format!("{}\n", plan.host_name))?;
-        self.write_etc("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        self.write_etc("resolv.conf", plan.resolv_conf)
     }
 
     fn folder(&self, path: &str) -> Result<OwnedFd> {

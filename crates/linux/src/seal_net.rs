@@ -17,7 +17,7 @@ use nlink::netlink::nftables::{
 use nlink::netlink::route::{Ipv4Route, Ipv6Route};
 use nlink::netlink::{Connection, Nftables, Route};
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Duration;
@@ -55,12 +55,8 @@ pub struct SealedNet {
 /// # Errors
 /// If the kernel refuses a step, or the rules that it lists are not those that were loaded.
 pub async fn seal(ns: &NetNs, rules: &Ruleset) -> Result<SealedNet> {
-    let nft = Connection::<Nftables>::new_in(ns.as_fd()).during("open an nftables socket")?;
-    // The rules come first: at no moment is there a route and no rule.
-    load(&nft, rules).await?;
-    let route = Connection::<Route>::new_in(ns.as_fd()).during("open a route socket")?;
-    open_low_ports(ns)?;
-    route.set_link_up("lo").await.during("bring lo up")?;
+    let net = begin(ns, rules).await?;
+    let route = &net.route;
     let v4 = Ipv4Address::new("lo", ADDRESS_V4, 32);
     route.add_address(v4).await.during("give lo its IPv4 address")?;
     let v4 = Ipv4Route::default_route().dev("lo").prefsrc(ADDRESS_V4);
@@ -69,10 +65,35 @@ pub async fn seal(ns: &NetNs, rules: &Ruleset) -> Result<SealedNet> {
         // Without duplicate detection, which would keep the address from being a source for now.
         let v6 = Ipv6Address::new("lo", ADDRESS_V6, 128).nodad();
         route.add_address(v6).await.during("give lo its IPv6 address")?;
-        until_local(&route).await?;
+        until_local(route).await?;
         let v6 = Ipv6Route::default_route().dev("lo").prefsrc(ADDRESS_V6);
         route.add_route(v6).await.during("point the IPv6 default route into lo")?;
     }
+    Ok(net)
+}
+
+/// Brings `lo` up, with these addresses beside its own, and loads the rules. There is no route to
+/// anywhere: that comes with an interface.
+///
+/// # Errors
+/// As of [`seal`].
+pub async fn open(ns: &NetNs, rules: &Ruleset, own: &[Ipv4Addr]) -> Result<SealedNet> {
+    let net = begin(ns, rules).await?;
+    without_link_local(ns)?;
+    for address in own {
+        let address = Ipv4Address::new("lo", *address, 32);
+        net.route.add_address(address).await.during("give lo an address")?;
+    }
+    Ok(net)
+}
+
+async fn begin(ns: &NetNs, rules: &Ruleset) -> Result<SealedNet> {
+    let nft = Connection::<Nftables>::new_in(ns.as_fd()).during("open an nftables socket")?;
+    // The rules come first: at no moment is there a route and no rule.
+    load(&nft, rules).await?;
+    let route = Connection::<Route>::new_in(ns.as_fd()).during("open a route socket")?;
+    open_low_ports(ns)?;
+    route.set_link_up("lo").await.during("bring lo up")?;
     Ok(SealedNet { route, nft })
 }
 
@@ -81,6 +102,17 @@ pub async fn seal(ns: &NetNs, rules: &Ruleset) -> Result<SealedNet> {
 fn open_low_ports(ns: &NetNs) -> Result<()> {
     let first = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
     ns.run(|| fs::write(first, "0").during("let containers listen at ports below 1024"))
+}
+
+/// Keeps the kernel from giving an interface that comes an IPv6 address of its own, with a route:
+/// what is there is what it was given. (`addr_gen_mode`, ip-sysctl.rst.)
+fn without_link_local(ns: &NetNs) -> Result<()> {
+    let mode = "/proc/sys/net/ipv6/conf/default/addr_gen_mode";
+    ns.run(|| match fs::write(mode, "1") {
+        // A host can be booted without IPv6.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => result.during("keep interfaces from making addresses"),
+    })
 }
 
 /// Waits until the kernel takes packets for the new IPv6 address as its own, which it does a

@@ -12,6 +12,7 @@ pub mod flow_log;
 pub mod id;
 pub mod interpret;
 pub mod network;
+pub mod open;
 pub mod peers;
 pub mod policy;
 pub mod reach;

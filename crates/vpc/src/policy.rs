@@ -76,20 +76,34 @@ fn wildcard(pattern: &str, text: &str) -> bool {
                 star = Some((p, t));
                 p += 1;
             }
-            Some(b) if *b == b'?' || *b == text[t] => {
+            Some(b'?') => {
+                p += 1;
+                t += width(text[t]);
+            }
+            Some(b) if *b == text[t] => {
                 p += 1;
                 t += 1;
             }
             _ => {
                 // The last star takes one more.
                 let Some((at, from)) = star else { return false };
-                star = Some((at, from + 1));
+                t = from + width(text[from]);
+                star = Some((at, t));
                 p = at + 1;
-                t = from + 1;
             }
         }
     }
     pattern[p..].iter().all(|b| *b == b'*')
+}
+
+/// The bytes of a character that begins with this one (UTF-8, RFC 3629).
+const fn width(first: u8) -> usize {
+    match first {
+        0..=0xbf => 1,
+        0xc0..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0.. => 4,
+    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ const DNS_PORT: u16 = 53;
 pub(crate) struct Watch {
     tasks: [JoinHandle<()>; 2],
     telling: JoinHandle<()>,
-    responder: dns::Responder,
+    responder: Option<dns::Responder>,
     tally: Arc<Mutex<Tally>>,
 }
 
@@ -47,18 +47,18 @@ impl Tally {
     }
 }
 
-/// Starts listening and answering. New targets are told as events.
+/// Starts listening, and answering names if there are some. New targets are told as events.
 ///
 /// Counting never waits for whoever reads the events: the kernel's queue is short, and does not
 /// wait for anyone.
 pub(crate) async fn watch(
     ns: &NetNs,
-    names: dns::Names,
+    names: Option<dns::Names>,
     events: mpsc::Sender<Event>,
 ) -> Result<Watch> {
     let mut listener = Listener::bind(ns, GROUP, SNAP_LENGTH).await?;
     let (heard, mut asked) = mpsc::channel::<Attempt>(QUEUE);
-    let responder = dns::start(ns, names, heard)?;
+    let responder = names.map(|names| dns::start(ns, names, heard)).transpose()?;
     let (news, mut new) = mpsc::unbounded_channel();
     let tally = Arc::new(Mutex::new(Tally { attempts: Attempts::default(), packets: 0, news }));
     let counted = Arc::clone(&tally);

@@ -1,7 +1,7 @@
 //! A job's folder in the state directory: the assignment that came in, the report that goes out,
 //! and what is there only while the job runs.
 
-use belljar_domain::{Assignment, HostName, Report, serving, spool};
+use belljar_domain::{Assignment, Report, serving, spool};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
@@ -29,8 +29,8 @@ pub(crate) enum JobError {
     Taken(PathBuf),
     #[error("an earlier warden began the job in {0}")]
     Begun(PathBuf),
-    #[error("the warden of instance {0} died")]
-    Lost(HostName),
+    #[error("{0}")]
+    Lost(String),
     #[error("start")]
     Start(#[source] io::Error),
     #[error("write {0}")]

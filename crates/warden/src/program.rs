@@ -4,7 +4,8 @@ use crate::failure::chain;
 use crate::gang::Membership;
 use crate::job::{JobDir, JobError};
 use crate::journal::Audience;
-use crate::{doctor, exec, fabric, node, run, sweep};
+use crate::{doctor, exec, fabric, node, run, sweep, words};
+use belljar_domain::fabric::{FOLDER, SOCKET};
 use belljar_domain::spool;
 use belljar_linux::privilege::Privilege;
 use belljar_linux::{container, privilege, process, reading};
@@ -127,9 +128,26 @@ fn run(folder: PathBuf, audience: Audience) -> Result<(), JobError> {
     let host = reading::namespaces("self");
     let start = |e: io::Error| JobError::Start(e);
     privilege::assert_single_threaded().map_err(|e| start(io::Error::other(e)))?;
-    let privilege = privilege::enter();
+    let privilege = enter(&job);
     let runtime = runtime().map_err(|e| start(io::Error::other(e)))?;
     runtime.block_on(run::run(job, privilege, host, audience, None))
+}
+
+/// Becomes who can make a job's containers. Where they are to have interfaces of a VPC, that is
+/// with whoever holds the VPC: an ordinary user's network namespaces must belong to the user
+/// namespace of both.
+fn enter(job: &JobDir) -> belljar_linux::Result<Privilege> {
+    // An assignment that cannot be read is told of later.
+    let assignment = job.assignment().ok();
+    if !assignment.and_then(|a| a.vpc).is_some_and(|link| link.inside) {
+        return privilege::enter();
+    }
+    let socket = job.state().join(FOLDER).join(SOCKET);
+    let fabric = words::listener_of(&socket).map_err(|source| belljar_linux::Error {
+        operation: "find the process that holds the VPC".into(),
+        source,
+    })?;
+    privilege::enter_beside(fabric)
 }
 
 /// One instance of several; started by its job's warden, with which it ends.

@@ -12,7 +12,7 @@ use crate::sweep;
 use belljar_domain::failure::{Blame, truncate};
 use belljar_domain::status::Transitions;
 use belljar_domain::{
-    Assignment, Event, HostName, Outcome, Report, SecondaryStatus, Stage, StageState, Stream,
+    Assignment, Event, Outcome, Report, SecondaryStatus, Stage, StageState, Stream,
 };
 use belljar_linux::privilege::Privilege;
 use belljar_linux::reading::Namespaces;
@@ -41,8 +41,9 @@ pub(crate) enum Ending {
     Stopped,
     /// An instance of several ended it, and has said how.
     Reported(Outcome),
-    /// The warden of this instance died. It is for whoever started the job to try again.
-    Lost(HostName),
+    /// The machine failed it, not the job: a sentence. It is for whoever started the job to try
+    /// again.
+    Lost(String),
 }
 
 impl From<Failure> for Ending {
@@ -108,10 +109,9 @@ pub(crate) async fn run(
                 transitions,
             };
             let ended = work(&cx, &mut facts).await;
-            if let Err(Ending::Lost(host)) = &ended {
-                let host = host.clone();
+            if let Err(Ending::Lost(why)) = ended {
                 tidy(&cx, &mut facts).await;
-                return Err(JobError::Lost(host));
+                return Err(JobError::Lost(why));
             }
             let outcome = outcome_of(&cx.assignment, ended);
             let outcome = stages::evidence(&cx, &mut facts, outcome).await;
@@ -220,10 +220,8 @@ fn outcome_of(a: &Assignment, result: Result<Outcome, Ending>) -> Outcome {
         Err(Ending::Stopped) => Outcome::Stopped,
         Err(Ending::Reported(outcome)) => outcome,
         Err(Ending::Failed(f)) => failed(f),
-        // Its warden's death ends this one without a report; this is for completeness.
-        Err(Ending::Lost(host)) => {
-            failed(stages::internal(format!("the warden of instance {host} died")))
-        }
+        // It ends this one without a report; this is for completeness.
+        Err(Ending::Lost(why)) => failed(stages::internal(why)),
     }
 }
 

@@ -62,6 +62,16 @@ pub(crate) async fn connect(path: &Path) -> io::Result<UnixStream> {
     }
 }
 
+/// The process that listens at a socket. To be asked where there is no event loop yet.
+///
+/// # Errors
+/// If nobody does.
+pub(crate) fn listener_of(path: &Path) -> io::Result<i32> {
+    let (_folder, short) = short(path)?;
+    let stream = std::os::unix::net::UnixStream::connect(short)?;
+    Ok(rustix::net::sockopt::socket_peercred(&stream)?.pid.as_raw_nonzero().get())
+}
+
 /// One line of at most `limit` bytes, and the descriptor that came along.
 ///
 /// # Errors

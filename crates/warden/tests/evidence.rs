@@ -57,6 +57,7 @@ fn statement() -> Statement {
         }],
         predicate_type: PREDICATE_TYPE.into(),
         predicate: Predicate {
+            access: None,
             peers: None,
             belljar: "0.1.0".into(),
             job: "job-1".parse().unwrap(),
@@ -79,7 +80,7 @@ fn statement() -> Statement {
             seal_at_start: seal(),
             seal_at_end: Some(seal()),
             attempts: Attempts { targets: vec![attempt], beyond: 0, lost: 0 },
-            credentials: CredentialsEvidence::of(["PATH"].into_iter()),
+            credentials: CredentialsEvidence::of(false, ["PATH"].into_iter()),
             started: at(1_795_439_700_000),
             serving: None,
             ended: Some(at(1_795_439_701_000)),

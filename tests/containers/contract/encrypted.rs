@@ -3,7 +3,7 @@
 use crate::own_warden::OwnWarden;
 use crate::support::{failure, scene};
 use belljar_domain::cluster::Driver;
-use belljar_domain::{Event, Outcome, PeerLink, SealReading};
+use belljar_domain::{Allowed, Event, Outcome, PeerLink, SealReading};
 use belljar_testkit::{As, Run, Scene, Training};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -56,7 +56,7 @@ fn instances_meet_over_encrypted_links() {
         let seals = seals(&run);
         assert_eq!(seals.len(), 3, "{who:?} {run:?}");
         for (seal, link) in seals {
-            assert_eq!(seal.breaches(Some(link)), Vec::<String>::new());
+            assert_eq!(seal.breaches(Allowed::joined(Some(link))), Vec::<String>::new());
             assert_eq!((link.driver, link.public_keys.len()), (Driver::WireguardUser, 2));
         }
     }

@@ -14,6 +14,7 @@ pub(super) const OPERATIONS: &[&str] = &[
     "AttachInternetGateway",
     "AuthorizeSecurityGroupEgress",
     "AuthorizeSecurityGroupIngress",
+    "CreateDefaultSubnet",
     "CreateDefaultVpc",
     "CreateDhcpOptions",
     "CreateFlowLogs",

@@ -31,6 +31,7 @@ impl Tested {
         let now = Timestamp::from_millis(NOW);
         let made = state.db().write(move |c| identity::ensure_root(c, account, now)).await.unwrap();
         let config = Config {
+            require_isolation: false,
             state: dir.path().into(),
             listen: ([127, 0, 0, 1], 0).into(),
             region: "us-east-1".into(),

@@ -62,22 +62,9 @@ pub(crate) fn dhcp_options(draft: &mut Draft, region: &str) -> DhcpOptionsId {
 /// addresses, and a way to the internet.
 pub(crate) fn default_vpc(draft: &mut Draft, region: &str, zones: &[String]) -> VpcId {
     let made = vpcs::create(draft, BLOCK, true, region);
-    let blocks = BLOCK.subnets(SUBNET).into_iter().flatten();
-    for (zone, block) in zones.iter().zip(blocks) {
-        let subnet = Subnet {
-            vpc: made.vpc.clone(),
-            zone: zone.clone(),
-            block,
-            block_v6: None,
-            association_v6: None,
-            map_public_ip: true,
-            assign_v6: false,
-            default_for_zone: true,
-        };
-        let (id, association): (SubnetId, _) = (draft.fresh(), draft.fresh());
-        draft.subnets.insert(id.clone(), Arc::new(subnet));
-        if let Some(acl) = draft.acls.get_mut(&made.acl) {
-            Arc::make_mut(acl).associations.insert(id, association);
+    for zone in zones {
+        if default_subnet(draft, &made.vpc, zone).is_none() {
+            break;
         }
     }
     let gateway: InternetGatewayId = draft.fresh();
@@ -91,4 +78,25 @@ pub(crate) fn default_vpc(draft: &mut Draft, region: &str, zones: &[String]) -> 
         });
     }
     made.vpc
+}
+
+/// A default subnet in a zone of a default VPC, where there is room: the first block of its size that
+/// is free. `None` if there is none.
+pub(crate) fn default_subnet(draft: &mut Draft, vpc: &VpcId, zone: &str) -> Option<SubnetId> {
+    let own = draft.subnets.values().filter(|s| s.vpc == *vpc).map(|s| s.block);
+    let taken: Vec<Ipv4Net> = own.collect();
+    let is_free = |block: &Ipv4Net| !taken.iter().any(|t| t.contains(block) || block.contains(t));
+    let all = draft.vpcs.get(vpc)?.blocks_v4();
+    let block = all.filter_map(|b| b.subnets(SUBNET).ok()).flatten().find(is_free)?;
+    let subnet = Subnet {
+        vpc: vpc.clone(),
+        zone: zone.to_owned(),
+        block,
+        block_v6: None,
+        association_v6: None,
+        map_public_ip: true,
+        assign_v6: false,
+        default_for_zone: true,
+    };
+    vpcs::add_subnet(draft, subnet)
 }

@@ -59,6 +59,11 @@ impl Draft {
         self.now
     }
 
+    /// When a resource was made; `None` of one that this edit makes.
+    pub(crate) fn created(&self, id: &str) -> Option<Timestamp> {
+        self.created.get(id).copied()
+    }
+
     /// The records.
     pub(crate) fn description(&self) -> &Description {
         &self.description

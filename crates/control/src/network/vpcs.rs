@@ -2,9 +2,10 @@
 
 use super::{Draft, defaults};
 use belljar_vpc::Traffic;
-use belljar_vpc::id::{AclId, GroupId, RouteTableId, VpcId};
+use belljar_vpc::id::{AclId, GroupId, RouteTableId, SubnetId, VpcId};
 use belljar_vpc::network::{
-    AclEntry, Direction, GroupRule, NetworkAcl, Peer, RouteTable, SecurityGroup, Vpc, VpcCidr,
+    AclEntry, Direction, GroupRule, NetworkAcl, Peer, RouteTable, SecurityGroup, Subnet, Vpc,
+    VpcCidr,
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::collections::BTreeMap;
@@ -28,8 +29,6 @@ pub(crate) struct Made {
     pub(crate) vpc: VpcId,
     /// Its main route table.
     pub(crate) table: RouteTableId,
-    /// Its default network ACL.
-    pub(crate) acl: AclId,
 }
 
 /// Makes a VPC with the region's own DHCP options, its main route table, its default network ACL (which allows all) and its default
@@ -63,7 +62,7 @@ pub(crate) fn create(draft: &mut Draft, block: Ipv4Net, is_default: bool, region
         egress: all(),
         associations: BTreeMap::new(),
     };
-    draft.acls.insert(acl.clone(), Arc::new(guard));
+    draft.acls.insert(acl, Arc::new(guard));
     let id: GroupId = draft.fresh();
     let own = rule(Direction::Ingress, Peer::Group(id.clone()));
     let egress = rule(Direction::Egress, Peer::Cidr(ALL_V4));
@@ -74,7 +73,16 @@ pub(crate) fn create(draft: &mut Draft, block: Ipv4Net, is_default: bool, region
         rules: [own, egress].into_iter().map(|rule| (draft.fresh(), rule)).collect(),
     };
     draft.groups.insert(id, Arc::new(group));
-    Made { vpc, table, acl }
+    Made { vpc, table }
+}
+
+/// Adds a subnet, guarded by its VPC's default network ACL. `None` if the VPC has none.
+pub(crate) fn add_subnet(draft: &mut Draft, subnet: Subnet) -> Option<SubnetId> {
+    let (id, association): (SubnetId, _) = (draft.fresh(), draft.fresh());
+    let acl = draft.acls.values_mut().find(|acl| acl.is_default && acl.vpc == subnet.vpc)?;
+    Arc::make_mut(acl).associations.insert(id.clone(), association);
+    draft.subnets.insert(id.clone(), Arc::new(subnet));
+    Some(id)
 }
 
 /// A rule about all traffic.

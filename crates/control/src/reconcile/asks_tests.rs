@@ -149,7 +149,10 @@ async fn an_instance_of_an_endpoint_asks_for_its_models() {
         ],
     }))
     .unwrap();
-    assert!(variant.isolated && variant.role.is_none(), "a record of before gives no role away");
+    assert!(
+        variant.is_isolated() && variant.role.is_none(),
+        "a record of before gives no role away"
+    );
     let all = of_variant(&t.service, &variant, &who);
     let all: Vec<_> = all.iter().map(|r| format!("{} {}", r.action, r.resource)).collect();
     assert_eq!(

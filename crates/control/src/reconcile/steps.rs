@@ -324,11 +324,16 @@ fn record_attempt(
     assignment.stop.max_runtime_seconds = next.max_runtime_seconds;
     assignment.vpc = next.links.first().cloned().map(Box::new);
     if let Some(cluster) = &mut assignment.cluster {
-        // The routers of a VPC are on this machine, so what is in one is here.
-        if next.links.is_empty() {
+        // The routers of a VPC are on this machine, so what is in one is here; and so is what
+        // reaches the internet, which is by this machine.
+        if next.links.is_empty() && !assignment.internet {
             cluster.spread(next.own, &next.nodes);
         }
         for (instance, link) in cluster.instances.iter_mut().zip(next.links) {
+            // Those that encrypt have a link of their own, with addresses of its own.
+            if link.inside && !cluster.encrypted {
+                instance.address = link.address;
+            }
             instance.vpc = Some(Box::new(link));
         }
     }

@@ -29,11 +29,18 @@ use cluster::Group;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// What is refused, and why, of a container that would itself be in a VPC.
-pub(crate) const NOT_IN_THE_VPC: (&str, &str) = (
-    "VpcConfig without EnableNetworkIsolation",
-    "a container is sealed off the VPC too, and only its data go through it; set EnableNetworkIsolation",
-);
+/// The first line of the log of a container that is not isolated.
+pub(crate) fn open_notice(isolated: bool, in_vpc: bool) -> Option<&'static str> {
+    match (isolated, in_vpc) {
+        (true, _) => None,
+        (false, true) => Some(
+            "EnableNetworkIsolation is off: this container is in the VPC, and can get its role's credentials",
+        ),
+        (false, false) => Some(
+            "EnableNetworkIsolation is off; without VpcConfig Belljar seals a container all the same",
+        ),
+    }
+}
 
 /// A request as a user wrote it: nothing in it is checked.
 #[derive(Debug, Clone, Default)]
@@ -164,6 +171,8 @@ impl TrainRequest {
             serving: None,
             vpc: None,
             begun: None,
+            internet: false,
+            role: None,
         };
         Ok(Accepted { assignment, warnings: instances.warnings })
     }

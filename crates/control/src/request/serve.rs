@@ -162,6 +162,8 @@ impl ServeRequest {
             serving: Some(Box::new(serving)),
             vpc: None,
             begun: None,
+            internet: false,
+            role: None,
         };
         Ok(AcceptedServing { template, instances, warnings: size.warnings })
     }

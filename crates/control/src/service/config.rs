@@ -27,6 +27,8 @@ pub struct Config {
     pub zones: Vec<String>,
     /// What becomes of an instance type that is larger than this machine.
     pub capacity: Capacity,
+    /// Whether containers that are not isolated are refused.
+    pub require_isolation: bool,
     /// An S3 elsewhere, to use in place of the own one.
     pub outside_s3: Option<Outside>,
     /// Registries that are served by others.

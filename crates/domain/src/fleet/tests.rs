@@ -8,6 +8,8 @@ fn at(seconds: i64) -> Timestamp {
 
 fn variant(name: &str, count: u32) -> Variant {
     Variant {
+        internet: false,
+        role: None,
         name: name.into(),
         model: "m".into(),
         containers: Vec::new(),
@@ -25,8 +27,6 @@ fn variant(name: &str, count: u32) -> Variant {
         startup_seconds: 60,
         notices: Vec::new(),
         vpc: None,
-        role: None,
-        isolated: true,
     }
 }
 

@@ -29,6 +29,7 @@ impl Bench {
     fn assemble(&self, layers: &[PathBuf], privilege: Privilege) -> belljar_linux::Result<Root> {
         let user_ns = idmap::for_container(privilege, 7)?;
         assemble(&Plan {
+            resolv_conf: "",
             layers,
             scratch: &self.dir("scratch"),
             volumes: &[(self.dir("ml/model"), "opt/ml/model")],

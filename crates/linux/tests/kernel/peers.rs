@@ -5,7 +5,7 @@ use belljar_linux::netns::NetNs;
 use belljar_linux::peer_net::{Hub, join};
 use belljar_linux::privilege::Privilege;
 use belljar_linux::seal_net::{self, SealedNet};
-use belljar_vpc::peers::{address, output_rules};
+use belljar_vpc::peers::{INTERFACE, address, output_rules};
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
@@ -39,7 +39,7 @@ impl Job {
                 let (ns, own) = (NetNs::create().unwrap(), address(number));
                 let net = seal_net::seal(&ns, &output_rules(own, &others)).await.unwrap();
                 join(&ns, Path::new(&hub.path()), number).await.unwrap();
-                net.link(&ns, own, &others).await.unwrap();
+                net.link((&ns, INTERFACE), own, &others).await.unwrap();
                 instances.push(Instance { ns, net, own });
             }
             (hub, instances)

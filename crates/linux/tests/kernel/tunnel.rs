@@ -34,8 +34,8 @@ fn instance(who: Privilege, runtime: &Runtime) -> Option<Instance> {
     let ns = NetNs::create().unwrap();
     let (net, tun) = runtime.block_on(async {
         let net = seal_net::seal(&ns, &output_rules(own, &others)).await.unwrap();
-        let tun = tunnel(&ns, 9000).await.unwrap();
-        net.link(&ns, own, &others).await.unwrap();
+        let tun = tunnel(&ns, INTERFACE, 9000).await.unwrap();
+        net.link((&ns, INTERFACE), own, &others).await.unwrap();
         (net, tun)
     });
     Some(Instance { ns, net, tun })

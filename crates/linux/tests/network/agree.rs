@@ -1,18 +1,14 @@
 //! The agreement: explained, interpreted, real.
 
-use crate::explained::is_explained;
 use crate::packet::Phase;
 use crate::random::{flow, network};
 use crate::scene::{Mutation, Scene, Seen, Shot};
-use crate::walk::{Outcome, Place};
+use crate::walk::{Inner, Outcome, Place, Sent, World};
 use belljar_vpc::compile::Layer;
-use belljar_vpc::id::InterfaceId;
-use belljar_vpc::network::Interface;
 use belljar_vpc::sample::Dice;
 use belljar_vpc::traffic::Header;
 use belljar_vpc::{Flow, Network, Payload, Source, reach};
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// Packets that are sent in a run of the tests, unless `BELLJAR_AGREE_PACKETS` says otherwise.
 const PACKETS: usize = 20_000;
@@ -33,22 +29,34 @@ pub(crate) fn real_packets() -> crate::Outcome {
     let seed = number("BELLJAR_AGREE_SEED", 6);
     runtime().block_on(async {
         let mut scene = Scene::new(network(seed, seed)).await;
-        let mut sent = 0;
-        let (mut networks, mut arrived) = (0, 0);
+        let (mut networks, mut all) = (0, Count::default());
         let started = std::time::Instant::now();
-        while sent < packets {
+        while scene.sent < packets {
             let run = Run { seed: seed + networks, mutation: &|_| {} };
-            let (count, came) = run.go(&mut scene).await?;
-            sent += count;
-            arrived += came;
+            let count = run.go(&mut scene).await?;
+            all.arrived += count.arrived;
+            all.explained += count.explained;
             networks += 1;
         }
         eprintln!(
-            "{sent} packets in {networks} networks from seed {seed}, of which {arrived} arrived, {:?}",
+            "{} packets in {networks} networks from seed {seed}, of which {} arrived, and {} flows \
+             explained, {:?}",
+            scene.sent,
+            all.arrived,
+            all.explained,
             started.elapsed()
         );
         Ok(())
     })
+}
+
+/// What a run has seen.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Count {
+    /// Packets that arrived.
+    arrived: usize,
+    /// Flows that were held against what is explained.
+    explained: usize,
 }
 
 /// One network and what is sent in it.
@@ -60,16 +68,16 @@ pub(crate) struct Run<'m> {
 
 impl Run<'_> {
     /// A network, flows through it, their answers; then another network, with the connections that
-    /// there are. Returns how many packets were sent, and how many arrived.
-    pub(crate) async fn go(&self, scene: &mut Scene) -> Result<(usize, usize), String> {
+    /// there are.
+    pub(crate) async fn go(&self, scene: &mut Scene) -> Result<Count, String> {
         let mut dice = Dice::new(self.seed ^ 0xa9ee);
         scene.begin(network(self.seed / 4, self.seed), self.mutation).await;
-        let mut count = (0, 0);
+        let mut count = Count::default();
         let shots = self.shots(scene, &mut dice);
         let mut talks = self.round(scene, shots, &mut count).await?;
         self.answers(scene, &mut talks, &mut count).await?;
-        self.explained(scene, &talks)?;
-        talks.retain(|t| t.answer.is_some() && !t.unclear);
+        self.explained(scene, &talks, &mut count)?;
+        talks.retain(|t| t.answer.is_some());
         // Rules change under connections that there are, and each goes on from where it was.
         let edited = network(self.seed / 4, self.seed.wrapping_mul(31).wrapping_add(7));
         scene.change(edited, self.mutation).await;
@@ -84,34 +92,30 @@ impl Run<'_> {
         &self,
         scene: &mut Scene,
         talks: &mut [Talk],
-        count: &mut (usize, usize),
+        count: &mut Count,
     ) -> Result<(), String> {
         let answers = talks.iter().filter_map(|t| t.answer.clone()).collect();
         let ends = self.round(scene, answers, count).await?;
         for (talk, end) in talks.iter_mut().filter(|t| t.answer.is_some()).zip(ends) {
-            let asked = &talk.question;
-            // What is not modelled has left the model behind.
-            talk.unclear = end.unclear;
-            if let Outcome::Arrived { place, header } = &end.outcome {
-                talk.answered = *place == asked.from && Some(*header) == asked.header.reply();
-            }
+            talk.answered = is_home(&talk.question, &end.sent.outcome);
         }
         Ok(())
     }
 
     /// Holds what became of first packets and their answers against what is explained.
-    fn explained(&self, scene: &Scene, talks: &[Talk]) -> Result<(), String> {
+    fn explained(&self, scene: &Scene, talks: &[Talk], count: &mut Count) -> Result<(), String> {
         let network = &scene.world.network;
-        for talk in talks.iter().filter(|t| !t.unclear) {
+        for talk in talks.iter().filter(|t| t.sent.alone) {
             let flow = talk.question.flow();
-            let Some(passes) = talk.passes(network, &flow) else { continue };
+            let passes = passes(&scene.world, &flow, &talk.sent.outcome, || talk.answered);
             let explained = reach(network, &flow);
+            count.explained += 1;
             if explained.passes() != passes {
                 let why: Vec<String> = explained.blockers.iter().map(ToString::to_string).collect();
                 return Err(format!(
                     "{flow:?}\n explained: {why:#?}\n interpreted and in the kernel: {:?}, \
                      answered: {}\n{}",
-                    talk.outcome,
+                    talk.sent.outcome,
                     talk.answered,
                     self.case(scene)
                 ));
@@ -145,35 +149,27 @@ impl Run<'_> {
         &self,
         scene: &mut Scene,
         shots: Vec<Shot>,
-        count: &mut (usize, usize),
+        count: &mut Count,
     ) -> Result<Vec<Talk>, String> {
         let mut talks = Vec::new();
         let results = scene.send(&shots).await;
-        for (shot, (meant, seen)) in shots.into_iter().zip(results) {
-            let unclear = meant == Outcome::Unclear;
-            count.0 += usize::from(!unclear);
-            if !is_one(&meant, &seen) {
+        for (shot, (sent, seen)) in shots.into_iter().zip(results) {
+            if !is_one(&sent.outcome, &seen) {
                 let explained = reach(&scene.world.network, &shot.flow());
                 let why: Vec<String> = explained.blockers.iter().map(ToString::to_string).collect();
                 return Err(format!(
                     "{shot:?}\n explained, as a first packet: {why:#?}\n interpreted: \
-                     {meant:?}\n in the kernel: {seen:?}\n{}",
+                     {:?}\n in the kernel: {seen:?}\n{}",
+                    sent.outcome,
                     self.case(scene)
                 ));
             }
-            let outcome = meant.clone();
-            let mut talk = Talk { question: shot, outcome, answer: None, answered: false, unclear };
-            if let Outcome::Arrived { place, header } = meant {
-                count.1 += 1;
-                let phase = match talk.question.phase {
-                    Phase::Open => Phase::Answer,
-                    _ => Phase::MoreAnswer,
-                };
-                let echo = talk.question.echo;
-                let answer = |header| Shot { from: place, header, phase, fragments: false, echo };
-                talk.answer = header.reply().map(answer);
+            let mut answer = None;
+            if let Outcome::Arrived { place, header } = &sent.outcome {
+                count.arrived += 1;
+                answer = shot.answer(place, header);
             }
-            talks.push(talk);
+            talks.push(Talk { question: shot, sent, answer, answered: false });
         }
         Ok(talks)
     }
@@ -182,34 +178,44 @@ impl Run<'_> {
 /// A packet and what answers it.
 struct Talk {
     question: Shot,
-    outcome: Outcome,
+    sent: Sent,
     /// `None` if it did not arrive, or nothing answers it.
     answer: Option<Shot>,
     answered: bool,
-    unclear: bool,
 }
 
 impl Talk {
-    /// Whether the flow and its answer pass; `None` of one that is not to be compared.
-    fn passes(&self, network: &Network, flow: &Flow) -> Option<bool> {
-        // What has no ports may belong to another flow's connection by now.
-        let own = matches!(flow.payload, Payload::Ports { .. });
-        (own && is_explained(network, flow)).then_some(())?;
-        Some(match &self.outcome {
-            Outcome::Local => flow.payload.opens(flow.destination.is_ipv6()),
-            Outcome::Arrived { place, header } => {
-                let nobody = network.on_internet(header.destination).is_some();
-                let lost = *place == Place::Internet && nobody;
-                !lost && (header.reply().is_none() || self.answered)
-            }
-            _ => false,
-        })
-    }
-
     /// What comes next: who has no answer asks again.
     fn next(self) -> Shot {
         let phase = if self.answered { Phase::More } else { Phase::Open };
         Shot { phase, ..self.question }
+    }
+}
+
+/// Whether a flow passes of which this became: it arrives where somebody is, and is answered.
+pub(crate) fn passes(
+    world: &World,
+    flow: &Flow,
+    outcome: &Outcome,
+    answered: impl FnOnce() -> bool,
+) -> bool {
+    match outcome {
+        // Neighbour discovery is heard by a router, and is no conversation.
+        Outcome::Local => flow.payload.opens(flow.destination.is_ipv6()),
+        Outcome::Arrived { place, header } => {
+            !world.is_nobodys(place, header.destination) && (header.reply().is_none() || answered())
+        }
+        _ => false,
+    }
+}
+
+/// Whether the answer to a question has come back to who asked.
+pub(crate) fn is_home(question: &Shot, answer: &Outcome) -> bool {
+    match answer {
+        Outcome::Arrived { place, header } => {
+            *place == question.from && Some(*header) == question.header.reply()
+        }
+        _ => false,
     }
 }
 
@@ -229,24 +235,33 @@ pub(crate) fn shot(network: &Network, flow: &Flow, dice: &mut Dice) -> Option<Sh
     if source.is_ipv6() != v6 {
         return None;
     }
-    // An echo's number is in no head: whether this answers one of a NAT gateway's cannot be said.
-    let answers = matches!(flow.payload, Payload::Icmp { kind: 0 | 129, .. });
-    let is_nat = |(id, record): (&InterfaceId, &Arc<Interface>)| {
-        let public = network.on_internet(flow.destination).is_some_and(|(other, _)| other == id);
-        network.nat_at(id).is_some() && (record.owns(flow.destination) || public)
-    };
-    if answers && network.interfaces.iter().any(is_nat) {
-        return None;
-    }
     let header = Header { source, destination: flow.destination, payload: flow.payload };
-    let fragments = !v6 && dice.one_in(12);
-    // Each asker has a number of its own, so that no NAT gateway needs to give it another one.
-    let asker = if answers { header.destination } else { header.source };
+    let fragments = dice.one_in(12);
+    // Each asker has a number of its own, so that no NAT gateway needs to give it another one; and
+    // an answer that nobody asked for has that of who would have.
+    let answers = matches!(flow.payload, Payload::Icmp { kind: 0 | 129, .. });
+    let asker = if answers { network.inner(header.destination) } else { header.source };
     let echo = match asker {
-        IpAddr::V4(a) => a.to_bits() as u16,
+        IpAddr::V4(a) => a.to_bits() as u16 ^ (a.to_bits() >> 16) as u16,
         IpAddr::V6(a) => a.to_bits() as u16,
     };
     Some(Shot { from, header, phase: Phase::Open, fragments, echo })
+}
+
+/// What is to be said of a flow that no router sees: it stays in its interface's own namespace, or
+/// has no source at all. `None` if routers see a packet of it.
+pub(crate) fn unseen(network: &Network, flow: &Flow) -> Option<bool> {
+    let v6 = flow.destination.is_ipv6();
+    let (record, source) = match &flow.source {
+        Source::Internet { address } => (None, Some(*address)),
+        Source::Interface { id, address } => {
+            let record = network.interfaces.get(id)?;
+            (Some(record), address.or_else(|| record.first(v6)))
+        }
+    };
+    let Some(source) = source.filter(|s| s.is_ipv6() == v6) else { return Some(false) };
+    let itself = record.is_some_and(|r| r.owns(flow.destination) && r.owns(source));
+    itself.then(|| flow.payload.opens(v6))
 }
 
 /// Whether the model and the kernel say the same.
@@ -255,12 +270,12 @@ pub(crate) fn is_one(meant: &Outcome, seen: &Seen) -> bool {
         Outcome::Arrived { place, header } => {
             seen.arrived == [(place.clone(), *header)] && seen.denied.is_empty()
         }
-        Outcome::Dropped { layer: Layer::Route, .. } | Outcome::Local | Outcome::Lost => {
-            seen.arrived.is_empty() && seen.denied.is_empty()
-        }
+        Outcome::Dropped { layer: Layer::Route, .. }
+        | Outcome::Local
+        | Outcome::Lost
+        | Outcome::Circles => seen.arrived.is_empty() && seen.denied.is_empty(),
         Outcome::Dropped { vpc, layer } => {
             seen.arrived.is_empty() && seen.denied == [(vpc.clone(), *layer)]
         }
-        Outcome::Unclear => true,
     }
 }

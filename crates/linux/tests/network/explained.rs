@@ -1,11 +1,10 @@
 //! What `reach` explains and what the compiled rules say, over many flows.
 
-use crate::agree::{number, shot};
-use crate::packet::Phase;
+use crate::agree::{is_home, number, passes, shot, unseen};
 use crate::random::{flow, network};
-use crate::walk::{Outcome, Place, World};
+use crate::walk::{Outcome, World};
 use belljar_vpc::sample::Dice;
-use belljar_vpc::{Flow, Network, Payload, Source, reach};
+use belljar_vpc::{Flow, reach};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -45,10 +44,12 @@ fn one_network(seed: u64) -> Result<u64, String> {
     let network = network(seed / 4, seed);
     let mut world = World::new(network.clone());
     let dice = &mut Dice::new(seed ^ 0xca5e);
-    let mut passed = 0;
-    for port in 1..=FLOWS as u16 {
-        let Some(flow) = flow(&network, dice, port.wrapping_mul(9973).max(1)) else { continue };
+    let (mut passed, mut compared, mut port) = (0, 0, 0_u16);
+    while compared < FLOWS {
+        port = port.wrapping_add(9973);
+        let Some(flow) = flow(&network, dice, port.max(1)) else { continue };
         let Some((passes, way)) = interpreted(&mut world, &flow, dice) else { continue };
+        compared += 1;
         let explained = reach(&network, &flow);
         if explained.passes() != passes {
             let blockers: Vec<String> = explained.blockers.iter().map(|b| b.text.clone()).collect();
@@ -61,57 +62,23 @@ fn one_network(seed: u64) -> Result<u64, String> {
     Ok(passed)
 }
 
-/// Whether a flow and its answer pass, and what became of each. `None` if no router sees it, or its
-/// way is not modelled.
+/// Whether a flow and its answer pass, and what became of each. `None` of what an interface forges
+/// to itself: nobody could tell.
 fn interpreted(world: &mut World, flow: &Flow, dice: &mut Dice) -> Option<(bool, Vec<Outcome>)> {
-    if !is_explained(&world.network, flow) {
-        return None;
+    if let Some(passes) = unseen(&world.network, flow) {
+        return Some((passes, vec![]));
     }
     world.forget();
     let shot = shot(&world.network, flow, dice)?;
-    let there = world.send(&shot.from, &shot.header, true);
+    let there = world.send(&shot.from, &shot.header, shot.manner()).outcome;
     let mut way = vec![there.clone()];
-    let (place, header) = match there {
-        Outcome::Arrived { place, header } => (place, header),
-        // Neighbour discovery is heard by a router, and is no conversation.
-        Outcome::Local => return Some((flow.payload.opens(flow.destination.is_ipv6()), way)),
-        Outcome::Unclear => return None,
-        _ => return Some((false, way)),
-    };
-    // A public address whose VPC has no gateway is nobody's out there.
-    let nobody = world.network.on_internet(header.destination).is_some();
-    if place == Place::Internet && nobody {
-        return Some((false, way));
-    }
-    let Some(answer) = header.reply() else { return Some((true, way)) };
-    let opens = crate::scene::opens(&answer, Phase::Answer);
-    let back = world.send(&place, &answer, opens);
-    way.push(back.clone());
-    let home = match back {
-        Outcome::Arrived { place, header } => {
-            place == shot.from && Some(header) == shot.header.reply()
-        }
-        Outcome::Unclear => return None,
-        _ => false,
-    };
-    Some((home, way))
-}
-
-/// Whether an explanation can be held against a flow.
-pub(crate) fn is_explained(network: &Network, flow: &Flow) -> bool {
-    // An IPv6 address of a VPC's block that nobody has is that VPC's, and `reach` does not say so.
-    let (to, vpcs) = (flow.destination, &network.vpcs);
-    let nobody = network.on_internet(to).is_none();
-    if to.is_ipv6() && nobody && vpcs.values().any(|v| v.has(to)) {
-        return false;
-    }
-    // Without ports, what comes back to its own sender by way of its public address is like an
-    // answer to a connection tracker, which lets it in unasked.
-    if let Source::Interface { id, .. } = &flow.source
-        && !matches!(flow.payload, Payload::Ports { .. })
-        && network.on_internet(to).is_some_and(|(other, _)| other == id)
+    let mut back = None;
+    if let Outcome::Arrived { place, header } = &there
+        && let Some(answer) = shot.answer(place, header)
     {
-        return false;
+        back = Some(world.send(place, &answer.header, answer.manner()).outcome);
     }
-    true
+    let home = back.as_ref().is_some_and(|back| is_home(&shot, back));
+    way.extend(back);
+    Some((passes(world, flow, &there, || home), way))
 }

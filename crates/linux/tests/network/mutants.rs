@@ -37,6 +37,10 @@ fn is_state(rule: &Rule, state: State) -> bool {
     rule.matches == [Match::State(state)]
 }
 
+fn is_block(rule: &Rule, net: &str) -> bool {
+    matches!(&rule.matches[..], [Match::Block { source: false, block }] if block.to_string() == net)
+}
+
 /// What is broken, and how.
 fn all() -> Vec<(&'static str, Mutation<'static>)> {
     vec![
@@ -58,6 +62,7 @@ fn all() -> Vec<(&'static str, Mutation<'static>)> {
         ("links within a subnet", &|r| empty(r, |n| n.ends_with("-links"))),
         ("translation to public addresses", &|r| empty(r, |n| n == "to-public")),
         ("translation to private addresses", &|r| empty(r, |n| n == "to-private")),
+        ("what has a link-local destination", &|r| without(r, |r| is_block(r, "fe80::/10"))),
         ("which table a link goes by", &|r| empty(r, |n| n == "tables")),
         ("routes", &|r| {
             let hops = r.tables.values_mut().flat_map(|t| t.values_mut());

@@ -42,16 +42,39 @@ pub(crate) fn build(
             ]
         }
         (IpAddr::V6(from), IpAddr::V6(to)) => {
-            let mut p = vec![0x60, 0, 0, 0];
-            p.extend((body.len() as u16).to_be_bytes());
-            p.extend([header.payload.protocol(), 64]);
-            p.extend(from.octets());
-            p.extend(to.octets());
-            p.extend(body);
-            vec![p]
+            let protocol = header.payload.protocol();
+            if !fragments {
+                return vec![ipv6(from, to, protocol, &body)];
+            }
+            let (first, rest) = body.split_at(48.min(body.len() & !7));
+            let fragment = |at: usize, part: &[u8]| {
+                // RFC 8200, 4.5: what follows, where it belongs and whether there is more of it.
+                let more = u16::from(at == 0);
+                let mut p = vec![protocol, 0];
+                p.extend((at as u16 | more).to_be_bytes());
+                p.extend((tag as u32).to_be_bytes());
+                p.extend(part);
+                ipv6(from, to, FRAGMENT, &p)
+            };
+            vec![fragment(0, first), fragment(first.len(), rest)]
         }
         _ => Vec::new(),
     }
+}
+
+/// Routers that a packet lives through. What goes round ends there.
+pub(crate) const LIFE: u8 = 24;
+/// The header of a fragment of IPv6 (RFC 8200, 4.5).
+const FRAGMENT: u8 = 44;
+
+fn ipv6(from: Ipv6Addr, to: Ipv6Addr, next: u8, body: &[u8]) -> Vec<u8> {
+    let mut p = vec![0x60, 0, 0, 0];
+    p.extend((body.len() as u16).to_be_bytes());
+    p.extend([next, LIFE]);
+    p.extend(from.octets());
+    p.extend(to.octets());
+    p.extend(body);
+    p
 }
 
 fn ipv4(from: Ipv4Addr, to: Ipv4Addr, protocol: u8, fragment: u16, body: &[u8]) -> Vec<u8> {
@@ -60,7 +83,7 @@ fn ipv4(from: Ipv4Addr, to: Ipv4Addr, protocol: u8, fragment: u16, body: &[u8]) 
     // All fragments of one packet must have one number, and no two packets on their way.
     p.extend([0x12, body.first().map_or(0, |_| 0x34)]);
     p.extend(fragment.to_be_bytes());
-    p.extend([64, protocol, 0, 0]);
+    p.extend([LIFE, protocol, 0, 0]);
     p.extend(from.octets());
     p.extend(to.octets());
     let sum = checksum(&p, 0);
@@ -172,7 +195,13 @@ pub(crate) fn parse(p: &[u8]) -> Option<(Header, u64)> {
                 let octets: [u8; 16] = p.get(at..at + 16)?.try_into().ok()?;
                 Some(Ipv6Addr::from(octets).into())
             };
-            (address(8)?, address(24)?, *p.get(6)?, p.get(40..)?)
+            match *p.get(6)? {
+                FRAGMENT if u16::from_be_bytes([*p.get(42)?, *p.get(43)?]) & !7 != 0 => {
+                    return None;
+                }
+                FRAGMENT => (address(8)?, address(24)?, *p.get(40)?, p.get(48..)?),
+                next => (address(8)?, address(24)?, next, p.get(40..)?),
+            }
         }
         _ => return None,
     };

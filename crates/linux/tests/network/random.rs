@@ -199,8 +199,22 @@ fn tables(dice: &mut Dice, text: &mut String, gateway: bool) -> std::fmt::Result
         if gateway && matches!(table, "rtb-a1" | "rtb-a2") {
             writeln!(text, "  pl-s3 vpce-s3")?;
         }
+        never(dice, text, vpc)?;
     }
     Ok(())
+}
+
+/// Longer prefixes than those of what is never forwarded, which they do not open.
+fn never(dice: &mut Dice, text: &mut String, vpc: &str) -> std::fmt::Result {
+    let v4 = ["127.0.0.0/9", "169.254.128.0/17", "224.0.0.0/8", "240.0.0.0/5", "0.0.0.0/9"];
+    let v6 = ["fe80::/16", "ff0e::/16", "::/128", "::1/128"];
+    let ways: &[&str] = match vpc {
+        "vpc-a" => &["igw-a", "nat-a", "eni-m", "pcx-ab"],
+        "vpc-b" => &["igw-b", "pcx-ab"],
+        _ => &["pcx-bc"],
+    };
+    writeln!(text, "  {} {}", dice.pick(&v4), dice.pick(ways))?;
+    writeln!(text, "  {} {}", dice.pick(&v6), dice.pick(ways))
 }
 
 /// In one table of four, as its place in the text has it.
@@ -254,7 +268,11 @@ const PORTS: &[u16] =
 /// A flow that means something in a region of [`network`]; its source port is `port`.
 pub(crate) fn flow(network: &Network, dice: &mut Dice, port: u16) -> Option<Flow> {
     let ids: Vec<_> = network.interfaces.keys().collect();
-    let (from, to) = ((*dice.pick(&ids)).clone(), *dice.pick(&ids));
+    let (from, to) = (*dice.pick(&ids), *dice.pick(&ids));
+    if network.nat_at(from).is_some() {
+        // It begins nothing by itself.
+        return None;
+    }
     let target = network.interfaces.get(to)?;
     let public = target.primary().and_then(|p| network.public_of(to, p)).map(IpAddr::V4);
     let private = target.first(dice.one_in(4)).or(target.first(false))?;
@@ -280,6 +298,17 @@ pub(crate) fn flow(network: &Network, dice: &mut Dice, port: u16) -> Option<Flow
         "10.2.1.77",
         "224.0.0.9",
         "198.51.100.1",
+        "127.0.0.1",
+        "169.254.128.9",
+        "240.0.0.9",
+        "255.255.255.255",
+        "0.0.0.9",
+        "::1",
+        "169.254.1.1",
+        "fe80::9",
+        "fe80::9",
+        "fe80::1",
+        "ff0e::9",
     ];
     let destination = match dice.below(10) {
         0..=2 => dice.pick(&far).parse().ok()?,
@@ -294,9 +323,30 @@ pub(crate) fn flow(network: &Network, dice: &mut Dice, port: u16) -> Option<Flow
     } else {
         let forged = if destination.is_ipv6() { "2600:1::10" } else { "10.0.1.10" };
         let address = dice.one_in(25).then(|| forged.parse()).transpose().ok()?;
-        Source::Interface { id: from, address }
+        Source::Interface { id: from.clone(), address }
     };
-    Some(Flow { source, destination, payload: payload(dice, destination.is_ipv6(), port) })
+    let mut payload = payload(dice, destination.is_ipv6(), port);
+    if dice.one_in(30) && may_be_alike(network, &source, destination, &payload) {
+        one_port(&mut payload);
+    }
+    Some(Flow { source, destination, payload })
+}
+
+/// Gives both ends one port: what comes back to its own sender looks like an answer then.
+fn one_port(payload: &mut Payload) {
+    if let Payload::Ports { source, destination, .. } = payload {
+        *destination = *source;
+    }
+}
+
+/// Whether both ends may have one port. Not to a NAT gateway's public address, where it would be an
+/// answer to the gateway, too: what AWS does with that is written nowhere. And of TCP not from an
+/// interface to itself: there it is one end, which has the numbers of no two.
+fn may_be_alike(network: &Network, from: &Source, to: IpAddr, payload: &Payload) -> bool {
+    let Some((at, _)) = network.on_internet(to) else { return true };
+    let itself = matches!(from, Source::Interface { id, .. } if id == at);
+    let tcp = matches!(payload, Payload::Ports { transport: Transport::Tcp, .. });
+    network.nat_at(at).is_none() && !(itself && tcp)
 }
 
 fn payload(dice: &mut Dice, v6: bool, source: u16) -> Payload {

@@ -1,7 +1,7 @@
 //! A region in namespaces, beside the same region interpreted.
 
 use crate::packet::{Phase, build, parse};
-use crate::walk::{Outcome, Place, World};
+use crate::walk::{Manner, Outcome, Place, Sent, World};
 use crate::wire::{Barrier, Wire};
 use belljar_linux::netns::NetNs;
 use belljar_linux::router::{RouterNet, Uplink};
@@ -9,7 +9,7 @@ use belljar_vpc::compile::{
     DENIED_GROUP, DENIED_SNAP_LENGTH, End, Layer, Link, Name, Router, compile,
 };
 use belljar_vpc::id::VpcId;
-use belljar_vpc::traffic::Header;
+use belljar_vpc::traffic::{Header, Payload};
 use belljar_vpc::{Flow, Network, Source};
 use nlink::netlink::{Connection, Netfilter, Nflog, OwnedEventStream};
 use std::collections::{BTreeMap, HashMap};
@@ -42,14 +42,24 @@ impl Shot {
         }
     }
 
-    /// Whether a connection tracker takes it for a beginning: of TCP's answers, not the first.
-    fn opens(&self) -> bool {
-        opens(&self.header, self.phase)
+    /// Of TCP's answers, the first is no beginning to a connection tracker.
+    pub(crate) fn manner(&self) -> Manner {
+        let tcp = self.header.payload.protocol() == belljar_vpc::rules::TCP;
+        Manner { opens: !tcp || self.phase != Phase::Answer, echo: self.echo }
     }
-}
 
-pub(crate) fn opens(header: &Header, phase: Phase) -> bool {
-    header.payload.protocol() != belljar_vpc::rules::TCP || phase != Phase::Answer
+    /// What answers it at the place where it arrived.
+    pub(crate) fn answer(&self, place: &Place, header: &Header) -> Option<Self> {
+        let phase = if self.phase == Phase::Open { Phase::Answer } else { Phase::MoreAnswer };
+        let header = header.reply()?;
+        Some(Self {
+            from: place.clone(),
+            header,
+            phase,
+            fragments: self.fragments,
+            echo: self.echo,
+        })
+    }
 }
 
 /// What was seen of a packet in the kernel.
@@ -97,6 +107,8 @@ pub(crate) struct Scene {
     barrier: Barrier,
     links: BTreeMap<(VpcId, Name), Link>,
     next_tag: u64,
+    /// Packets that were sent.
+    pub(crate) sent: usize,
     /// Whether everything is read back after each change.
     pub(crate) verify: bool,
 }
@@ -125,7 +137,8 @@ impl Scene {
         }
         let world = World::new(Arc::new(Network::default()));
         let links = BTreeMap::new();
-        let mut scene = Self { world, vpcs, far, edge, barrier, links, next_tag: 1, verify: false };
+        let mut scene =
+            Self { world, vpcs, far, edge, barrier, links, next_tag: 1, sent: 0, verify: false };
         scene.begin(network, &|_| {}).await;
         scene
     }
@@ -232,25 +245,25 @@ impl Scene {
     }
 
     /// Sends packets, and says of each what the model and the kernel say.
-    pub(crate) async fn send(&mut self, shots: &[Shot]) -> Vec<(Outcome, Seen)> {
+    pub(crate) async fn send(&mut self, shots: &[Shot]) -> Vec<(Sent, Seen)> {
         let first = self.next_tag;
         let mut meant = Vec::new();
         let mut records = BTreeMap::new();
         for shot in shots {
             let tag = self.next_tag;
             self.next_tag += 1;
-            // What is not modelled is sent too: it begins connections that the model knows of.
-            let outcome = if self.shoot(shot, tag) {
-                self.world.send(&shot.from, &shot.header, shot.opens())
-            } else {
-                Outcome::Unclear
-            };
-            if let Outcome::Dropped { vpc, layer } = &outcome
+            let mut shot = shot.clone();
+            if shot.phase == Phase::Open && is_echo_reply(&shot.header) {
+                shot.echo = self.world.echo_answered(&shot.header).unwrap_or(shot.echo);
+            }
+            let sent = self.world.send(&shot.from, &shot.header, shot.manner());
+            if let Outcome::Dropped { vpc, layer } = &sent.outcome
                 && *layer != Layer::Route
             {
                 *records.entry(vpc.clone()).or_default() += 1;
             }
-            meant.push(outcome);
+            meant.push(sent);
+            self.sent += usize::from(self.shoot(&shot, tag));
         }
         self.barrier.wait();
         let mut seen = vec![Seen::default(); shots.len()];
@@ -269,6 +282,7 @@ impl Scene {
         meant.into_iter().zip(seen).collect()
     }
 
+    /// `false` of a packet from outside that no gateway would be given.
     fn shoot(&self, shot: &Shot, tag: u64) -> bool {
         let Some(far) = self.far.get(&shot.from) else { return false };
         let Some(wire) = &far.wire else { return false };
@@ -321,14 +335,18 @@ impl Scene {
                 let patience = Duration::from_millis(if count > 0 { 50 } else { 0 });
                 let next = tokio::time::timeout(patience, vpc.denied.next()).await;
                 let Ok(Some(Ok(record))) = next else { break };
-                count = count.saturating_sub(1);
                 let layer = record.prefix.as_deref().and_then(Layer::named);
                 if let (Some((_, tag)), Some(layer)) = (parse(&record.payload), layer) {
+                    count = count.saturating_sub(1);
                     heard(tag, id.clone(), layer);
                 }
             }
         }
     }
+}
+
+fn is_echo_reply(header: &Header) -> bool {
+    matches!(header.payload, Payload::Icmp { kind: 0 | 129, .. })
 }
 
 fn place(link: &Link) -> Option<Place> {

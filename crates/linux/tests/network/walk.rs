@@ -4,8 +4,9 @@ use belljar_vpc::Network;
 use belljar_vpc::compile::{End, Layer, Name, Router, compile, link_name};
 use belljar_vpc::id::{EndpointId, InterfaceId, VpcId};
 use belljar_vpc::interpret::{Connections, Verdict, interpret, interpret_answer};
+use belljar_vpc::network::Interface;
 use belljar_vpc::traffic::{Header, Payload};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -32,16 +33,38 @@ pub(crate) enum Outcome {
     Local,
     /// A box on its way does not know it.
     Lost,
-    /// What a NAT gateway does with two conversations that look alike is not modelled.
-    Unclear,
+    /// It goes round until it has lived too long.
+    Circles,
 }
+
+/// What a head does not say of a packet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner {
+    /// Whether a connection tracker takes it for a beginning, if its head could be one.
+    pub(crate) opens: bool,
+    /// The number of an ICMP echo.
+    pub(crate) echo: u16,
+}
+
+/// What becomes of a packet, and whether no other conversation before it looked alike to any router
+/// on its way: only then does it say what would become of it alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sent {
+    pub(crate) outcome: Outcome,
+    pub(crate) alone: bool,
+}
+
+/// Routers that a packet may pass. One that passes more goes round.
+const ROUTERS: usize = 16;
 
 pub(crate) struct World {
     pub(crate) network: Arc<Network>,
     pub(crate) routers: BTreeMap<VpcId, Router>,
     connections: BTreeMap<VpcId, Connections>,
-    /// What NAT gateways know: by the head of an answer, that of the question.
-    translated: HashMap<(InterfaceId, Header), Header>,
+    /// What NAT gateways know: by the head of an answer and its number, the head of the question.
+    translated: HashMap<(InterfaceId, Header, u16), Header>,
+    /// Conversations that routers have seen, as their first packets' heads.
+    met: HashSet<(VpcId, Header)>,
 }
 
 impl World {
@@ -51,6 +74,7 @@ impl World {
             routers: BTreeMap::new(),
             connections: BTreeMap::new(),
             translated: HashMap::new(),
+            met: HashSet::new(),
         };
         world.change(network);
         world
@@ -73,10 +97,23 @@ impl World {
     pub(crate) fn forget(&mut self) {
         self.connections.values_mut().for_each(|c| *c = Connections::new());
         self.translated.clear();
+        self.met.clear();
     }
 
     /// Sends a packet.
-    pub(crate) fn send(&mut self, from: &Place, header: &Header, opens: bool) -> Outcome {
+    pub(crate) fn send(&mut self, from: &Place, header: &Header, manner: Manner) -> Sent {
+        let mut alone = true;
+        let outcome = self.follow(from, *header, manner, &mut alone);
+        Sent { outcome, alone }
+    }
+
+    fn follow(
+        &mut self,
+        from: &Place,
+        mut header: Header,
+        manner: Manner,
+        alone: &mut bool,
+    ) -> Outcome {
         let start = match from {
             Place::Interface(id) => {
                 self.network.vpc_of(id).cloned().map(|vpc| (vpc, link_name(id.as_str())))
@@ -88,14 +125,20 @@ impl World {
             Place::Internet => self.entrance(header.destination),
         };
         let Some((mut vpc, mut link)) = start else { return Outcome::Lost };
-        let mut header = *header;
-        for _ in 0..16 {
+        for _ in 0..ROUTERS {
             let (Some(router), Some(connections)) =
                 (self.routers.get(&vpc), self.connections.get_mut(&vpc))
             else {
                 return Outcome::Lost;
             };
-            let run = if opens { interpret } else { interpret_answer };
+            let inside = match router.links.get(&link).map(|l| &l.end) {
+                Some(End::Internet { .. }) => {
+                    Header { destination: self.network.inner(header.destination), ..header }
+                }
+                _ => header,
+            };
+            *alone &= self.met.insert((vpc.clone(), question(inside)));
+            let run = if manner.opens { interpret } else { interpret_answer };
             let out = match run(router, connections, &header, &link) {
                 Verdict::Pass { link, header: now } => {
                     header = now;
@@ -107,7 +150,7 @@ impl World {
             match &router.links[&out].end {
                 End::Interface { id, .. } => {
                     let id = id.clone();
-                    match self.at_interface(&id, header, opens) {
+                    match self.at_interface(&id, header, manner) {
                         Ok(on) => (header, link) = (on, out),
                         Err(outcome) => return outcome,
                     }
@@ -122,7 +165,7 @@ impl World {
                 },
             }
         }
-        Outcome::Unclear
+        Outcome::Circles
     }
 
     /// The packet that goes on from an interface, or what becomes of it there.
@@ -130,7 +173,7 @@ impl World {
         &mut self,
         id: &InterfaceId,
         header: Header,
-        opens: bool,
+        Manner { opens, echo }: Manner,
     ) -> Result<Header, Outcome> {
         let record = &self.network.interfaces[id];
         let own = record.primary().map(IpAddr::V4);
@@ -142,7 +185,12 @@ impl World {
             }
             return Ok(header);
         }
-        if let Some(original) = self.translated.get(&(id.clone(), header)) {
+        // Ports tell conversations apart by themselves.
+        let number = match header.payload {
+            Payload::Icmp { .. } => echo,
+            _ => 0,
+        };
+        if let Some(original) = self.translated.get(&(id.clone(), header, number)) {
             return original.reply().ok_or(Outcome::Lost);
         }
         let begins = match header.payload {
@@ -153,12 +201,36 @@ impl World {
         let (false, true, Some(own)) = (is_own, begins, own) else { return Err(Outcome::Lost) };
         let masked = Header { source: own, ..header };
         if let Some(answer) = masked.reply() {
-            let known = self.translated.entry((id.clone(), answer)).or_insert(header);
-            if *known != header {
-                return Err(Outcome::Unclear);
-            }
+            let known = self.translated.entry((id.clone(), answer, number)).or_insert(header);
+            assert_eq!(*known, header, "flows are to be told apart behind a NAT gateway");
         }
         Ok(masked)
+    }
+
+    /// The number of the echo that a reply could answer, if it is one that a NAT gateway knows of.
+    pub(crate) fn echo_answered(&self, reply: &Header) -> Option<u16> {
+        let IpAddr::V4(_) = reply.source else { return None };
+        let inner = Header { destination: self.network.inner(reply.destination), ..*reply };
+        let outer = |(id, record): (&InterfaceId, &Arc<Interface>)| match reply.source {
+            IpAddr::V4(v4) if record.owns(reply.source) => self.network.public_of(id, v4),
+            _ => None,
+        };
+        let mut sources: Vec<IpAddr> =
+            self.network.interfaces.iter().filter_map(outer).map(IpAddr::V4).collect();
+        sources.push(reply.source);
+        let mut known = self.translated.keys();
+        let is = |head: &Header| {
+            sources.iter().any(|source| *head == Header { source: *source, ..inner })
+        };
+        known.find(|(_, head, _)| is(head)).map(|(_, _, echo)| *echo)
+    }
+
+    /// Whether what leaves for the internet is for nobody: an address is its VPC's, and that has no
+    /// gateway.
+    pub(crate) fn is_nobodys(&self, place: &Place, to: IpAddr) -> bool {
+        let mut vpcs = self.network.vpcs.values();
+        *place == Place::Internet
+            && (self.network.on_internet(to).is_some() || (to.is_ipv6() && vpcs.any(|v| v.has(to))))
     }
 
     /// By which VPC's internet gateway an address is reached.
@@ -176,5 +248,32 @@ impl World {
                 _ => None,
             })
         })
+    }
+}
+
+/// The first packet's head of the conversation that a packet is of.
+fn question(header: Header) -> Header {
+    let asks = |payload| Header { source: header.destination, destination: header.source, payload };
+    match header.payload {
+        Payload::Icmp { v6: false, kind: 0, code } => {
+            asks(Payload::Icmp { v6: false, kind: 8, code })
+        }
+        Payload::Icmp { v6: true, kind: 129, code } => {
+            asks(Payload::Icmp { v6: true, kind: 128, code })
+        }
+        Payload::Icmp { .. } => header,
+        payload => payload.reply().map_or(header, |reply| header.min(asks(reply))),
+    }
+}
+
+/// What the internet's side of a network says of addresses.
+pub(crate) trait Inner {
+    /// The private address that a public one stands for; another one as it is.
+    fn inner(&self, address: IpAddr) -> IpAddr;
+}
+
+impl Inner for Network {
+    fn inner(&self, address: IpAddr) -> IpAddr {
+        self.on_internet(address).map_or(address, |(_, private)| private)
     }
 }

@@ -121,8 +121,8 @@ pub(crate) struct Barrier {
     interface: u32,
 }
 
-/// Links that a packet may pass on its way.
-const LINKS: usize = 12;
+/// Links that a packet may pass on its way: one more than it lives through routers.
+const LINKS: usize = crate::packet::LIFE as usize + 1;
 
 impl Barrier {
     pub(crate) async fn new() -> Self {

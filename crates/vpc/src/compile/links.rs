@@ -88,8 +88,12 @@ pub(super) fn chains(router: &mut Router, network: &Network, id: &VpcId, vpc: &V
         router.chains.insert(hook.name().into(), Chain { hook: Some(hook), rules });
     };
     chain(Hook::Source, source_rules(vpc, gateway.as_ref()));
+    // A link-local destination is on the link that it came by, to the kernel, which then takes no
+    // route by another one, and so no blackhole either (net/ipv6/route.c, `rt6_need_strict`).
+    let block = IpNet::V6(routes::LINK_LOCAL);
+    let near = rule(vec![Match::Block { source: false, block }], Action::Drop);
     let mark = rule(vec![], Action::Mark(Field::From, TABLES.into()));
-    chain(Hook::Mark, vec![mark]);
+    chain(Hook::Mark, vec![near, mark]);
     let stranger = rule(is_in(&[Field::From], OUTSIDE.into()), Action::Drop);
     let stray = rule(vec![Match::State(State::Invalid)], Action::Drop);
     chain(Hook::Local, vec![stranger, stray, rule(vec![], Action::Accept)]);
@@ -117,10 +121,8 @@ fn source_rules(vpc: &Vpc, gateway: Option<&Name>) -> Vec<Rule> {
         rules.push(rule(is_in(&fields, behind(family)), Action::Accept));
     }
     // What a kernel says by itself on a link that is up, to nobody: neighbours are known.
-    for (address, length) in
-        [(Ipv6Addr::from_bits(0xfe80 << 112), 10), (Ipv6Addr::UNSPECIFIED, 128)]
-    {
-        let block = IpNet::V6(Ipv6Net::new_assert(address, length));
+    for block in [routes::LINK_LOCAL, Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128)] {
+        let block = IpNet::V6(block);
         rules.push(rule(vec![Match::Block { source: true, block }], Action::Drop));
     }
     rules.push(rule(is_in(&[Field::From], SENDERS.into()), Action::Accept));

@@ -40,11 +40,14 @@ const NEVER_V4: [(Ipv4Addr, u8); 4] = [
     (Ipv4Addr::new(169, 254, 0, 0), 16),
     (Ipv4Addr::new(224, 0, 0, 0), 3),
 ];
-const NEVER_V6: [(Ipv6Addr, u8); 3] = [
-    (Ipv6Addr::UNSPECIFIED, 127),
-    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
-    (Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
+const NEVER_V6: [Ipv6Net; 3] = [
+    Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 127),
+    LINK_LOCAL,
+    Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
 ];
+/// Addresses of a link (RFC 4291, 2.5.6).
+pub(super) const LINK_LOCAL: Ipv6Net =
+    Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);
 
 /// What each table has: the VPC's own blocks, and nothing else. What comes from outside goes by
 /// this one, so that no VPC is a way to another place (VPC Peering Guide, "no transitive peering").
@@ -60,7 +63,7 @@ fn never(all: &mut Routes) {
         all.entry(net).or_insert(Hop::Blackhole);
     }
     let v4 = NEVER_V4.map(|(a, length)| IpNet::V4(Ipv4Net::new_assert(a, length)));
-    let v6 = NEVER_V6.map(|(a, length)| IpNet::V6(Ipv6Net::new_assert(a, length)));
+    let v6 = NEVER_V6.map(IpNet::V6);
     let never: Vec<IpNet> = v4.into_iter().chain(v6).collect();
     // A longer prefix would win.
     all.retain(|net, _| !never.iter().any(|n| n.contains(net)));

@@ -5,8 +5,8 @@
 use crate::Network;
 use crate::id::{InterfaceId, VpcId};
 use crate::network::{Direction, GroupRule, Peer};
+use crate::reach;
 use crate::traffic::{Header, Payload, Traffic, Transport};
-use std::net::IpAddr;
 
 /// A change of the network, as far as it cuts connections off.
 #[derive(Debug, Clone, Copy)]
@@ -101,17 +101,55 @@ fn allows(
         Direction::Egress => header.destination,
         Direction::Ingress => header.source,
     };
-    let is_peer = |peer: &Peer| match peer {
-        Peer::Cidr(block) => block.contains(&other),
-        Peer::Group(id) => {
-            network.members(id).iter().any(|m| super::addresses(network, m).contains(&other))
-        }
-        Peer::PrefixList(id) => covers(network, id, other),
-    };
-    rules(network, interface)
-        .any(|r| r.direction == direction && r.traffic.matches(&header.payload) && is_peer(&r.peer))
+    let Some(vpc) = network.vpc_of(interface) else { return false };
+    rules(network, interface).any(|r| {
+        r.direction == direction
+            && r.traffic.matches(&header.payload)
+            && reach::is_peer(network, vpc, r, other)
+    })
 }
 
-fn covers(network: &Network, list: &crate::id::PrefixListId, address: IpAddr) -> bool {
-    network.prefix_lists.get(list).is_some_and(|l| l.entries.keys().any(|n| n.contains(&address)))
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    const REGION: &str = "vpc vpc-a 10.0.0.0/16\nvpc vpc-b 10.1.0.0/16\n\
+        subnet subnet-a vpc-a us-east-1a 10.0.1.0/24\nsubnet subnet-b vpc-b us-east-1a 10.1.1.0/24\n\
+        group sg-b vpc-b\neni eni-b subnet-b 10.1.1.10 sg-b\neni eni-a subnet-a 10.0.1.10 sg-a\n";
+
+    fn network(more: &str) -> Network {
+        Network::new(sample::read(&format!("{REGION}{more}")).unwrap()).unwrap()
+    }
+
+    fn cuts(old: &str, new: &str) -> bool {
+        let vpc = "vpc-a".parse().unwrap();
+        let (old, new) = (network(old), network(new));
+        let payload =
+            Payload::Ports { transport: Transport::Tcp, source: 50_000, destination: 443 };
+        let (source, destination) = ([10, 1, 1, 10].into(), [10, 0, 1, 10].into());
+        let cut = Cut { vpc: &vpc, old: &old, new: &new };
+        cut.may() && cut.cuts(&Header { source, destination, payload })
+    }
+
+    const OPEN: &str = "group sg-a vpc-a\n  ingress tcp 443 0.0.0.0/0\n  egress all 0.0.0.0/0\n\
+        peering pcx-a vpc-a vpc-b active\n";
+
+    #[test]
+    fn case_02_an_untracked_flow_goes_with_its_rule_and_a_tracked_one_stays() {
+        let closed = OPEN.replace("  ingress tcp 443 0.0.0.0/0\n", "");
+        assert!(cuts(OPEN, &closed));
+        // What answers may go nowhere but back: so it is tracked.
+        let tracked = OPEN.replace("egress all", "egress tcp 443");
+        assert!(!cuts(&tracked, &tracked.replace("  ingress tcp 443 0.0.0.0/0\n", "")));
+        // Another rule lets it through.
+        assert!(!cuts(OPEN, &OPEN.replace("0.0.0.0/0\n  egress", "10.1.0.0/16\n  egress")));
+        assert!(!cuts(OPEN, &OPEN.replace("0.0.0.0/0\n  egress", "sg-b\n  egress")));
+    }
+
+    #[test]
+    fn case_03_a_stale_reference_keeps_nothing() {
+        let stale = OPEN.replace("0.0.0.0/0\n  egress", "sg-b\n  egress");
+        assert!(cuts(OPEN, &stale.replace("active", "pending")));
+    }
 }

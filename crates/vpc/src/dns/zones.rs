@@ -30,22 +30,29 @@ pub(super) fn look_up(zone: &HostedZone, name: &str, kind: RecordType) -> Found 
     if let Some(sets) = zone.records.get(name) {
         return one(name, sets, kind);
     }
-    let exists =
-        |name: &str| name == zone.name || zone.records.keys().any(|owner| within(owner, name));
-    if exists(name) {
+    // The nearest ancestor that exists may have a wildcard (RFC 4592, "closest encloser").
+    let owners = zone.records.keys().chain(std::iter::once(&zone.name));
+    let nearest = owners.map(|owner| shared(name, owner)).max_by_key(|s| s.len()).unwrap_or("");
+    if nearest == name {
         return Found::Answer(Answer::NoData(vec![]));
     }
-    // The nearest ancestor that exists may have a wildcard (RFC 4592, "closest encloser").
-    let mut rest = name;
-    while let Some((_, parent)) = rest.split_once('.') {
-        if exists(parent) {
-            let wildcard = zone.records.get(&format!("*.{parent}"));
-            let wildcard = wildcard.or_else(|| zone.records.get(&format!("\\052.{parent}")));
-            return wildcard.map_or(Found::Answer(Answer::NoName(vec![])), |s| one(name, s, kind));
-        }
-        rest = parent;
+    let wildcard = zone.records.get(&format!("*.{nearest}"));
+    let wildcard = wildcard.or_else(|| zone.records.get(&format!("\\052.{nearest}")));
+    wildcard.map_or(Found::Answer(Answer::NoName(vec![])), |s| one(name, s, kind))
+}
+
+/// The whole labels that a name ends with and another one does, too. Asked once of each owner, which
+/// a name of many labels would otherwise be of each of its ancestors.
+fn shared<'a>(name: &'a str, owner: &str) -> &'a str {
+    let ends = name.bytes().rev().zip(owner.bytes().rev());
+    let same = ends.take_while(|(a, b)| a == b).count();
+    let start = name.len() - same;
+    let begins = |of: &str, at: usize| at == 0 || of.as_bytes()[at - 1] == b'.';
+    if begins(name, start) && begins(owner, owner.len() - same) {
+        return &name[start..];
     }
-    Found::Answer(Answer::NoName(vec![]))
+    let dot = name.as_bytes()[start..].iter().position(|b| *b == b'.');
+    dot.map_or("", |dot| &name[start + dot + 1..])
 }
 
 fn one(
@@ -65,5 +72,28 @@ fn one(
     match alias.and_then(|all| all.into_iter().next()) {
         Some(alias) => Found::Alias(alias),
         None => Found::Answer(Answer::NoData(vec![])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shared;
+
+    #[test]
+    fn names_share_whole_labels() {
+        for (name, owner, both) in [
+            ("a.b.com.", "b.com.", "b.com."),
+            ("b.com.", "a.b.com.", "b.com."),
+            ("a.com.", "ba.com.", "com."),
+            ("ba.com.", "a.com.", "com."),
+            ("x.com.", "y.com.", "com."),
+            ("a.com.", "a.com.", "a.com."),
+            ("a.com.", "a.org.", ""),
+            ("\u{e9}.com.", "\u{e8}.com.", "com."),
+            ("a.com.", ".", ""),
+            ("", "a.", ""),
+        ] {
+            assert_eq!(shared(name, owner), both, "{name} {owner}");
+        }
     }
 }

@@ -190,7 +190,7 @@ fn formats_are_read_and_written() {
 }
 
 #[test]
-fn accepted_and_refused_in_the_default_format() {
+fn case_13_accepted_and_refused_in_the_default_format() {
     let mut all = one(on_vpc(TrafficType::All, 60));
     let ssh = tuple(("172.31.16.139", 20641), ("10.0.0.62", 22), TCP);
     see(&mut all, &passed(Some(Port::Internet), port(A), ssh, 20, 4249), 610, 640);
@@ -238,7 +238,7 @@ fn a_connection_is_four_records_with_its_flags() {
 
 /// "Security group and network ACL rules": the echo is let in, its answer is not let out.
 #[test]
-fn an_answer_that_the_acl_refuses_is_a_record_of_its_own() {
+fn case_13_an_answer_that_the_acl_refuses_is_a_record_of_its_own() {
     let mut all = one(flow_log(Monitored::Interface(A.parse().unwrap()), TrafficType::All, 600));
     let echo = tuple(("203.0.113.12", 0), ("10.0.0.62", 0), ICMP);
     see(&mut all, &passed(Some(Port::Internet), port(A), echo, 4, 336), 627, 742);
@@ -278,7 +278,7 @@ fn what_the_receiver_refuses_has_left_the_sender() {
 
 /// "Traffic through a NAT gateway": the four lines of the NAT gateway's interface.
 #[test]
-fn a_nat_gateway_shows_its_own_address_and_the_packets() {
+fn case_13_a_nat_gateway_shows_its_own_address_and_the_packets() {
     let mut all = one(flow_log(Monitored::Interface(B.parse().unwrap()), TrafficType::All, 60));
     let (host, client, nat) = (("203.0.113.5", 443), ("10.0.0.62", 4000), ("10.0.1.220", 4000));
     let ways = [
@@ -323,7 +323,7 @@ fn services_secondary_addresses_and_ipv6() {
 }
 
 #[test]
-fn what_aws_does_not_record_is_not_recorded() {
+fn case_13_what_aws_does_not_record_is_not_recorded() {
     let mut all = one(on_vpc(TrafficType::All, 60));
     let refused = Some(Layer::of(crate::compile::Layer::Source));
     let quiet = [
@@ -347,7 +347,7 @@ fn what_aws_does_not_record_is_not_recorded() {
 }
 
 #[test]
-fn a_flow_log_has_what_it_asked_for() {
+fn case_13_a_flow_log_has_what_it_asked_for() {
     let accept = on_vpc(TrafficType::Accept, 60);
     let reject = flow_log(Monitored::Interface(A.parse().unwrap()), TrafficType::Reject, 600);
     let mut all = Aggregator::default();
@@ -364,7 +364,7 @@ fn a_flow_log_has_what_it_asked_for() {
 }
 
 #[test]
-fn beyond_the_bound_is_skipped_and_said() {
+fn case_13_beyond_the_bound_is_skipped_and_said() {
     let mut all = Aggregator::with_bound(3);
     all.set_network(&checked(network(&[on_vpc(TrafficType::All, 60)])), 600);
     for source_port in 1..=9 {

@@ -12,6 +12,7 @@ use crate::compile::{Hook, Layer, Name, Router};
 use crate::traffic::Header;
 use connections::Standing;
 use eval::{Packet, Step};
+use std::net::{IpAddr, Ipv6Addr};
 
 /// What becomes of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,10 @@ fn run_hooks(
 ) -> Verdict {
     let mut packet = Packet { header: *header, from: from.clone(), to: None, mark: 0, state: None };
     let run = |packet: &mut Packet, hook: Hook| eval::run(router, hook, packet);
+    // IPv6 has no loopback on a wire, and no hook is asked (ip6_input.c, `ip6_rcv_core`).
+    if [header.source, header.destination].contains(&IpAddr::V6(Ipv6Addr::LOCALHOST)) {
+        return Verdict::Dropped(Layer::Route);
+    }
     if let Step::Drop(layer) = run(&mut packet, Hook::Source) {
         return Verdict::Dropped(layer);
     }
@@ -76,7 +81,9 @@ fn run_hooks(
     packet.state = standing.state();
     // Whatever becomes of it further on.
     connections.saw(&header);
-    run(&mut packet, Hook::Mark);
+    if let Step::Drop(layer) = run(&mut packet, Hook::Mark) {
+        return Verdict::Dropped(layer);
+    }
     if router.local.contains(&header.destination) {
         return match run(&mut packet, Hook::Local) {
             Step::Pass => Verdict::Local,

@@ -69,6 +69,42 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Either<T> {
     }
 }
 
+/// A map in which no key is there twice: of two conditions one would be passed over.
+struct Unique<V>(BTreeMap<String, V>);
+
+impl<V> Default for Unique<V> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Unique<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Entries(PhantomData))
+    }
+}
+
+struct Entries<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de>> Visitor<'de> for Entries<V> {
+    type Value = Unique<V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut all = BTreeMap::new();
+        while let Some((key, value)) = map.next_entry::<String, V>()? {
+            if all.contains_key(&key) {
+                return Err(A::Error::custom(format_args!("'{key}' is there twice")));
+            }
+            all.insert(key, value);
+        }
+        Ok(Unique(all))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 struct Raw {
@@ -100,7 +136,7 @@ struct RawStatement {
     resource: Option<OneOrMany<String>>,
     not_resource: Option<OneOrMany<String>>,
     #[serde(default)]
-    condition: BTreeMap<String, BTreeMap<String, OneOrMany<Scalar>>>,
+    condition: Unique<Unique<OneOrMany<Scalar>>>,
 }
 
 /// `"*"`, or `{"AWS": [...]}`.
@@ -108,7 +144,7 @@ struct RawStatement {
 #[serde(untagged)]
 enum RawPrincipal {
     Everyone(String),
-    Of(BTreeMap<String, OneOrMany<String>>),
+    Of(Unique<OneOrMany<String>>),
 }
 
 /// A condition's value; IAM takes numbers and booleans for their texts.
@@ -205,8 +241,8 @@ impl Statement {
             _ => return Err(PolicyError::Missing("either Principal or NotPrincipal")),
         };
         let mut conditions = Vec::new();
-        for (operator, keys) in raw.condition {
-            for (key, values) in keys {
+        for (operator, keys) in raw.condition.0 {
+            for (key, values) in keys.0 {
                 conditions.push(Condition::of(&operator, &key, values.into_vec())?);
             }
         }
@@ -230,7 +266,7 @@ fn principals(raw: RawPrincipal) -> Result<Vec<String>, PolicyError> {
         }
         RawPrincipal::Of(map) => {
             let mut all = Vec::new();
-            for (kind, of) in map {
+            for (kind, of) in map.0 {
                 if kind != "AWS" {
                     return Err(PolicyError::Missing("principals of the kind AWS only"));
                 }

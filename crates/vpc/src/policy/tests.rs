@@ -157,3 +157,31 @@ fn wildcards_are_those_of_iam() {
         assert!(!wildcard(p, t), "{p} {t}");
     }
 }
+
+#[test]
+fn nothing_that_is_said_twice_is_passed_over() {
+    let with = |rest: &str| {
+        let text = statement(&format!(r#""Effect":"Allow","Action":"*","Resource":"*",{rest}"#));
+        allows(Some(&text), &get("a.tar"))
+    };
+    for twice in [
+        r#""Principal":"*","Condition":{"StringEquals":{"aws:SourceVpce":"vpce-b"},"StringEquals":{"aws:SourceIp":"10.0.1.10"}}"#,
+        r#""Principal":"*","Condition":{"StringEquals":{"aws:SourceVpce":"vpce-b","aws:SourceVpce":"vpce-a"}}"#,
+        r#""Principal":{"AWS":"arn:aws:iam::1:root","AWS":"*"}"#,
+        r#""Principal":"*","Action":"s3:*""#,
+    ] {
+        assert!(matches!(with(twice), Err(PolicyError::Syntax(_))), "{twice}");
+    }
+}
+
+#[test]
+fn a_question_mark_is_one_character() {
+    for (pattern, text) in
+        [("?", "\u{e9}"), ("a?c", "a\u{20ac}c"), ("*?", "\u{1f600}"), ("*?x", "\u{e9}\u{e9}x")]
+    {
+        assert!(wildcard(pattern, text), "{pattern} {text}");
+    }
+    for (pattern, text) in [("??", "\u{e9}"), ("a??c", "a\u{20ac}c"), ("*??", "\u{1f600}")] {
+        assert!(!wildcard(pattern, text), "{pattern} {text}");
+    }
+}

@@ -118,7 +118,25 @@ fn edits(
 /// The next ten behind all entries, or else the highest number that is free.
 fn behind(entries: &BTreeMap<u16, AclEntry>) -> Option<u16> {
     let last = entries.keys().next_back().copied().unwrap_or_default();
-    let next = (last / 10 + 1) * 10;
+    let next = last.saturating_add(10) / 10 * 10;
     let free = |number: &u16| !entries.contains_key(number);
     if next <= LAST { Some(next) } else { (1..=LAST).rev().find(free) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_behind_all_is_found_whatever_the_last_is() {
+        let entry = || AclEntry {
+            traffic: Traffic::All,
+            block: IpNet::from(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
+            allow: true,
+        };
+        let with = |last: u16| behind(&BTreeMap::from([(last, entry())]));
+        assert_eq!(behind(&BTreeMap::new()), Some(10));
+        assert_eq!([with(10), with(99), with(32760)], [Some(20), Some(100), Some(32766)]);
+        assert_eq!(with(u16::MAX), Some(32766));
+    }
 }

@@ -48,8 +48,8 @@ pub use sealed::reach_sealed;
 pub use service::{Call, reach_service};
 
 use crate::flow::{Flow, Source};
-use crate::id::InterfaceId;
-use crate::network::{Network, RecordId};
+use crate::id::{InterfaceId, VpcId};
+use crate::network::{GroupRule, Network, RecordId};
 use crate::traffic::{Header, Payload};
 use mended::Mended;
 use std::net::IpAddr;
@@ -66,6 +66,11 @@ pub fn reach(network: &Network, flow: &Flow) -> Reach {
         settle(network, flow, &mut answer);
     }
     answer
+}
+
+/// Whether a rule of a VPC's group is about an address, as things are.
+pub(crate) fn is_peer(network: &Network, vpc: &VpcId, rule: &GroupRule, address: IpAddr) -> bool {
+    groups::is_peer(&Mended::new(network), Some(vpc), rule, address)
 }
 
 /// Whether a flow passes, and by which way; of what is in the way only what one walk finds.
@@ -146,6 +151,7 @@ fn explain(net: &mut Mended<'_>, flow: &Flow) -> Reach {
         hops: Vec::new(),
         blockers: &mut answer.blockers,
         translations: &mut translations,
+        begun: Vec::new(),
         entrance: Entrance::Local,
         asker,
     };
@@ -166,6 +172,7 @@ fn explain(net: &mut Mended<'_>, flow: &Flow) -> Reach {
         hops: Vec::new(),
         blockers: &mut answer.blockers,
         translations: &mut translations,
+        begun: Vec::new(),
         entrance,
         asker,
     };

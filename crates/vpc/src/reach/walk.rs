@@ -112,6 +112,8 @@ pub(super) struct Walk<'n, 'a> {
     pub(super) hops: Vec<Hop>,
     pub(super) blockers: &'n mut Vec<Blocker>,
     pub(super) translations: &'n mut Vec<Translation>,
+    /// The first packets of conversations that VPCs' routers have seen, this one.
+    pub(super) begun: Vec<(VpcId, Header)>,
     pub(super) entrance: Entrance,
     /// Whom an answer from the internet's side belongs to, if who asked was there.
     pub(super) asker: Option<IpAddr>,
@@ -214,7 +216,7 @@ impl Walk<'_, '_> {
             return Err(self.lost(failure));
         }
         let next = routes::next(self, id, &subnet, &vpc)?;
-        self.egress(id, &next.place)?;
+        self.egress(id, &vpc, &next.place)?;
         let inside = next.interface().and_then(|i| self.home(i)).is_some_and(|(s, _)| s == subnet);
         if !inside {
             let check = acls::check(self.net, &subnet, Direction::Egress, &self.header, self.leg);
@@ -233,8 +235,21 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn egress(&mut self, id: &InterfaceId, next: &routes::To) -> Result<(), Lost> {
-        if self.leg == Leg::Reply {
+    /// Whether a packet is part of an established conversation to a VPC's router: a reply is, and so
+    /// is what comes back to its own sender by way of its public address, if it has no ports or
+    /// the same two, because it is the head of an answer.
+    fn is_established(&mut self, vpc: &VpcId) -> bool {
+        let begun = (vpc.clone(), self.header);
+        let asked = self.header.reply().map(|asked| (vpc.clone(), asked));
+        if self.leg == Leg::Reply || asked.is_some_and(|asked| self.begun.contains(&asked)) {
+            return true;
+        }
+        self.begun.push(begun);
+        false
+    }
+
+    fn egress(&mut self, id: &InterfaceId, vpc: &VpcId, next: &routes::To) -> Result<(), Lost> {
+        if self.is_established(vpc) {
             return Ok(());
         }
         let direct = match next {
@@ -248,7 +263,7 @@ impl Walk<'_, '_> {
     }
 
     fn arrives(&mut self, id: &InterfaceId, from: &From) -> Result<Place, Lost> {
-        let Some((subnet, _)) = self.home(id) else { return Err(Lost) };
+        let Some((subnet, vpc)) = self.home(id) else { return Err(Lost) };
         if !matches!(from, From::Interface(_, of) if *of == subnet) {
             let check = acls::check(self.net, &subnet, Direction::Ingress, &self.header, self.leg);
             self.check(check)?;
@@ -257,7 +272,7 @@ impl Walk<'_, '_> {
         if !own {
             self.destination_check(id)?;
         }
-        if self.leg == Leg::Request {
+        if !self.is_established(&vpc) {
             let direct = match from {
                 From::Interface(of, _) => self.owns(of, self.header.source),
                 From::Peering(_) => true,
@@ -269,6 +284,8 @@ impl Walk<'_, '_> {
             self.check(check)?;
         } else {
             self.record(RecordId::Interface(id.clone()), Reason::Established);
+        }
+        if self.leg == Leg::Reply {
             // Back in the VPC where it began, or on the inner side of a NAT gateway; what a box of
             // the same VPC passes on is still on its way.
             let passed_on = matches!(from, From::Interface(..));

@@ -185,6 +185,10 @@ fn tables(dice: &mut Dice, text: &mut String) -> std::fmt::Result {
                     "pl-x",
                     "203.0.113.0/24",
                     "10.2.0.0/16",
+                    // Of what is never forwarded, whatever routes say.
+                    "127.0.0.0/9",
+                    "169.254.128.0/17",
+                    "fe80::/16",
                 ],
                 &["igw-a", "igw-a", "nat-a", "pcx-ab", "pcx-ab", "eni-m", "pcx-gone"],
             ),
@@ -249,8 +253,16 @@ fn interfaces(dice: &mut Dice, text: &mut String) -> std::fmt::Result {
 pub fn flow(network: &Network, dice: &mut Dice) -> Option<Flow> {
     let ids: Vec<_> = network.interfaces.keys().filter(|i| network.nat_at(i).is_none()).collect();
     let (from, to) = ((*dice.pick(&ids)).clone(), *dice.pick(&ids));
-    let far =
-        ["52.217.1.1", "8.8.8.8", "203.0.113.5", "10.0.0.2", "10.0.1.1", "10.9.0.1", "10.0.2.77"];
+    let far = [
+        "52.217.1.1",
+        "8.8.8.8",
+        "203.0.113.5",
+        "10.0.0.2",
+        "10.0.1.1",
+        "10.9.0.1",
+        "10.0.2.77",
+        *dice.pick(&["127.0.0.1", "169.254.169.254", "fe80::9"]),
+    ];
     let target = network.interfaces.get(to)?;
     let public = target.primary().and_then(|p| network.public_of(to, p)).map(IpAddr::V4);
     let private = target.first(dice.one_in(4)).or(target.first(false))?;

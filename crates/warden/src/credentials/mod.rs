@@ -33,10 +33,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Where container credentials are.
-pub const CONTAINER: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
-/// Where the instance's metadata are.
-pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
+pub use belljar_vpc::open::{CREDENTIALS as CONTAINER, METADATA};
+
 /// The port of both.
 const HTTP: u16 = 80;
 /// What tells SDKs of the first.

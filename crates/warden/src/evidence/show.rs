@@ -72,15 +72,18 @@ fn run(statement: &Statement) -> String {
     inputs(&mut out, statement);
     artifacts(&mut out, &statement.subject);
     out.push_str("\nSeal at the start\n");
-    let peers = p.peers.as_ref();
-    seal(&mut out, &p.seal_at_start, peers, &p.seal_at_start.breaches(peers));
+    if let Some(access) = &p.access {
+        let _ = writeln!(out, "  NOT ISOLATED: {}", printable(&access.describe()));
+    }
+    let (peers, allowed) = (p.peers.as_ref(), p.allowed());
+    seal(&mut out, &p.seal_at_start, peers, &p.seal_at_start.breaches(allowed));
     let open = p.serving.as_ref().is_some_and(|s| s.open);
     let last = if open { "when it was last renewed" } else { "at the end" };
     let _ = writeln!(out, "\nSeal {last}");
     match &p.seal_at_end {
         Some(end) if *end == p.seal_at_start => out.push_str("  the same\n"),
         // Of a process that has ended the kernel does not tell all namespaces: as when verifying.
-        Some(end) => seal(&mut out, end, peers, &end.breaches_after_exit(peers)),
+        Some(end) => seal(&mut out, end, peers, &end.breaches_after_exit(allowed)),
         None => out.push_str("  not read: the process was gone\n"),
     }
     attempts(&mut out, statement);

@@ -100,7 +100,7 @@ async fn network(ns: &NetNs, options: &Options) -> Result<Network> {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     // Nobody follows attempts as they happen: they are told at the end.
     let (events, _) = mpsc::channel(1);
-    let watch = attempts::watch(ns, Names::own(&host).with_aws(AWS), events).await?;
+    let watch = attempts::watch(ns, Some(Names::own(&host).with_aws(AWS)), events).await?;
     let gate = gate::open(ns, AWS, options.at, &options.service)?;
     Ok(Network { sealed, watch, gate })
 }

@@ -81,6 +81,8 @@ async fn instances(cx: &Context, facts: &mut Facts, cluster: &Cluster) -> Result
     let hub = if cluster.needs_tunnel() {
         tun::check().map_err(|e| stages::no_encryption(&e))?;
         None
+    } else if cluster.is_in_vpc() {
+        None
     } else {
         Some(Hub::create().await?)
     };
@@ -222,7 +224,7 @@ impl Leader<'_> {
         }
         facts.hub = self.hub_reading;
         if let Some(host) = lost {
-            return Err(Ending::Lost(host));
+            return Err(Ending::Lost(format!("the warden of instance {host} died")));
         }
         let first = self.gang.first_failure().and_then(|n| facts.instances.get(n));
         facts.exit = first.or(facts.instances.first()).and_then(|r| r.exit);

@@ -2,14 +2,14 @@
 
 use super::data::Data;
 use super::end::end;
+use super::network::{Held, Lost, Network};
 use super::root::Rooted;
-use super::{Facts, Network, internal};
+use super::{Facts, internal};
 use crate::failure::Failure;
 use crate::journal::now;
 use crate::logs::{self, Logs};
 use crate::run::{Context, Ending};
 use crate::staging::Prepared;
-use crate::wireguard::{self, Link};
 use crate::{seal, staging};
 use belljar_domain::failure::{self, Blame};
 use belljar_domain::{Assignment, Event, Exit, Outcome, Resources, SecondaryStatus, Stage};
@@ -24,8 +24,8 @@ enum Told {
     TooLong,
     /// It can no longer be given its data.
     NoData,
-    /// Its link to its peers has ended.
-    NoLink,
+    /// What it needs of the network was lost.
+    Lost(Lost),
 }
 
 pub(super) async fn run(
@@ -38,7 +38,8 @@ pub(super) async fn run(
     let (cgroup, sealed) = sealed(cx, facts, &rooted, &network).await?;
     let mut data = Data::start(cx, &rooted, pipes)?;
     let (mut running, logs) = start(cx, facts, sealed).await?;
-    let end = attend(cx, &mut running, &mut data, &mut network.link).await;
+    let mut held = std::mem::take(&mut network.held);
+    let end = attend(cx, &mut running, &mut data, &mut held).await;
     let outcome = match end {
         Ok((ended, told)) => {
             let ended = ended_as(cx, facts, &cgroup, running.exited(ended), &network).await;
@@ -55,6 +56,11 @@ pub(super) async fn run(
     facts.metrics = logs.finish().await;
     facts.attempts = network.watch.finish(recorded).await;
     let (exit, told, _) = outcome.map_err(start_failure)?;
+    drop(held);
+    if told == Some(Told::Lost(Lost::Interface)) {
+        // With it the network is not what it was: that is the reason, not what follows from it.
+        return Err(Lost::Interface.ending());
+    }
     let broken = broken_since_start(facts);
     if !broken.is_empty() {
         let text = format!("the seal did not hold to the end: {}", broken.join("; "));
@@ -87,7 +93,7 @@ pub(super) async fn sealed(
     let sealed = container::seal(rooted.spec.clone(), &network.ns, &rooted.user_ns, &cgroup);
     let sealed = sealed.await.map_err(start_failure)?;
     let (reading, _) = seal::read(sealed.pid(), &network.sealed, &cx.host).await?;
-    let breaches = reading.breaches(facts.peers.as_ref());
+    let breaches = reading.breaches(facts.allowed());
     if !breaches.is_empty() {
         // Dropped, it dies: it has not run an instruction of its own.
         return Err(internal(format!("the seal does not hold: {}", breaches.join("; "))).into());
@@ -142,7 +148,7 @@ pub(super) fn broken_since_start(facts: &Facts) -> Vec<String> {
     let (Some(start), Some(end)) = (&facts.seal_at_start, &facts.seal_at_end) else {
         return vec!["it was not read".to_owned()];
     };
-    let mut broken = end.breaches_after_exit(facts.peers.as_ref());
+    let mut broken = end.breaches_after_exit(facts.allowed());
     broken.extend(end.changes_since(start));
     broken
 }
@@ -150,7 +156,7 @@ pub(super) fn broken_since_start(facts: &Facts) -> Vec<String> {
 fn judge(cx: &Context, exit: Exit, told: Option<Told>) -> Result<Outcome, Ending> {
     match told.filter(|t| *t != Told::NoData) {
         Some(Told::Asked) => return Ok(Outcome::Stopped),
-        Some(Told::NoLink) => return Err(wireguard::Error::Ended.into()),
+        Some(Told::Lost(lost)) => return Err(lost.ending()),
         Some(_) => return Ok(Outcome::MaxRuntimeExceeded),
         None if exit.code == 0 => return Ok(Outcome::Completed),
         None => {}
@@ -170,7 +176,7 @@ async fn attend(
     cx: &Context,
     running: &mut Running,
     data: &mut Data,
-    link: &mut Option<Link>,
+    held: &mut Held,
 ) -> belljar_linux::Result<(Ended, Option<Told>)> {
     let policy = cx.assignment.stop;
     let time = tokio::time::sleep(Duration::from_secs(policy.max_runtime_seconds));
@@ -179,18 +185,10 @@ async fn attend(
         _ = cx.orders.stop() => Told::Asked,
         () = time => Told::TooLong,
         () = data.failed() => Told::NoData,
-        () = has_ended(link) => Told::NoLink,
+        lost = held.lost() => Told::Lost(lost),
     };
     cx.status(SecondaryStatus::Stopping).await;
     Ok((end(cx, running).await?, Some(told)))
-}
-
-/// Returns once a link that the warden carries has ended by itself; without one, never.
-async fn has_ended(link: &mut Option<Link>) {
-    match link {
-        Some(link) => link.ended().await,
-        None => std::future::pending().await,
-    }
 }
 
 /// The limits that were asked for, or an error that names the one that cannot be had.

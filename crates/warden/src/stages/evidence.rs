@@ -124,10 +124,11 @@ fn of_container(cx: &Context, facts: &Facts, outcome: Option<&Outcome>) -> Optio
         inputs: facts.inputs.clone(),
         checkpoints: facts.checkpoints.clone(),
         peers: facts.peers.clone(),
+        access: facts.access.clone(),
         seal_at_start: facts.seal_at_start.clone()?,
         seal_at_end: facts.seal_at_end.clone(),
         attempts: facts.attempts.clone(),
-        credentials: CredentialsEvidence::of(names),
+        credentials: CredentialsEvidence::of(facts.access.is_some() && a.role.is_some(), names),
         started: facts.started,
         serving: a.serving.as_deref().map(|s| ServingEvidence {
             endpoint: s.endpoint.clone(),

@@ -5,30 +5,27 @@ mod container;
 mod data;
 mod end;
 mod evidence;
+mod network;
 mod peers;
 mod root;
 mod serve;
 
-use crate::attempts::{self, Watch};
-use crate::dns::Names;
 use crate::failure::Failure;
 use crate::image::{Image, ImageStore, Reference};
 use crate::run::{Context, Ending};
 use crate::staging::limits::MAX_REPORTED_ARTIFACTS;
 use crate::staging::{self, Prepared, StageIn, StageOut, StageOutError};
-use crate::wireguard::Link;
 use belljar_domain::attempt::Attempts;
 use belljar_domain::evidence::HubReading;
 use belljar_domain::failure::Blame;
 use belljar_domain::metrics::MetricDatum;
 use belljar_domain::{
-    Artifact, Exit, Outcome, PeerLink, Report, SealReading, SecondaryStatus, Stage, StagedChannel,
-    SyncedCheckpoints, Timestamp,
+    Access, Allowed, Artifact, Exit, Outcome, PeerLink, Report, SealReading, SecondaryStatus,
+    Stage, StagedChannel, SyncedCheckpoints, Timestamp,
 };
-use belljar_linux::netns::NetNs;
-use belljar_linux::seal_net::SealedNet;
 pub(crate) use container::limits_left_out;
 pub(crate) use evidence::evidence;
+use network::network;
 pub(crate) use peers::no_encryption;
 use root::Rooted;
 
@@ -54,6 +51,8 @@ pub(crate) struct Facts {
     pub(crate) evidence: Option<String>,
     pub(crate) evidence_sha256: Option<String>,
     pub(crate) peers: Option<PeerLink>,
+    /// What it can reach, if it is not isolated.
+    pub(crate) access: Option<Access>,
     /// How the instances of a job with several ended.
     pub(crate) instances: Vec<Report>,
     /// The namespace that joins them, as it was read back.
@@ -61,20 +60,18 @@ pub(crate) struct Facts {
     pub(crate) warnings: Vec<String>,
 }
 
+impl Facts {
+    /// What the container may have beside `lo`.
+    fn allowed(&self) -> Allowed<'_> {
+        Allowed { peers: self.peers.as_ref(), access: self.access.as_ref() }
+    }
+}
+
 /// The image that runs.
 #[derive(Debug)]
 pub(crate) struct ImageFacts {
     pub(crate) digest: String,
     pub(crate) diff_ids: Vec<String>,
-}
-
-/// A sealed network with its witness.
-pub(crate) struct Network {
-    ns: NetNs,
-    sealed: SealedNet,
-    /// The link to its peers, where the warden itself carries it.
-    link: Option<Link>,
-    watch: Watch,
 }
 
 /// All stages but the last, which is done whatever these end in.
@@ -105,22 +102,8 @@ pub(crate) async fn until_exit(cx: &Context, facts: &mut Facts) -> Result<Outcom
     cx.stage(Stage::Container, run).await
 }
 
-/// A container is sealed, in a VPC too: what is staged for it goes by its interface.
-pub(crate) fn check_vpc(cx: &Context) -> Result<(), Failure> {
-    match &cx.assignment.vpc {
-        Some(link) if link.inside => Err(Failure {
-            blame: Blame::Client,
-            text: "Belljar does not yet run containers in a VPC without network isolation".into(),
-            hint: Some("Set EnableNetworkIsolation, or leave VpcConfig out.".into()),
-            machine: false,
-        }),
-        _ => Ok(()),
-    }
-}
-
 /// Checks what can be checked for nothing, then brings the image in.
 pub(crate) async fn checked_image(cx: &Context, facts: &mut Facts) -> Result<Image, Ending> {
-    check_vpc(cx)?;
     let (a, settings) = (&cx.assignment, cx.s3());
     // In the order in which they are used: where S3 cannot be reached, that is what is said first.
     staging::check_inputs(&settings, &a.channels, &cx.job.opt_ml()).await?;
@@ -172,15 +155,6 @@ async fn stage_in(
         facts.checkpoints = Some(SyncedCheckpoints { uri, restored, kept: Vec::new() });
     }
     Ok(staged.pipes)
-}
-
-async fn network(cx: &Context, facts: &mut Facts) -> Result<Network, Ending> {
-    let ns = NetNs::create()?;
-    cx.journal.point(Stage::Network, "during");
-    let (sealed, link) = peers::seal(cx, facts, &ns).await?;
-    let names = Names::of(peers::addresses(&cx.assignment));
-    let watch = attempts::watch(&ns, names, cx.journal.sender()).await?;
-    Ok(Network { ns, sealed, link, watch })
 }
 
 pub(crate) async fn stage_out(cx: &Context, facts: &mut Facts) -> Result<(), Ending> {

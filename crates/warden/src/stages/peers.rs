@@ -1,4 +1,4 @@
-//! The network of an instance: sealed, and with a link to its peers where it has some.
+//! An instance's link to its peers, where it has some.
 
 use super::{Facts, internal};
 use crate::failure::{Failure, chain};
@@ -6,38 +6,63 @@ use crate::run::{Context, Ending};
 use crate::wireguard::{self, End, Link, Peer};
 use belljar_domain::cluster::{Driver, Endpoint};
 use belljar_domain::failure::Blame;
+use belljar_domain::preflight::IKE;
 use belljar_domain::{Assignment, Cluster, Event, HostName, PeerLink};
 use belljar_linux::netns::NetNs;
 use belljar_linux::peer_net;
-use belljar_linux::seal_net::{self, SealedNet};
-use belljar_vpc::{peers, sealed};
+use belljar_linux::seal_net::SealedNet;
+use belljar_vpc::{Ruleset, peers, sealed};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Seals the namespace. What its rules let through, and where a link leads, is decided before the
-/// link is there. An encrypted link lives as long as what is returned besides.
-pub(super) async fn seal(
+/// The rules of an instance that reaches its peers, if it has some, and nobody else. They are there
+/// before the link is.
+pub(super) fn rules(a: &Assignment) -> Ruleset {
+    let Some((_, link, _)) = link(a) else { return sealed::output_rules() };
+    let others: Vec<Ipv4Addr> = link.peers.values().copied().collect();
+    peers::output_rules(link.address, &others)
+}
+
+/// Links it to its peers, if it has some. An encrypted link lives as long as what is returned.
+pub(super) async fn join(
     cx: &Context,
     facts: &mut Facts,
     ns: &NetNs,
-) -> Result<(SealedNet, Option<Link>), Ending> {
+    net: &SealedNet,
+) -> Result<Option<Link>, Ending> {
     let a = &cx.assignment;
-    let Some((cluster, mut link, number)) = link(a) else {
-        return Ok((seal_net::seal(ns, &sealed::output_rules()).await?, None));
-    };
-    let others: Vec<Ipv4Addr> = link.peers.values().copied().collect();
-    let net = seal_net::seal(ns, &peers::output_rules(link.address, &others)).await?;
+    let Some((cluster, mut link, number)) = link(a) else { return Ok(None) };
     let tunnel = if cluster.needs_tunnel() {
-        Some(encrypt(cx, ns, &net, received_at(cluster, &a.host), &mut link).await?)
+        let at = received_at(cluster, &a.host);
+        Some(encrypt(cx, (ns, net), (End::open(at)?, at), &mut link).await?)
     } else {
         let hub = cx.member.as_ref().and_then(|m| m.hub.as_ref());
         let hub = hub.ok_or_else(|| internal("there is no hub to join the instance's peers"))?;
         peer_net::join(ns, hub, number).await?;
-        net.link(ns, link.address, &others).await?;
+        let others: Vec<Ipv4Addr> = link.peers.values().copied().collect();
+        net.link((ns, &link.interface), link.address, &others).await?;
         None
     };
     facts.peers = Some(link);
-    Ok((net, tunnel))
+    Ok(tunnel)
+}
+
+/// The encrypted link to its peers of a container that is in the VPC itself, if that was asked for:
+/// its datagrams go from interface to interface, and groups decide them as any.
+pub(super) async fn encrypt_in_vpc(
+    cx: &Context,
+    facts: &mut Facts,
+    (ns, net): (&NetNs, &SealedNet),
+    address: Ipv4Addr,
+) -> Result<Option<Link>, Ending> {
+    let Some((cluster, mut link, _)) = link(&cx.assignment) else { return Ok(None) };
+    if !cluster.needs_tunnel() {
+        return Ok(None);
+    }
+    let end = End::open_in(ns, SocketAddr::from((address, IKE)))?;
+    let tunnel = encrypt(cx, (ns, net), (end, address.into()), &mut link).await?;
+    facts.peers = Some(link);
+    Ok(Some(tunnel))
 }
 
 /// Where the datagrams of an instance's encrypted link are received.
@@ -49,16 +74,15 @@ fn received_at(cluster: &Cluster, host: &HostName) -> IpAddr {
 /// Makes the interface, tells this end of the link, waits for those of all peers, and joins them.
 async fn encrypt(
     cx: &Context,
-    ns: &NetNs,
-    net: &SealedNet,
-    at: IpAddr,
+    (ns, net): (&NetNs, &SealedNet),
+    (end, at): (End, IpAddr),
     link: &mut PeerLink,
 ) -> Result<Link, Ending> {
     let mtu = wireguard::mtu(at);
-    let tun = peer_net::tunnel(ns, mtu).await.map_err(|e| no_encryption(&e))?;
+    let tunnel = peer_net::tunnel(ns, &link.interface, mtu);
+    let tun = tunnel.await.map_err(|e| no_encryption(&e))?;
     let others: Vec<Ipv4Addr> = link.peers.values().copied().collect();
-    net.link(ns, link.address, &others).await?;
-    let end = End::open(at)?;
+    net.link((ns, &link.interface), link.address, &others).await?;
     cx.journal.tell(Event::Offer(end.offer()?)).await;
     let ends = cx.orders.peers().await;
     if !ends.keys().eq(link.peers.keys()) {
@@ -94,7 +118,7 @@ fn link(a: &Assignment) -> Option<(&Cluster, PeerLink, u8)> {
     let own = cluster.instance(&a.host)?;
     let place = cluster.instances.iter().position(|i| i.host == a.host)?;
     let link = PeerLink {
-        interface: peers::INTERFACE.to_owned(),
+        interface: cluster.interface().to_owned(),
         driver: if cluster.needs_tunnel() { Driver::WireguardUser } else { Driver::Veth },
         address: own.address,
         peers: cluster.peers_of(&a.host),
@@ -106,7 +130,13 @@ fn link(a: &Assignment) -> Option<(&Cluster, PeerLink, u8)> {
 /// The names that resolve in the container, with their addresses: its own, and its peers'.
 pub(super) fn addresses(a: &Assignment) -> Vec<(Ipv4Addr, String)> {
     match &a.cluster {
-        None => vec![(Ipv4Addr::LOCALHOST, a.host_name().to_owned())],
+        None => {
+            let own = match &a.vpc {
+                Some(link) if link.inside => link.address,
+                _ => Ipv4Addr::LOCALHOST,
+            };
+            vec![(own, a.host_name().to_owned())]
+        }
         Some(cluster) => {
             cluster.instances.iter().map(|i| (i.address, i.host.to_string())).collect()
         }

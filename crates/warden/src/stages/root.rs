@@ -92,6 +92,7 @@ pub(super) async fn root(cx: &Context, facts: &mut Facts, image: &Image) -> Resu
         user_ns: &user_ns,
         host_name: cx.assignment.host_name(),
         hosts: &super::peers::addresses(&cx.assignment),
+        resolv_conf: &super::network::resolv_conf(&cx.assignment),
         shm_bytes: None,
     })?;
     if cx.assignment.serving.is_none() {
@@ -104,10 +105,10 @@ pub(super) async fn root(cx: &Context, facts: &mut Facts, image: &Image) -> Resu
     Ok(Rooted { root, user_ns, spec, shifted, _image: image.clone(), _slot: slot_lock })
 }
 
-/// Makes a container that is in a VPC trust whom AWS's names lead to there.
+/// Makes a container that is not isolated trust whom AWS's names lead to.
 fn trust(cx: &Context, root: &Root) -> Result<Option<Trust>, Failure> {
-    let inside = cx.assignment.vpc.as_ref().is_some_and(|link| link.inside);
-    let put = inside.then(|| trust::put(root, &cx.job.state().join(AUTHORITY))).transpose();
+    let open = cx.assignment.access().is_some();
+    let put = open.then(|| trust::put(root, &cx.job.state().join(AUTHORITY))).transpose();
     put.map_err(|e| internal(chain(&e)))
 }
 

@@ -2,8 +2,9 @@
 
 use super::container::{broken_since_start, ended_as, sealed, start, start_failure};
 use super::end::end;
+use super::network::{Held, Lost, Network, network};
 use super::root::{Rooted, root, served};
-use super::{Facts, Network, check_vpc, evidence, image, internal, network};
+use super::{Facts, evidence, image, internal};
 use crate::door::{Door, Models, News};
 use crate::failure::Failure;
 use crate::journal::now;
@@ -30,6 +31,8 @@ const RENEW_VARIABLE: &str = "BELLJAR_EVIDENCE_SECONDS";
 enum Told {
     Asked,
     NeverHealthy,
+    /// What it needs of the network was lost.
+    Lost(Lost),
     /// The seal, or what says so, does not hold.
     Broken(Failure),
 }
@@ -53,7 +56,6 @@ async fn checked_image(
     facts: &mut Facts,
     serving: &Serving,
 ) -> Result<crate::image::Image, Ending> {
-    check_vpc(cx)?;
     staging::check_output_to_replace(&cx.assignment.output, &cx.assignment.job).await?;
     if let Some(data) = &serving.model {
         staging::check_model(&cx.s3(), data, &cx.job.opt_ml()).await?;
@@ -84,17 +86,18 @@ async fn run(
     facts: &mut Facts,
     serving: &Serving,
     rooted: Rooted,
-    network: Network,
+    mut network: Network,
 ) -> Result<Outcome, Ending> {
     let models = serving.models.as_deref();
     let models =
         models.map(|p| Models::new((&cx.job, cx.s3()), serving, p, rooted.owner())).transpose()?;
     let brought = models.as_ref().map(Models::brought);
+    let mut held = std::mem::take(&mut network.held);
     let (cgroup, sealed) = sealed(cx, facts, &rooted, &network).await?;
     let (mut running, logs) = start(cx, facts, sealed).await?;
     let mut door = Door::open(&network.ns, &cx.job.door(), serving, models)?;
     let mut account = Account { cx, serving, network: &network, brought, facts };
-    let end = attend(&mut account, &mut running, &mut door).await;
+    let end = attend(&mut account, &mut running, &mut door, &mut held).await;
     drop(door);
     let outcome = match end {
         Ok((ended, told)) => {
@@ -111,6 +114,11 @@ async fn run(
     facts.metrics = logs.finish().await;
     facts.attempts = network.watch.finish(recorded).await;
     let (exit, told, _) = outcome.map_err(start_failure)?;
+    drop(held);
+    if let Some(Told::Lost(lost)) = told {
+        // With it the network is not what it was: that is the reason, not what follows from it.
+        return Err(lost.ending());
+    }
     let broken = broken_since_start(facts);
     if !broken.is_empty() {
         let text = format!("the seal did not hold to the end: {}", broken.join("; "));
@@ -124,6 +132,7 @@ async fn attend(
     account: &mut Account<'_>,
     running: &mut Running,
     door: &mut Door,
+    held: &mut Held,
 ) -> belljar_linux::Result<(Ended, Option<Told>)> {
     let cx = account.cx;
     let pid = running.process().pid();
@@ -131,6 +140,7 @@ async fn attend(
         ended = running.wait() => return Ok((ended?, None)),
         _ = cx.orders.stop() => Told::Asked,
         told = account.tend(pid, door) => told,
+        lost = held.lost() => Told::Lost(lost),
     };
     Ok((end(cx, running).await?, Some(told)))
 }
@@ -216,7 +226,7 @@ impl Account<'_> {
             }
         };
         // As of a process that has ended, because it may just have.
-        let mut broken = reading.breaches_after_exit(None);
+        let mut broken = reading.breaches_after_exit(self.facts.allowed());
         if let Some(start) = &self.facts.seal_at_start {
             broken.extend(reading.changes_since(start));
         }
@@ -258,6 +268,7 @@ fn judge(
     };
     let text = match told {
         Some(Told::Asked) => return Ok(Outcome::Stopped),
+        Some(Told::Lost(lost)) => return Err(lost.ending()),
         Some(Told::Broken(failure)) => return Err(failure.into()),
         Some(Told::NeverHealthy) => serving.never_healthy(),
         None if facts.served.is_none() => format!("{} (it {how})", serving.never_healthy()),

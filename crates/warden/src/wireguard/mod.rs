@@ -18,12 +18,13 @@ use base64::engine::general_purpose::STANDARD;
 use belljar_domain::HostName;
 use belljar_domain::cluster::Endpoint;
 use belljar_domain::failure::Blame;
+use belljar_linux::netns::NetNs;
 use belljar_linux::tun::Tun;
 use gotatun::device::{self, DeviceBuilder};
 use gotatun::x25519::{PublicKey, StaticSecret};
 use socket::Bound;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::thread::JoinHandle;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -117,15 +118,34 @@ impl Drop for Loop {
 }
 
 impl End {
-    /// Makes a key pair, and a socket at an address of this process's namespace.
+    /// Makes a key pair, and a socket at an address of this process's namespace, at a free port.
     ///
     /// # Errors
     /// If the kernel gives no socket or no randomness.
     pub fn open(at: IpAddr) -> Result<Self, Error> {
+        Self::made(|events| events.within(|| Bound::at(SocketAddr::new(at, 0))))
+    }
+
+    /// The same with a socket of another namespace, at this port.
+    ///
+    /// # Errors
+    /// As of [`Self::open`].
+    pub fn open_in(ns: &NetNs, at: SocketAddr) -> Result<Self, Error> {
+        Self::made(|events| {
+            let operation = || format!("bind {at}");
+            let bind = || events.within(|| Bound::at(at));
+            let bound = ns.run(|| {
+                bind().map_err(|source| belljar_linux::Error { operation: operation(), source })
+            });
+            bound.map_err(io::Error::other)
+        })
+    }
+
+    fn made(bind: impl FnOnce(&Loop) -> io::Result<Bound>) -> Result<Self, Error> {
         let mut bytes = Zeroizing::new([0; 32]);
         fill(bytes.as_mut_slice()).map_err(Error::Prepare)?;
         let events = Loop::new().map_err(Error::Prepare)?;
-        let socket = events.within(|| Bound::at(at)).map_err(Error::Prepare)?;
+        let socket = bind(&events).map_err(Error::Prepare)?;
         Ok(Self { secret: StaticSecret::from(*bytes), socket, events })
     }
 

@@ -4,7 +4,7 @@ use gotatun::udp::socket::{SockOpt, UdpSocket};
 use gotatun::udp::{UdpRecv, UdpTransportFactory, UdpTransportFactoryParams};
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// Datagrams that wait in the kernel, in bytes. Where the host allows less, there is less.
 const QUEUE_BYTES: usize = 4 << 20;
@@ -12,14 +12,14 @@ const QUEUE_BYTES: usize = 4 << 20;
 pub(super) struct Bound(UdpSocket);
 
 impl Bound {
-    /// A socket of this process's namespace, at a free port.
-    pub(super) fn at(address: IpAddr) -> io::Result<Self> {
+    /// A socket of the calling thread's namespace.
+    pub(super) fn at(address: SocketAddr) -> io::Result<Self> {
         let options = SockOpt {
             recv_buffer_size: Some(QUEUE_BYTES),
             send_buffer_size: Some(QUEUE_BYTES),
             ..SockOpt::default()
         };
-        let socket = UdpSocket::bind(SocketAddr::new(address, 0), options)?;
+        let socket = UdpSocket::bind(address, options)?;
         // Between hosts it spares many calls; within one there is nothing to join.
         let _ = socket.enable_udp_gro();
         Ok(Self(socket))

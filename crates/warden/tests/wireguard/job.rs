@@ -4,7 +4,7 @@ use belljar_domain::cluster::Endpoint;
 use belljar_linux::netns::NetNs;
 use belljar_linux::peer_net::{self, Hub};
 use belljar_linux::seal_net::{self, SealedNet};
-use belljar_vpc::peers::{address, output_rules};
+use belljar_vpc::peers::{INTERFACE, address, output_rules};
 use belljar_vpc::sealed;
 use belljar_warden::wireguard::{End, Link, Peer, mtu};
 use std::io::{self, Read, Write};
@@ -66,7 +66,7 @@ impl Job {
             for number in 1..=count {
                 let (ns, net, own, others) = sealed_instance(number, count).await;
                 peer_net::join(&ns, Path::new(&hub.path()), number).await.unwrap();
-                net.link(&ns, own, &others).await.unwrap();
+                net.link((&ns, INTERFACE), own, &others).await.unwrap();
                 instances.push(Instance { ns, net, own, link: None });
             }
             (hub, instances)
@@ -95,8 +95,8 @@ impl Job {
         let peers: Vec<Peer> = (1..=count).filter(|n| *n != number).map(peer).collect();
         self.runtime.block_on(async {
             let (ns, net, own, others) = sealed_instance(number, count).await;
-            let tun = peer_net::tunnel(&ns, mtu(AT)).await.unwrap();
-            net.link(&ns, own, &others).await.unwrap();
+            let tun = peer_net::tunnel(&ns, INTERFACE, mtu(AT)).await.unwrap();
+            net.link((&ns, INTERFACE), own, &others).await.unwrap();
             let link = Some(end.connect(tun, mtu(AT), &peers).await.unwrap());
             Instance { ns, net, own, link }
         })

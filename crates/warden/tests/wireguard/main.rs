@@ -13,6 +13,7 @@ mod user;
 use belljar_linux::netns::NetNs;
 use belljar_linux::privilege::{self, Privilege};
 use belljar_linux::tun;
+use belljar_vpc::peers::INTERFACE;
 use job::{Instance, Job, Kind, SOON, connect, hears, listen};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::io::{Read, Write};
@@ -136,7 +137,7 @@ fn forged() -> Outcome {
     let heard = first.udp(first.own);
     let to = heard.local_addr().unwrap();
     // No container can do this: it takes the privilege to give an interface an address.
-    job.runtime.block_on(second.net.link(&second.ns, third.own, &[])).unwrap();
+    job.runtime.block_on(second.net.link((&second.ns, INTERFACE), third.own, &[])).unwrap();
     second.udp(third.own).send_to(b"forged", to).unwrap();
     nothing(&heard);
     for (honest, text) in [(second, "second"), (third, "third")] {

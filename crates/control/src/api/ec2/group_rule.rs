@@ -263,3 +263,40 @@ pub(super) fn no_such_rule() -> AwsError {
     let text = "The specified rule does not exist in this security group.";
     refused("InvalidPermission.NotFound", text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write;
+
+    /// Whether a group may have so many blocks, groups, and lists of at most 20 entries.
+    fn fits(blocks: u8, groups: u8, lists: u8) -> bool {
+        let mut text = String::from("vpc vpc-a 10.0.0.0/16\ngroup sg-a vpc-a\n");
+        for n in 0..blocks {
+            let _ = writeln!(text, "  ingress tcp 443 10.0.0.{n}/32");
+        }
+        for n in 0..groups {
+            let _ = writeln!(text, "  ingress tcp {n} sg-a");
+        }
+        for n in 0..lists {
+            let _ = writeln!(text, "  ingress tcp {n} pl-a");
+        }
+        text.push_str("  ingress tcp 443 pl-s3\n  egress all 0.0.0.0/0\n");
+        text.push_str("list pl-s3 com.amazonaws.us-east-1.s3 AWS 52.216.0.0/15 54.231.0.0/16\n");
+        text.push_str("list pl-a ours 111122223333 10.0.0.0/8\n");
+        let mut d = belljar_vpc::sample::read(&text).unwrap();
+        let list = d.prefix_lists.get_mut(&"pl-a".parse().unwrap()).unwrap();
+        std::sync::Arc::make_mut(list).max_entries = 20;
+        check_weight(&d, &"sg-a".parse().unwrap(), Direction::Ingress).is_ok()
+    }
+
+    #[test]
+    fn case_04_a_rule_weighs_what_its_peer_may_have() {
+        // The list of AWS's weighs 1, whatever it has; one of a customer what it may have at most.
+        assert!(fits(59, 0, 0) && !fits(60, 0, 0));
+        assert!(fits(58, 1, 0) && !fits(58, 2, 0));
+        assert!(fits(19, 0, 2) && !fits(20, 0, 2) && !fits(0, 0, 3));
+        // A group is a rule of IPv6, too.
+        assert!(fits(0, 59, 0) && !fits(0, 60, 0));
+    }
+}

@@ -24,6 +24,7 @@ mod internet_gateway;
 mod listing;
 mod nat;
 mod peering;
+mod peering_state;
 mod permission;
 mod places;
 mod prefix_list;
@@ -33,6 +34,7 @@ mod request;
 mod route;
 mod route_table;
 mod subnet;
+mod subnet_default;
 mod tags;
 mod token;
 mod traffic;
@@ -58,6 +60,7 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("AttachInternetGateway", internet_gateway::attach),
     ec2!("AuthorizeSecurityGroupEgress", group_rule::authorize_egress),
     ec2!("AuthorizeSecurityGroupIngress", group_rule::authorize_ingress),
+    ec2!("CreateDefaultSubnet", subnet_default::create),
     ec2!("CreateDefaultVpc", vpc::create_default),
     ec2!("CreateDhcpOptions", dhcp::create),
     ec2!("CreateFlowLogs", flow_log::create),

@@ -1,13 +1,13 @@
 //! Peering of VPCs, of one account and region.
 
 use super::listing::{Filters, Listing};
+use super::peering_state::{self as state, State};
 use super::tags::{self, TagSpecification};
 use super::{block, gone, places};
 use crate::network::error::{self, invalid, refused};
 use crate::network::{Draft, Topology, quotas};
 use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
-use belljar_vpc::Description;
 use belljar_vpc::id::{PeeringId, VpcId};
 use belljar_vpc::network::{Peering, PeeringStatus, Vpc};
 use ipnet::IpNet;
@@ -17,8 +17,6 @@ use std::sync::Arc;
 
 /// The kind of the notes that keep what each side has set.
 pub(super) const OPTIONS: &str = "peering-options";
-/// How long a request waits for its answer, in milliseconds (VPC Peering Guide, "lifecycle").
-const EXPIRES: i64 = 7 * 24 * 60 * 60 * 1000;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
@@ -50,6 +48,12 @@ pub(super) async fn create(
     }
     let edit = service.network.edit(|draft| {
         gone::clear(draft);
+        let all = draft.peerings.iter();
+        let old =
+            all.filter(|(id, p)| state::forgotten(p, draft.created(id.as_str()), draft.now()));
+        for id in old.map(|(id, _)| id.clone()).collect::<Vec<_>>() {
+            draft.peerings.remove(&id);
+        }
         let (requester, one) = error::named(&draft.vpcs, &input.vpc_id)?;
         let (accepter, other) = error::named(&draft.vpcs, &peer)?;
         if requester == accepter || overlap(one, other) {
@@ -71,8 +75,8 @@ pub(super) async fn create(
 const OVERLAPS: &str = "Failed due to incorrect VPC-ID, Account ID, or overlapping CIDR range";
 
 /// Whether a block is one of a VPC that this one is peered with, or has asked to be.
-pub(super) fn is_peers(d: &Description, vpc: &VpcId, block: &IpNet) -> bool {
-    d.peerings.values().filter(|p| lives(p.status)).any(|p| {
+pub(super) fn is_peers(d: &Draft, vpc: &VpcId, block: &IpNet) -> bool {
+    living(d).any(|p| {
         let other = if p.requester == *vpc { &p.accepter } else { &p.requester };
         let ours = p.requester == *vpc || p.accepter == *vpc;
         let has = |of: &Vpc| of.cidrs.iter().any(|c| block::overlap(&c.block, block));
@@ -84,8 +88,10 @@ fn overlap(one: &Vpc, other: &Vpc) -> bool {
     one.cidrs.iter().any(|a| other.cidrs.iter().any(|b| block::overlap(&a.block, &b.block)))
 }
 
-fn lives(status: PeeringStatus) -> bool {
-    matches!(status, PeeringStatus::Active | PeeringStatus::PendingAcceptance)
+/// Those that join two VPCs, or may yet.
+fn living(draft: &Draft) -> impl Iterator<Item = &Peering> {
+    let all = draft.peerings.iter().map(|(id, peering)| (id, peering.as_ref()));
+    all.filter(|(id, p)| state::in_draft(draft, id, p).lives()).map(|(_, peering)| peering)
 }
 
 fn check_new(draft: &Draft, requester: &VpcId, accepter: &VpcId) -> Result<(), AwsError> {
@@ -93,14 +99,14 @@ fn check_new(draft: &Draft, requester: &VpcId, accepter: &VpcId) -> Result<(), A
         (p.requester == *requester && p.accepter == *accepter)
             || (p.requester == *accepter && p.accepter == *requester)
     };
-    if draft.peerings.values().any(|p| lives(p.status) && between(p)) {
+    if living(draft).any(between) {
         let text =
             format!("A VPC peering connection between {requester} and {accepter} already exists.");
         return Err(refused("VpcPeeringConnectionAlreadyExists", text));
     }
     for vpc in [requester, accepter] {
-        let of = |p: &&Arc<Peering>| lives(p.status) && (p.requester == *vpc || p.accepter == *vpc);
-        if draft.peerings.values().filter(of).count() >= quotas::PEERINGS {
+        let of = |p: &&Peering| p.requester == *vpc || p.accepter == *vpc;
+        if living(draft).filter(of).count() >= quotas::PEERINGS {
             let text = format!("{vpc} has the most peering connections that it can have.");
             return Err(refused("VpcPeeringConnectionsPerVpcLimitExceeded", text));
         }
@@ -116,26 +122,24 @@ pub(super) struct Named {
 
 pub(super) async fn accept(service: &Service, _: &Caller, input: Named) -> Result<Value, AwsError> {
     let to = (PeeringStatus::Active, "active");
-    let edit = service
-        .network
-        .edit(|draft| change(draft, &input, to, |s| s == PeeringStatus::PendingAcceptance));
+    let edit = service.network.edit(|draft| change(draft, &input, to, |s| s == ASKED));
     let (id, now) = edit.await?;
     answer(service, &now, &id)
 }
 
 pub(super) async fn reject(service: &Service, _: &Caller, input: Named) -> Result<Value, AwsError> {
     let to = (PeeringStatus::Rejected, "rejected");
-    let edit = service
-        .network
-        .edit(|draft| change(draft, &input, to, |s| s == PeeringStatus::PendingAcceptance));
+    let edit = service.network.edit(|draft| change(draft, &input, to, |s| s == ASKED));
     edit.await?;
     Ok(json!({"Return": true}))
 }
 
+const ASKED: State = State::Is(PeeringStatus::PendingAcceptance);
+
 /// Routes to it stay, as blackholes.
 pub(super) async fn delete(service: &Service, _: &Caller, input: Named) -> Result<Value, AwsError> {
     let to = (PeeringStatus::Deleted, "deleted");
-    let edit = service.network.edit(|draft| change(draft, &input, to, lives));
+    let edit = service.network.edit(|draft| change(draft, &input, to, State::lives));
     edit.await?;
     Ok(json!({"Return": true}))
 }
@@ -144,17 +148,18 @@ fn change(
     draft: &mut Draft,
     input: &Named,
     (to, name): (PeeringStatus, &str),
-    from: impl Fn(PeeringStatus) -> bool,
+    from: impl Fn(State) -> bool,
 ) -> Result<PeeringId, AwsError> {
-    let id: PeeringId = error::id(&input.vpc_peering_connection_id)?;
-    let peering = error::get_mut(&mut draft.peerings, &id)?;
-    if !from(peering.status) {
-        let is = code(peering.status);
+    let (id, peering) = error::named(&draft.peerings, &input.vpc_peering_connection_id)?;
+    let is = state::in_draft(draft, &id, peering);
+    if !from(is) {
+        let is = is.code();
         let text = format!(
             "Invalid state transition for {id}, attempted to transition from {is} to {name}"
         );
         return Err(refused("InvalidStateTransition", text));
     }
+    let peering = error::get_mut(&mut draft.peerings, &id)?;
     peering.status = to;
     if to == PeeringStatus::Active {
         // One of them may be gone since it was asked.
@@ -166,19 +171,10 @@ fn change(
             return Err(invalid(OVERLAPS));
         }
     }
-    if !lives(to) {
+    if !State::Is(to).lives() {
         gone::mark(draft, id.as_str());
     }
     Ok(id)
-}
-
-fn code(status: PeeringStatus) -> &'static str {
-    match status {
-        PeeringStatus::PendingAcceptance => "pending-acceptance",
-        PeeringStatus::Active => "active",
-        PeeringStatus::Rejected => "rejected",
-        PeeringStatus::Deleted => "deleted",
-    }
 }
 
 #[derive(Deserialize)]
@@ -261,7 +257,11 @@ pub(super) async fn describe(
 ) -> Result<Value, AwsError> {
     let now = service.network.current();
     let mut peerings = now.peerings.clone();
-    peerings.retain(|id, _| !gone::hidden(&now, service.now(), id.as_str()));
+    let at = service.now();
+    peerings.retain(|id, peering| {
+        let asked = now.created.get(id.as_str()).copied();
+        !gone::hidden(&now, at, id.as_str()) && !state::forgotten(peering, asked, at)
+    });
     let of = ("VpcPeeringConnectionIds", &peerings);
     listing.of("VpcPeeringConnections", of, FILTERS, |id, p| shown(service, &now, id, p))
 }
@@ -290,26 +290,15 @@ fn shown(service: &Service, now: &Topology, id: &PeeringId, peering: &Peering) -
         }
         info
     };
-    let message = match peering.status {
-        PeeringStatus::PendingAcceptance => "Pending Acceptance by".to_owned(),
-        PeeringStatus::Active => "Active".to_owned(),
-        PeeringStatus::Rejected => "Rejected by".to_owned(),
-        PeeringStatus::Deleted => "Deleted by".to_owned(),
-    };
-    let message = if message.ends_with("by") {
-        format!("{message} {}", places::account(service))
-    } else {
-        message
-    };
-    let created = now.created.get(id.as_str()).map(|at| at.millis());
-    let expires = created
+    let is = state::shown(now, service.now(), id, peering);
+    let expires = state::expiry(now.created.get(id.as_str()).copied())
         .filter(|_| peering.status == PeeringStatus::PendingAcceptance)
-        .map(|at| (at + EXPIRES) as f64 / 1000.0);
+        .map(|at| at.millis() as f64 / 1000.0);
     json!({
         "VpcPeeringConnectionId": id.as_str(),
         "RequesterVpcInfo": info(&peering.requester, sides[0]),
         "AccepterVpcInfo": info(&peering.accepter, sides[1]),
-        "Status": {"Code": code(peering.status), "Message": message},
+        "Status": {"Code": is.code(), "Message": is.message(places::account(service))},
         "ExpirationTime": expires,
         "Tags": tags::shown(&now.tags, id.as_str()),
     })

@@ -351,3 +351,28 @@ fn leads(d: &Description, vpc: &VpcId, target: &Target) -> bool {
         Target::Interface(id) => d.interfaces.contains_key(id),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_04_a_table_has_fifty_routes_and_a_list_is_as_many_as_it_may_have() {
+        let text = "vpc vpc-a 10.0.0.0/16\nlist pl-s3 com.amazonaws.us-east-1.s3 AWS 52.216.0.0/15\n\
+            list pl-a ours 111122223333 9.0.0.0/8\n";
+        let mut d = belljar_vpc::sample::read(text).unwrap();
+        let list = d.prefix_lists.get_mut(&"pl-a".parse().unwrap()).unwrap();
+        std::sync::Arc::make_mut(list).max_entries = 10;
+        let fits = |blocks: u8, more: &[&str]| {
+            let blocks = (0..blocks).map(|n| format!("11.{n}.0.0/16 igw-a"));
+            let more = more.iter().map(|text| (*text).to_owned());
+            let routes: Vec<Route> = blocks.chain(more).map(|r| r.parse().unwrap()).collect();
+            check_weight(&d, &routes).is_ok()
+        };
+        assert!(fits(50, &[]) && !fits(51, &[]));
+        // Those of IPv6 are counted apart.
+        assert!(fits(50, &["::/0 igw-a"]));
+        assert!(fits(40, &["pl-a pcx-a"]) && !fits(41, &["pl-a pcx-a"]));
+        assert!(fits(49, &["pl-s3 vpce-a"]) && !fits(50, &["pl-s3 vpce-a"]));
+    }
+}

@@ -5,12 +5,12 @@ use super::tags::{self, TagSpecification};
 use super::vpc::Flag;
 use super::{block, places};
 use crate::network::error::{self, dependency, invalid, refused};
-use crate::network::{Draft, Topology, interfaces, quotas};
+use crate::network::{Draft, Topology, interfaces, quotas, vpcs};
 use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
 use belljar_vpc::id::{SubnetId, VpcId};
 use belljar_vpc::network::{Subnet, Vpc};
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use ipnet::{IpNet, Ipv6Net};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -47,38 +47,23 @@ pub(super) async fn create(
         }
         fits(draft, (&vpc, record), cidr.into(), None)?;
         v6.map_or(Ok(()), |block| fits(draft, (&vpc, record), block.into(), None))?;
-        let id = insert(draft, vpc, zone, (cidr, v6))?;
+        let subnet = Subnet {
+            vpc,
+            zone,
+            block: cidr,
+            block_v6: v6,
+            association_v6: v6.map(|_| association_v6()),
+            map_public_ip: false,
+            assign_v6: false,
+            default_for_zone: false,
+        };
+        let id = vpcs::add_subnet(draft, subnet).ok_or_else(AwsError::internal)?;
         draft.tag(id.as_str(), tags);
         Ok(id)
     });
     let (id, now) = edit.await?;
     let counts = interfaces::counts(&now);
     Ok(json!({"Subnet": shown(service, (&now, &counts), &id, error::get(&now.subnets, &id)?)}))
-}
-
-/// A subnet, guarded by its VPC's default network ACL.
-fn insert(
-    draft: &mut Draft,
-    vpc: VpcId,
-    zone: String,
-    (block, block_v6): (Ipv4Net, Option<Ipv6Net>),
-) -> Result<SubnetId, AwsError> {
-    let (id, association): (SubnetId, _) = (draft.fresh(), draft.fresh());
-    let default = draft.acls.values_mut().find(|acl| acl.is_default && acl.vpc == vpc);
-    let acl = default.ok_or_else(AwsError::internal)?;
-    Arc::make_mut(acl).associations.insert(id.clone(), association);
-    let subnet = Subnet {
-        vpc,
-        zone,
-        block,
-        block_v6,
-        association_v6: block_v6.map(|_| association_v6()),
-        map_public_ip: false,
-        assign_v6: false,
-        default_for_zone: false,
-    };
-    draft.subnets.insert(id.clone(), Arc::new(subnet));
-    Ok(id)
 }
 
 fn association_v6() -> String {
@@ -286,7 +271,7 @@ pub(super) async fn describe(
     })
 }
 
-fn shown(
+pub(super) fn shown(
     service: &Service,
     (now, counts): (&Topology, &BTreeMap<&SubnetId, usize>),
     id: &SubnetId,

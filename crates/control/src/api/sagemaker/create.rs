@@ -1,5 +1,6 @@
 //! `CreateTrainingJob`: writes down what is wanted; the reconciler does it.
 
+use super::kind::check_isolation;
 use super::{failed, refusal};
 use crate::reconcile::vpc;
 use crate::request::job::{AcceptedJob, JobRequestError, Place, training_job};
@@ -12,7 +13,11 @@ use belljar_store::identity;
 use belljar_store::jobs::{self, JobError};
 use serde_json::{Value, json};
 
-pub(super) async fn create(service: &Service, _: &Caller, input: Value) -> Result<Value, AwsError> {
+pub(super) async fn create(
+    service: &Service,
+    caller: &Caller,
+    input: Value,
+) -> Result<Value, AwsError> {
     let config = &service.config;
     let place = Place {
         region: &config.region,
@@ -26,6 +31,9 @@ pub(super) async fn create(service: &Service, _: &Caller, input: Value) -> Resul
     let exists = service.db().read(|c| identity::role_exists(c, &job.role));
     if !exists.map_err(|e| failed(&e))? {
         return Err(AwsError::validation(JobRequestError::Role(job.role).to_string()));
+    }
+    if job.assignment.role.is_some() {
+        check_isolation(service, caller, "CreateTrainingJob")?;
     }
     let AcceptedJob { assignment, definition, role, tags, too_large } = job;
     let now = service.now();

@@ -2,7 +2,7 @@
 
 use super::{failed, tag_refusal};
 use crate::request::endpoint::{EndpointRequestError, Place};
-use crate::service::Service;
+use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
 use belljar_domain::arn;
 use belljar_store::endpoints::RecordError;
@@ -73,6 +73,23 @@ pub(super) fn check_role(service: &Service, role: Option<String>) -> Result<(), 
         Ok(false) => Err(unfit(EndpointRequestError::Role(role))),
         Err(e) => Err(failed(&e)),
     }
+}
+
+/// Refuses what is not isolated, where `belljar up --require-isolation` says so: as an
+/// administrator's policy with the condition key `sagemaker:NetworkIsolation` does.
+pub(super) fn check_isolation(
+    service: &Service,
+    caller: &Caller,
+    operation: &str,
+) -> Result<(), AwsError> {
+    if !service.config.require_isolation {
+        return Ok(());
+    }
+    Err(AwsError::access_denied(format!(
+        "User: {} is not authorized to perform: sagemaker:{operation} without network isolation, \
+         which this service requires (belljar up --require-isolation): set EnableNetworkIsolation",
+        caller.arn
+    )))
 }
 
 /// Where models are served.

@@ -37,7 +37,7 @@ pub(super) fn server(
         begun: new.at,
         stopping: None,
         role: variant.role.clone(),
-        isolated: variant.isolated,
+        isolated: variant.is_isolated(),
     };
     let numbered = variant.containers.iter().zip(1..);
     let assignments =
@@ -92,5 +92,7 @@ fn assignment(
         serving: Some(Box::new(serving)),
         vpc: None,
         begun: Some(server.begun),
+        internet: variant.internet,
+        role: variant.role.clone().filter(|_| !variant.is_isolated()),
     })
 }

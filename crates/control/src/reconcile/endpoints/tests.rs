@@ -21,6 +21,8 @@ fn deployment(config: &str, containers: usize) -> Deployment {
         cached: true,
     };
     let variant = Variant {
+        internet: false,
+        role: None,
         name: "v".into(),
         model: "m".into(),
         containers: (1..=containers).map(container).collect(),
@@ -34,8 +36,6 @@ fn deployment(config: &str, containers: usize) -> Deployment {
         startup_seconds: 60,
         notices: Vec::new(),
         vpc: None,
-        role: None,
-        isolated: true,
     };
     Deployment { config: config.into(), variants: vec![variant], asynchronous: None }
 }

@@ -5,7 +5,7 @@ use super::parts::{AsyncPart, ConfigParts, ModelParts, VariantPart};
 use super::{AcceptedRecord, EndpointRequestError as Error, members, tags};
 use crate::machine::Machine;
 use crate::request::members::check;
-use crate::request::{Mirror, NOT_IN_THE_VPC, is_in_s3, size};
+use crate::request::{Mirror, is_in_s3, open_notice, size};
 use belljar_domain::endpoint::{Asynchronous, Deployment, Variant};
 use belljar_domain::serving::{DOWNLOAD_SECONDS, STARTUP_SECONDS};
 use belljar_domain::{VpcConfig, VpcPlacement, arn};
@@ -13,8 +13,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 const OPERATION: &str = "CreateEndpointConfig";
-/// The first line of a log, if isolation was not asked for.
-const SEALED: &str = "EnableNetworkIsolation was not asked for; Belljar seals every container off the network all the same";
 
 /// Where a model is to be served.
 #[derive(Debug, Clone, Copy)]
@@ -153,16 +151,17 @@ fn variant(
     let needed = Needed::of(part)?;
     let size = size::of_type(needed.instance_type, place.machine)?;
     let vpc = model.vpc_config.as_ref().map(VpcConfig::parse).transpose()?;
-    if vpc.is_some() && !isolated {
-        let (what, why) = NOT_IN_THE_VPC;
-        let (what, why) = (what.to_owned(), why.to_owned());
+    let containers = containers(model, place.mirrors)?;
+    if vpc.is_some() && !isolated && containers.len() > 1 {
+        let what = "VpcConfig of a model with several containers".to_owned();
+        let why = "each has a network of its own, and an instance one interface; set EnableNetworkIsolation".to_owned();
         return Err(Error::NotServed { operation: OPERATION, what, why });
     }
-    let sealed = (!isolated).then(|| SEALED.to_owned());
+    let notice = open_notice(isolated, vpc.is_some()).map(str::to_owned);
     let variant = Variant {
         name: part.variant_name.clone(),
         model: needed.model.to_owned(),
-        containers: containers(model, place.mirrors)?,
+        containers,
         direct: is_direct(model),
         instance_type: size.instance_type,
         resources: size.resources,
@@ -171,10 +170,10 @@ fn variant(
         routing: part.routing_config.as_ref().map(|r| r.routing_strategy).unwrap_or_default(),
         download_seconds: part.download_seconds.unwrap_or(DOWNLOAD_SECONDS),
         startup_seconds: part.startup_seconds.unwrap_or(STARTUP_SECONDS),
-        notices: size.warnings.iter().cloned().chain(sealed).collect(),
+        notices: size.warnings.iter().cloned().chain(notice).collect(),
+        internet: false,
         vpc: vpc.map(|config| VpcPlacement { config, isolated }),
         role: model.execution_role_arn.clone(),
-        isolated,
     };
     Ok((variant, size.warnings))
 }

@@ -46,8 +46,7 @@ pub(super) const MODEL: &Members = &[
     ("ExecutionRoleArn", Honoured),
     ("Tags", Honoured),
     ("VpcConfig", Honoured),
-    // Isolation is always on.
-    ("EnableNetworkIsolation", WithoutEffect),
+    ("EnableNetworkIsolation", Honoured),
 ];
 
 const VARIANT: &Members = &[
@@ -96,7 +95,7 @@ pub(super) const CONFIG: &Members = &[
     ("DataCaptureConfig", WithoutEffect),
     ("ExplainerConfig", Refused("nothing is explained")),
     ("VpcConfig", Refused("it is for inference components; give it to CreateModel")),
-    ("EnableNetworkIsolation", WithoutEffect),
+    ("EnableNetworkIsolation", Honoured),
     ("MetricsConfig", Refused(NO_METRICS)),
     ("CrossRegionTrafficConfig", Refused("there is one region")),
 ];

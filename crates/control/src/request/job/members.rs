@@ -70,8 +70,7 @@ pub(super) const MEMBERS: &Members = &[
     ("StoppingCondition.MaxWaitTimeInSeconds", Refused("it is for spot instances")),
     ("CheckpointConfig", Honoured),
     ("RetryStrategy", Honoured),
-    // Isolation is always on.
-    ("EnableNetworkIsolation", WithoutEffect),
+    ("EnableNetworkIsolation", Honoured),
     ("EnableInterContainerTrafficEncryption", Honoured),
     ("EnableManagedSpotTraining", Refused("there are no spot instances")),
     ("VpcConfig", Honoured),

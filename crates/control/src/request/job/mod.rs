@@ -10,7 +10,7 @@ pub use error::JobRequestError;
 use super::cluster::{self, Group};
 use super::members::check;
 use super::{
-    Mirror, NOT_IN_THE_VPC, RequestError, command, environment, hyperparameters, is_in_s3, metrics,
+    Mirror, RequestError, command, environment, hyperparameters, is_in_s3, metrics, open_notice,
     registry_name, size, unique,
 };
 use crate::machine::Machine;
@@ -24,9 +24,6 @@ use belljar_domain::{
 use parts::{Algorithm, ChannelPart, Distribution, InstanceGroup, Parts, Resources, Stopping};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-
-/// The first line of a job's log, if isolation was not asked for.
-const SEALED: &str = "EnableNetworkIsolation was not asked for; Belljar seals every job off the network all the same";
 
 /// Where a job is asked for.
 #[derive(Debug, Clone)]
@@ -72,17 +69,15 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
         parts.algorithm_specification.ok_or(JobRequestError::Missing("AlgorithmSpecification"))?;
     let groups = groups(parts.resource_config, place.machine)?;
     let encrypted = parts.enable_inter_container_traffic_encryption;
-    let instances = cluster::of(groups, encrypted, (!place.nodes).then_some(place.machine))?;
+    let isolated = parts.enable_network_isolation;
+    // What reaches others than its peers runs here, whatever other machines there are.
+    let here = !place.nodes || !isolated;
+    let instances = cluster::of(groups, encrypted, here.then_some(place.machine))?;
     let channels = channels(parts.input_data_config, algorithm.training_input_mode)?;
     cluster::check_groups(&channels, &instances)?;
-    let isolated = parts.enable_network_isolation;
     let vpc = parts.vpc_config.as_ref().map(VpcConfig::parse).transpose()?;
-    if vpc.is_some() && !isolated {
-        let (what, why) = NOT_IN_THE_VPC;
-        return Err(JobRequestError::NotServed { what: what.to_owned(), why: why.to_owned() });
-    }
     let vpc = vpc.map(|config| VpcPlacement { config, isolated });
-    let isolation = (!isolated).then(|| SEALED.to_owned());
+    let isolation = open_notice(isolated, vpc.is_some()).map(str::to_owned);
     let retries = parts.retry_strategy.map_or(0, |r| r.maximum_retry_attempts);
     let max_pending_seconds = parts.stopping_condition.max_pending;
     let pairs = |map: BTreeMap<String, String>| map.into_iter().collect::<Vec<_>>();
@@ -93,6 +88,8 @@ pub fn training_job(request: Value, place: &Place<'_>) -> Result<AcceptedJob, Jo
         serving: None,
         vpc: None,
         begun: None,
+        internet: false,
+        role: (!isolated).then(|| parts.role_arn.clone()),
         replace_output: true,
         best_effort_limits: place.best_effort_limits,
         job_arn: arn::training_job(place.region, place.account, &job),

@@ -44,7 +44,7 @@ fn the_smallest_request_is_complete() {
     let a = &job.assignment;
     assert_eq!(a.job_arn, "arn:aws:sagemaker:eu-west-1:000000000000:training-job/job-1");
     assert_eq!((a.generation, a.instance_type.as_str()), (0, "ml.m5.large"));
-    assert_eq!(a.notices, [SEALED]);
+    assert_eq!(a.notices, [open_notice(false, false).unwrap()]);
     assert!(job.too_large.is_empty());
     let shown = &job.definition.request;
     assert_eq!(shown["StoppingCondition"], json!({"MaxRuntimeInSeconds": 86_400}));

@@ -1,5 +1,10 @@
 //! Corner cases of AWS's network, each by its number in the list of facts that this crate is
 //! built on, and by what AWS's guides say of it.
+//!
+//! What is no matter of a flow has its tests elsewhere, by the same numbers: connections that a
+//! change cuts off (2) in [`crate::compile`], quotas and weights (4) in the service's EC2, which
+//! knows of them (`control::api::ec2::{group_rule, route}`, `tests/clients/test_ec2.py`), and flow
+//! logs (13) in [`crate::flow_log`].
 
 mod filters;
 mod names;

@@ -243,6 +243,23 @@ fn an_interface_is_itself_and_its_public_address_is_not() {
 }
 
 #[test]
+fn what_comes_back_to_its_own_sender_without_ports_is_part_of_its_conversation() {
+    // Its head is that of an answer, so the groups are not asked for it again; AWS tracks it by
+    // address and protocol, too (EC2 User Guide, "Security group connection tracking").
+    let n = network(
+        "group sg-out vpc-a\n  egress all 0.0.0.0/0\n\
+         eni eni-a subnet-a 10.0.1.10=203.0.113.7 sg-out\n\
+         table rtb-a vpc-a subnet-a\n  0.0.0.0/0 igw-a\n",
+    );
+    assert!(passes(&n, "eni-a", "203.0.113.7", "protocol 50"));
+    assert!(passes(&n, "eni-a", "203.0.113.7", "udp 53 53"));
+    // With two ports, or as an echo, it is a question.
+    for asks in ["udp 5353 53", "icmp 8"] {
+        assert_eq!(codes(&n, "eni-a", "203.0.113.7", asks), [(SgHasNoRules, Request)], "{asks}");
+    }
+}
+
+#[test]
 fn packets_in_a_circle_end() {
     let n = network(
         "eni eni-m subnet-a 10.0.1.20 sg-open forwards\neni eni-m2 subnet-b 10.0.2.20 sg-open forwards\n\

@@ -2,7 +2,7 @@
 
 use super::{artifacts, is_sha256};
 use belljar_domain::evidence::JobPredicate;
-use belljar_domain::{HostName, Outcome, Predicate, Statement};
+use belljar_domain::{Access, HostName, Outcome, Predicate, Statement};
 use std::collections::BTreeSet;
 
 pub(super) fn problems(p: &JobPredicate) -> Vec<String> {
@@ -73,6 +73,10 @@ pub(super) fn strangeness(
 ) -> Option<&'static str> {
     if (&run.job, run.generation, &run.host) != (&job.job, job.generation, host) {
         return Some("it is that of another job, attempt or instance");
+    }
+    // What its own problems tell; it meets its peers in the VPC.
+    if run.peers.is_none() && matches!(run.access, Some(Access::Vpc(_))) {
+        return None;
     }
     let Some(link) = &run.peers else { return Some("it has no link to its peers") };
     let others = job.instances.iter().map(|i| &i.host).filter(|other| *other != host);

@@ -1,16 +1,20 @@
 //! One container, which ran sealed.
 
 use super::{artifacts, is_sha256};
+use belljar_domain::access::VPC_INTERFACE;
 use belljar_domain::evidence::ServingEvidence;
-use belljar_domain::{HostName, Outcome, PeerLink, Predicate, Statement};
+use belljar_domain::{Access, Allowed, HostName, Outcome, Predicate, Statement};
 
 pub(super) fn problems(p: &Predicate) -> Vec<String> {
     let mut found = Vec::new();
-    for breach in p.seal_at_start.breaches(p.peers.as_ref()) {
+    if let Some(access) = &p.access {
+        found.push(format!("It was not isolated: {}.", access.describe()));
+    }
+    for breach in p.seal_at_start.breaches(p.allowed()) {
         found.push(format!("The seal did not hold at the start: {breach}."));
     }
     if let Some(end) = &p.seal_at_end {
-        for breach in end.breaches_after_exit(p.peers.as_ref()) {
+        for breach in end.breaches_after_exit(p.allowed()) {
             found.push(format!("The seal did not hold at the end: {breach}."));
         }
         for change in end.changes_since(&p.seal_at_start) {
@@ -78,10 +82,10 @@ pub(super) fn claims(statement: &Statement, holds: bool) -> Vec<String> {
     claims.extend(p.serving.as_ref().map(served));
     claims.extend(inputs(p));
     claims.extend(artifacts(&statement.subject));
-    if p.seal_at_start.breaches(p.peers.as_ref()).is_empty() {
-        claims.push(sealed(p.peers.as_ref()));
+    if p.seal_at_start.breaches(p.allowed()).is_empty() {
+        claims.push(sealed(p.allowed()));
     }
-    if p.seal_at_end.as_ref().is_some_and(|s| s.breaches_after_exit(p.peers.as_ref()).is_empty()) {
+    if p.seal_at_end.as_ref().is_some_and(|s| s.breaches_after_exit(p.allowed()).is_empty()) {
         let when = if is_open(p) { "When this was last renewed" } else { "At its end" };
         claims.push(format!(
             "{when}, the kernel reported the same of the network, the privileges and the filter."
@@ -92,7 +96,9 @@ pub(super) fn claims(statement: &Statement, holds: bool) -> Vec<String> {
         1 => "One attempt of it to reach something was seen, and it failed.".into(),
         n => format!("{n} attempts of it to reach something were seen; each failed."),
     });
-    claims.push("Belljar gave it no credential.".into());
+    if !p.credentials.given_by_platform {
+        claims.push("Belljar gave it no credential.".into());
+    }
     if !holds {
         claims.retain(|c| !c.contains("to reach something") && !c.contains("no credential"));
     }
@@ -131,16 +137,19 @@ fn served(s: &ServingEvidence) -> String {
 }
 
 /// What the seal was, where it held.
-fn sealed(peers: Option<&PeerLink>) -> String {
-    let network = match peers {
-        None => "no network interface but lo".to_owned(),
-        Some(link) => format!(
-            "no network interface but lo and {}, which led to {} alone ({})",
+fn sealed(allowed: Allowed<'_>) -> String {
+    let mut network = "no network interface but lo".to_owned();
+    if let Some(link) = allowed.peers {
+        network.push_str(&format!(
+            " and {}, which led to {} alone ({})",
             link.interface,
             link.peers.keys().map(HostName::as_str).collect::<Vec<_>>().join(", "),
             link.driver.as_str()
-        ),
-    };
+        ));
+    }
+    if let Some(Access::Vpc(link)) = allowed.access {
+        network.push_str(&format!(" and {VPC_INTERFACE}, which was {}", link.interface));
+    }
     format!(
         "Before its first instruction, the kernel reported {network}, no capability, no new privileges, a seccomp filter, and no namespace shared with the host."
     )

@@ -61,11 +61,15 @@ pub(in crate::api::ec2) async fn start(
 }
 
 fn analyse(service: &Service, network: &Network, question: &Value) -> Value {
-    let flow = serde_json::from_value::<flow::Question>(question.clone())
-        .map_err(|_| AwsError::internal())
-        .and_then(|question| question.flow(network));
-    match flow {
-        Ok(flow) => shown::analysis(service, network, &reach(network, &flow)),
+    let question = serde_json::from_value::<flow::Question>(question.clone());
+    let question = question.map_err(|_| AwsError::internal());
+    let answer = question.and_then(|question| {
+        let mut answer = reach(network, &question.flow(network)?);
+        answer.blockers.extend(question.missed(network, &answer));
+        Ok(answer)
+    });
+    match answer {
+        Ok(answer) => shown::analysis(service, network, &answer),
         // An end is gone since the path was made.
         Err(e) => json!({"Status": "failed", "StatusMessage": e.message}),
     }

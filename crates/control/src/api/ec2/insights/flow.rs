@@ -4,11 +4,12 @@ use super::super::places;
 use crate::network::error::{self, invalid, refused};
 use crate::service::Service;
 use belljar_aws::AwsError;
-use belljar_vpc::Description;
 use belljar_vpc::flow::{Flow, Source};
 use belljar_vpc::id::{EndpointId, InterfaceId, PrefixListId};
 use belljar_vpc::network::{Endpoint, EndpointKind, Interface};
+use belljar_vpc::reach::{Blocker, Reach};
 use belljar_vpc::traffic::{Payload, Transport};
+use belljar_vpc::{Description, Network};
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -122,6 +123,12 @@ impl Question {
             None => self.end(d)?,
         };
         Ok(Flow { source: from, destination: to.into(), payload })
+    }
+
+    /// What it names and a way does not have.
+    pub(super) fn missed(&self, network: &Network, reach: &Reach) -> Vec<Blocker> {
+        let destination = self.destination.as_deref().map(bare);
+        super::missed::missed(network, bare(&self.source), destination, reach)
     }
 
     /// The address of the destination, where it is named by its id alone.

@@ -5,6 +5,7 @@
 
 mod analysis;
 mod flow;
+mod missed;
 mod path;
 mod shown;
 

@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 
 pub(in super::super) async fn update(
     service: &Service,
-    _: &Caller,
+    caller: &Caller,
     input: Value,
 ) -> Result<Value, AwsError> {
     let asked = endpoint::update(&input).map_err(unfit)?;
     let name = asked.name.clone();
     // What is wrong with the endpoint is said before what is wrong with its configuration.
     in_service(&super::find(service, &name)?)?;
-    let deployment = deployment(service, &asked.config)?;
+    let deployment = deployment(service, (caller, "UpdateEndpoint"), &asked.config)?;
     let now = service.now();
     let endpoint = change(service, name, move |progress| {
         let mut next = Fleet::new(progress.next_number(), deployment, now);

@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 
 pub(in super::super) async fn create(
     service: &Service,
-    _: &Caller,
+    caller: &Caller,
     input: Value,
 ) -> Result<Value, AwsError> {
     let asked = endpoint::create(&input).map_err(unfit)?;
     let (name, now) = (asked.name, service.now());
-    let mut progress = EndpointProgress::creating(deployment(service, &asked.config)?, now);
+    let deployment = deployment(service, (caller, "CreateEndpoint"), &asked.config)?;
+    let mut progress = EndpointProgress::creating(deployment, now);
     if let Some(first) = &mut progress.next {
         asked.rollout.apply(first);
     }

@@ -9,14 +9,14 @@ pub(super) use change::{delete, update, update_shares};
 pub(super) use create::create;
 pub(super) use describe::describe;
 
-use super::kind::Kind;
+use super::kind::{Kind, check_isolation};
 use super::list::{List, Listed};
 use super::time::seconds;
 use super::{configs, failed};
 use crate::request::endpoint::Deployed;
 use crate::service::{Caller, Capacity, Service};
 use belljar_aws::AwsError;
-use belljar_domain::endpoint::{Deployment, Endpoint};
+use belljar_domain::endpoint::{Deployment, Endpoint, Variant};
 use belljar_store::endpoints;
 use belljar_store::list::Order;
 use serde::Deserialize;
@@ -55,9 +55,16 @@ fn find(service: &Service, name: &str) -> Result<Endpoint, AwsError> {
 }
 
 /// What a configuration comes to now: its models may change or go while the endpoint runs.
-fn deployment(service: &Service, config: &str) -> Result<Deployment, AwsError> {
+fn deployment(
+    service: &Service,
+    (caller, operation): (&Caller, &str),
+    config: &str,
+) -> Result<Deployment, AwsError> {
     let config = configs::find(service, config)?;
     let Deployed { deployment, too_large } = configs::deployed(service, &config.request)?;
+    if !deployment.variants.iter().all(Variant::is_isolated) {
+        check_isolation(service, caller, operation)?;
+    }
     if service.config.capacity == Capacity::Strict && !too_large.is_empty() {
         let text = format!("This machine is too small: {}.", too_large.join("; "));
         return Err(AwsError::new(400, "ResourceLimitExceeded", text));

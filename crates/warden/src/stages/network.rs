@@ -1,0 +1,149 @@
+//! The network of a container: sealed, or what it may have instead.
+
+use super::peers;
+use crate::attempts::{self, Watch};
+use crate::dns::Names;
+use crate::fabric::client::{self, AskError};
+use crate::failure::Explain;
+use crate::run::{Context, Ending};
+use crate::stages::Facts;
+use crate::wireguard::{self, Link};
+use crate::words;
+use belljar_domain::fabric::{Answer, Ask, FOLDER};
+use belljar_domain::failure::Blame;
+use belljar_domain::{Access, Assignment, VpcLink};
+use belljar_linux::netns::NetNs;
+use belljar_linux::seal_net::{self, SealedNet};
+use belljar_vpc::open::{CREDENTIALS, METADATA, output_rules};
+use std::os::fd::AsFd;
+use tokio::net::UnixStream;
+
+/// Where the container's own resolver is, which refuses at once. (C libraries would try an answer
+/// that does not come for longer.)
+const OWN_RESOLVER: &str = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n";
+
+/// A network, with its witness.
+pub(super) struct Network {
+    pub(super) ns: NetNs,
+    pub(super) sealed: SealedNet,
+    pub(super) watch: Watch,
+    pub(super) held: Held,
+}
+
+/// What must hold for as long as the container runs.
+#[derive(Default)]
+pub(super) struct Held {
+    /// The link to its peers, where the warden itself carries it.
+    pub(super) link: Option<Link>,
+    /// Its interface in a VPC.
+    interface: Option<Interface>,
+}
+
+/// What of it was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lost {
+    Link,
+    Interface,
+}
+
+impl Lost {
+    /// Why the container ended. Without its interface the job is begun again, if it may be.
+    pub(super) fn ending(self) -> Ending {
+        match self {
+            Self::Link => wireguard::Error::Ended.into(),
+            Self::Interface => Ending::Lost(INTERFACE_LOST.to_owned()),
+        }
+    }
+}
+
+/// An interface that a container has: until this is dropped, or whoever gave it is gone.
+struct Interface(UnixStream);
+
+/// What is told of a container that lost its interface.
+const INTERFACE_LOST: &str = "the container lost its network interface: the process that holds the VPC ended, or the interface was removed";
+
+impl Explain for AskError {
+    fn blame(&self) -> Blame {
+        Blame::Internal
+    }
+
+    fn hint(&self) -> Option<String> {
+        None
+    }
+
+    fn machine(&self) -> bool {
+        true
+    }
+}
+
+impl Held {
+    /// Until something of it is lost.
+    pub(super) async fn lost(&mut self) -> Lost {
+        tokio::select! {
+            () = link_lost(&mut self.link) => Lost::Link,
+            () = interface_lost(&self.interface) => Lost::Interface,
+        }
+    }
+}
+
+async fn link_lost(link: &mut Option<Link>) {
+    match link {
+        Some(link) => link.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn interface_lost(interface: &Option<Interface>) {
+    match interface {
+        // Nothing is said: the connection ends with what it stands for.
+        Some(Interface(held)) => drop(words::hear(held, 1).await),
+        None => std::future::pending().await,
+    }
+}
+
+pub(super) async fn network(cx: &Context, facts: &mut Facts) -> Result<Network, Ending> {
+    let ns = NetNs::create()?;
+    cx.journal.point(belljar_domain::Stage::Network, "during");
+    facts.access = cx.assignment.access();
+    match facts.access.clone() {
+        Some(Access::Vpc(link)) => in_vpc(cx, facts, ns, &link).await,
+        Some(Access::Internet) => Err(super::internal("no way to the internet").into()),
+        None => sealed(cx, facts, ns).await,
+    }
+}
+
+async fn sealed(cx: &Context, facts: &mut Facts, ns: NetNs) -> Result<Network, Ending> {
+    let sealed = seal_net::seal(&ns, &peers::rules(&cx.assignment)).await?;
+    let link = peers::join(cx, facts, &ns, &sealed).await?;
+    let names = Names::of(peers::addresses(&cx.assignment));
+    let watch = attempts::watch(&ns, Some(names), cx.journal.sender()).await?;
+    Ok(Network { ns, sealed, watch, held: Held { link, interface: None } })
+}
+
+async fn in_vpc(
+    cx: &Context,
+    facts: &mut Facts,
+    ns: NetNs,
+    link: &VpcLink,
+) -> Result<Network, Ending> {
+    let sealed = seal_net::open(&ns, &output_rules(), &[CREDENTIALS, METADATA]).await?;
+    // The VPC's resolver answers names, and what its router refuses is told by flow logs.
+    let watch = attempts::watch(&ns, None, cx.journal.sender()).await?;
+    let ask = Ask::Attach { interface: link.interface.clone() };
+    let folder = cx.job.state().join(FOLDER);
+    let (answer, _, held) = client::ask(&folder, &ask, Some(ns.as_fd())).await?;
+    if answer != Answer::Attached {
+        return Err(AskError::Failed(format!("it answered {answer:?}")).into());
+    }
+    let tunnel = peers::encrypt_in_vpc(cx, facts, (&ns, &sealed), link.address).await?;
+    let held = Held { link: tunnel, interface: Some(Interface(held)) };
+    Ok(Network { ns, sealed, watch, held })
+}
+
+/// `/etc/resolv.conf` of a container.
+pub(super) fn resolv_conf(assignment: &Assignment) -> String {
+    match &assignment.vpc {
+        Some(link) if link.inside => link.resolv_conf(),
+        _ => OWN_RESOLVER.to_owned(),
+    }
+}

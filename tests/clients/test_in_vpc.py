@@ -1,0 +1,228 @@
+"""Containers that are in a VPC themselves: VpcConfig without EnableNetworkIsolation."""
+
+import json
+import os
+import signal
+import sys
+
+import pytest
+from conftest import ROOT, may_encrypt
+from hosting import refusal, until, variant
+from service import ROLE, Service
+
+sys.path.insert(0, str(ROOT / "examples"))
+import private_network as example  # noqa: E402
+
+BUCKET = "inside-a-vpc"
+S3 = "s3.us-east-1.amazonaws.com"
+LOGS = "logs.us-east-1.amazonaws.com"
+STS = "sts.us-east-1.amazonaws.com"
+PORT = 5000
+
+
+@pytest.fixture(scope="module")
+def ec2(service):
+    return service.client("ec2")
+
+
+@pytest.fixture(scope="module")
+def network(ec2):
+    with example.private_network("inside", ec2) as made:
+        meet = {"IpProtocol": "udp", "FromPort": PORT, "ToPort": PORT}
+        example.allow_in(ec2, made.training, meet | example.of_group(made.training))
+        example.allow_out(ec2, made.training, meet | example.of_group(made.training))
+        yield made
+
+
+@pytest.fixture(scope="module")
+def bucket(service) -> str:
+    service.client("s3").create_bucket(Bucket=BUCKET)
+    return BUCKET
+
+
+def job(name: str, config: dict | None, *arguments: str, instances: int = 1, **changes) -> dict:
+    return {
+        "TrainingJobName": name,
+        "RoleArn": f"arn:aws:iam::123456789012:role/{ROLE}",
+        "AlgorithmSpecification": {
+            "TrainingImage": "probe",
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["/bin/probe"],
+            "ContainerArguments": list(arguments),
+        },
+        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": instances, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 120},
+        **({"VpcConfig": config} if config else {}),
+        **changes,
+    }
+
+
+def ended(service, name: str) -> dict:
+    sagemaker = service.client("sagemaker")
+
+    def over():
+        described = sagemaker.describe_training_job(TrainingJobName=name)
+        return described if described["TrainingJobStatus"] in ("Completed", "Failed", "Stopped") else None
+
+    return until(over, name, timeout=90)
+
+
+def lines(service, name: str) -> list[str]:
+    logs, group = service.client("logs"), "/aws/sagemaker/TrainingJobs"
+    found = []
+    for stream in logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=name)["logStreams"]:
+        where = {"logGroupName": group, "logStreamName": stream["logStreamName"], "startFromHead": True}
+        found += [event["message"] for event in logs.get_log_events(**where)["events"]]
+    return found
+
+
+def results(said: list[str]) -> dict[str, str]:
+    told = [json.loads(line) for line in said if line.startswith("{") and '"probe"' in line]
+    return {one["probe"]: one["result"] for one in told}
+
+
+def evidence(service, name: str):
+    """What verifying says of it."""
+    file = service.belljar.new_folder("evidence") / "algo-1.intoto.json"
+    key = f"out/{name}/evidence/algo-1.intoto.json"
+    file.write_bytes(service.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    service.belljar.give(file)
+    return service.belljar.run("evidence", "verify", file)
+
+
+def test_a_container_reaches_what_its_group_allows_and_nothing_else(service, network, bucket, probe_image):
+    config = network.config(network.training)
+    targets = [f"{S3}:443", f"{LOGS}:443", f"{LOGS}:80", f"{STS}:443"]
+    command = ["in-turn", "connect " + " ".join(targets), "cat /etc/resolv.conf /etc/hosts /proc/net/dev"]
+    service.client("sagemaker").create_training_job(**job("inside-one", config, *command))
+    described = ended(service, "inside-one")
+    assert described["TrainingJobStatus"] == "Completed", (described["FailureReason"], lines(service, "inside-one"))
+    said = lines(service, "inside-one")
+    found = results(said)
+    assert found[f"{S3}:443"] == "ok", found
+    assert found[f"{LOGS}:443"] == "ok", found
+    # The group has no rule for it: nothing answers, as on AWS.
+    assert found[f"{LOGS}:80"] == "timeout", found
+    # There is no endpoint, and so no name.
+    assert found[f"{STS}:443"] in ("unresolved", "timeout"), found
+    assert "nameserver 10.20.0.2" in said
+    own = [line for line in said if line.endswith("\talgo-1")]
+    assert own and own[0].startswith("10.20."), said
+    devices = [line.split(":")[0].strip() for line in said if ":" in line and "Inter" not in line]
+    assert "eth0" in devices and "lo" in devices
+    assert any("EnableNetworkIsolation is off" in line for line in said)
+
+
+def test_its_evidence_does_not_call_it_sealed(service, network, bucket, probe_image):
+    config = network.config(network.training)
+    service.client("sagemaker").create_training_job(**job("inside-evidence", config, "exit", "0"))
+    assert ended(service, "inside-evidence")["TrainingJobStatus"] == "Completed"
+    verdict = evidence(service, "inside-evidence")
+    assert verdict.returncode != 0
+    assert "NOT A SEALED RUN" in verdict.stdout
+    assert "It was not isolated: it had the network interface eni-" in verdict.stdout
+    assert f"of {network.vpc}" in verdict.stdout
+
+
+def test_instances_meet_by_their_interfaces(service, ec2, network, bucket, probe_image):
+    config = network.config(network.training)
+    sagemaker = service.client("sagemaker")
+    sagemaker.create_training_job(**job("inside-two", config, "meet", str(PORT), instances=2))
+    assert ended(service, "inside-two")["TrainingJobStatus"] == "Completed", lines(service, "inside-two")
+    met = [line for line in lines(service, "inside-two") if line.startswith("met ")]
+    assert len(met) == 4 and all(" at 10.20." in line for line in met), met
+
+
+def test_instances_that_encrypt_meet_by_a_link_of_their_own(service, ec2, network, bucket, probe_image):
+    if not may_encrypt(service.belljar):
+        pytest.skip("there is no /dev/net/tun")
+    config = network.config(network.training)
+    command = ["in-turn", f"meet {PORT}", "cat /opt/ml/input/config/resourceconfig.json"]
+    two = job("inside-encrypted", config, *command, instances=2, EnableInterContainerTrafficEncryption=True)
+    service.client("sagemaker").create_training_job(**two)
+    assert ended(service, "inside-encrypted")["TrainingJobStatus"] == "Completed", lines(service, "inside-encrypted")
+    said = lines(service, "inside-encrypted")
+    met = [line for line in said if line.startswith("met ")]
+    assert len(met) == 4 and all(" at 100.127." in line for line in met), met
+    assert any('"network_interface_name":"eth1"' in line for line in said), said
+
+
+def test_a_lost_interface_is_told(service, network, bucket, probe_image):
+    config = network.config(network.training)
+    service.client("sagemaker").create_training_job(**job("inside-lost", config, "in-turn", "tick 2 1", "sleep 100"))
+    until(lambda: "tick 2" in lines(service, "inside-lost"), "the container runs")
+    (pid,) = fabrics(service)
+    os.kill(pid, signal.SIGKILL)
+    described = ended(service, "inside-lost")
+    assert described["TrainingJobStatus"] == "Failed"
+    assert "lost its network interface" in described["FailureReason"], described["FailureReason"]
+    # Another one comes, and what may be tried again is.
+    again = job("inside-retried", config, "in-turn", "tick 2 1", "sleep 4", RetryStrategy={"MaximumRetryAttempts": 1})
+    service.client("sagemaker").create_training_job(**again)
+    until(lambda: "tick 2" in lines(service, "inside-retried"), "the container runs")
+    (pid,) = fabrics(service)
+    os.kill(pid, signal.SIGKILL)
+    assert ended(service, "inside-retried")["TrainingJobStatus"] == "Completed"
+    assert lines(service, "inside-retried").count("tick 2") == 2
+    service.client("sagemaker").create_training_job(**job("inside-again", config, "connect", f"{S3}:443"))
+    assert ended(service, "inside-again")["TrainingJobStatus"] == "Completed"
+    assert results(lines(service, "inside-again")) == {f"{S3}:443": "ok"}
+
+
+def fabrics(service) -> list[int]:
+    """The processes that hold the VPCs of a service."""
+    state, found = str(service.state), []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0")
+        except OSError:
+            continue
+        if b"fabric" in words and state.encode() in words:
+            found.append(int(pid))
+    return found
+
+
+def test_an_endpoint_in_a_vpc(hosting, network, probe_image):
+    model = hosting.model_of(
+        PrimaryContainer={"Image": probe_image},
+        VpcConfig=network.config(network.serving),
+        EnableNetworkIsolation=False,
+    )
+    name = hosting.create(hosting.config(variant(model)))
+    hosting.wait(name)
+    said = hosting.invoke(name, f"connect {S3}:443 {LOGS}:80")["Body"].decode().splitlines()
+    assert results(said) == {f"{S3}:443": "ok", f"{LOGS}:80": "timeout"}
+    hosting.delete(name)
+
+
+def test_several_containers_of_an_instance_are_refused(hosting, network, probe_image):
+    containers = [{"Image": probe_image, "ContainerHostname": name} for name in ("a", "b")]
+    model = hosting.model_of(Containers=containers, VpcConfig=network.config(network.serving), EnableNetworkIsolation=False)
+    asked = {"EndpointConfigName": hosting.name("config"), "ProductionVariants": [variant(model)]}
+    refused = refusal(hosting.sagemaker.create_endpoint_config, **asked)
+    assert "VpcConfig of a model with several containers" in refused["Error"]["Message"]
+
+
+def test_a_service_can_require_isolation(belljar, probe_image, digits_image):
+    service = Service(belljar, "--require-isolation", state=belljar.new_folder("strict")).start()
+    try:
+        sagemaker = service.client("sagemaker")
+        refused = refusal(sagemaker.create_training_job, **job("open", None, "exit", "0"))
+        assert refused["Error"]["Code"] == "AccessDeniedException", refused
+        assert "EnableNetworkIsolation" in refused["Error"]["Message"]
+        sealed = job("sealed", None, "exit", "0", EnableNetworkIsolation=True)
+        sagemaker.create_training_job(**sealed)
+        ended(service, "sealed")
+        model = {"ModelName": "m", "PrimaryContainer": {"Image": probe_image}, "ExecutionRoleArn": service.role}
+        sagemaker.create_model(**model)
+        config = {"EndpointConfigName": "c", "ProductionVariants": [variant("m")]}
+        sagemaker.create_endpoint_config(**config)
+        refused = refusal(sagemaker.create_endpoint, EndpointName="e", EndpointConfigName="c")
+        assert refused["Error"]["Code"] == "AccessDeniedException", refused
+        sagemaker.create_endpoint_config(**config | {"EndpointConfigName": "d"}, EnableNetworkIsolation=True)
+        sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="d")
+        sagemaker.get_waiter("endpoint_deleted")
+        sagemaker.delete_endpoint(EndpointName="e")
+    finally:
+        service.stop()
