@@ -1,5 +1,7 @@
 """Jobs and endpoints in a VPC: the example's network, as it is and with one rule taken away."""
 
+import contextlib
+import json
 import sys
 
 import pytest
@@ -196,6 +198,77 @@ def test_a_missing_rule_is_named_before_anything_starts(sagemaker, ec2, network,
     assert f"belljar explain --from {name}" in reason
     assert "TrainingStartTime" not in described
     assert interfaces(ec2, name) == []
+
+
+ALLOWED = {
+    "list": ("s3:ListBucket", ""),
+    "read-train": ("s3:GetObject", "/train/train.csv"),
+    "read-test": ("s3:GetObject", "/test/test.csv"),
+    "write": ("s3:PutObject", "/out/*"),
+}
+
+
+@contextlib.contextmanager
+def policy(ec2, net, *statements: dict):
+    """The S3 endpoint with a policy; without one again in the end."""
+    mine = [{"Name": "vpc-id", "Values": [net.vpc]}, {"Name": "vpc-endpoint-type", "Values": ["Gateway"]}]
+    (endpoint,) = ec2.describe_vpc_endpoints(Filters=mine)["VpcEndpoints"]
+    change = {"VpcEndpointId": endpoint["VpcEndpointId"]}
+    ec2.modify_vpc_endpoint(**change, PolicyDocument=json.dumps({"Statement": list(statements)}))
+    try:
+        yield endpoint["VpcEndpointId"]
+    finally:
+        ec2.modify_vpc_endpoint(**change, ResetPolicy=True)
+
+
+def allowing(*what: str) -> list[dict]:
+    """For the execution role alone."""
+    role = {"AWS": f"arn:aws:iam::123456789012:role/{ROLE}"}
+    found = [ALLOWED[one] for one in what]
+    return [
+        {"Effect": "Allow", "Principal": role, "Action": action, "Resource": f"arn:aws:s3:::{BUCKET}{below}"}
+        for action, below in found
+    ]
+
+
+def test_what_the_endpoints_policy_allows_the_role_is_enough(sagemaker, ec2, network, bucket, digits_image):
+    with policy(ec2, network, *allowing(*ALLOWED)):
+        sagemaker.create_training_job(**job("vpc-policy", network.config(network.training)))
+        described = ended(sagemaker, "vpc-policy")
+    assert described["TrainingJobStatus"] == "Completed", described
+
+
+@pytest.mark.parametrize("what", ALLOWED)
+def test_what_the_endpoints_policy_lacks_is_named_before_anything_starts(
+    sagemaker, ec2, network, bucket, digits_image, what
+):
+    name, (action, below) = f"vpc-policy-without-{what}", ALLOWED[what]
+    with policy(ec2, network, *allowing(*(set(ALLOWED) - {what}))) as endpoint:
+        sagemaker.create_training_job(**job(name, network.config(network.training)))
+        described = sagemaker.describe_training_job(TrainingJobName=name)
+    assert described["TrainingJobStatus"] == "Failed"
+    reason = described["FailureReason"]
+    assert "BELLJAR_ENDPOINT_POLICY_DENY" in reason and endpoint in reason, reason
+    assert f"{action} on arn:aws:s3:::{BUCKET}{below.removesuffix('*')}" in reason, reason
+    assert f"by arn:aws:sts::123456789012:assumed-role/{ROLE}/SageMaker" in reason, reason
+
+
+def test_what_the_policy_refuses_while_data_are_staged_is_told_in_its_words(
+    service, sagemaker, ec2, network, bucket, digits_image
+):
+    for key in ("a", "b"):
+        service.client("s3").put_object(Bucket=bucket, Key=f"extra/{key}", Body=b"x")
+    every = {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}
+    one = {**every, "Effect": "Deny", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/extra/b"}
+    with policy(ec2, network, every, one) as endpoint:
+        channels = [channel("train"), channel("test"), channel("extra")]
+        asked = job("vpc-denied", network.config(network.training), InputDataConfig=channels)
+        sagemaker.create_training_job(**asked)
+        described = ended(sagemaker, "vpc-denied")
+    assert described["TrainingJobStatus"] == "Failed"
+    words = f'User: arn:aws:sts::123456789012:assumed-role/{ROLE}/SageMaker is not authorized to perform: s3:GetObject'
+    reason = described["FailureReason"]
+    assert words in reason and f"policy allows the s3:GetObject action ({endpoint})" in reason, reason
 
 
 def refused(call, **arguments) -> str:

@@ -8,6 +8,7 @@
 //! [`belljar_domain::Report`] that ends them; and every job that was started has a Report.
 
 pub mod api;
+mod execution;
 mod fabric;
 pub mod local;
 pub mod machine;

@@ -112,7 +112,8 @@ pub struct Variant {
     /// Whether its containers reach the internet: neither isolation nor a VPC was asked for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub internet: bool,
-    /// `ExecutionRoleArn` of a model that is not isolated.
+    /// `ExecutionRoleArn` of the model: as whom its containers act. One that is isolated is not given
+    /// its role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
 }
@@ -281,6 +282,12 @@ pub struct Server {
     /// When it was told to stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopping: Option<Timestamp>,
+    /// [`Variant::role`], which outlives the variant here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// [`Variant::is_isolated`].
+    #[serde(default = "yes")]
+    pub isolated: bool,
 }
 
 /// What a container last said of its health.

@@ -3,7 +3,8 @@
 use crate::failure::Blame;
 use crate::limits;
 use belljar_vpc::id::InterfaceId;
-use belljar_vpc::reach::{Blocker, Call, reach, reach_service};
+use belljar_vpc::policy::Request;
+use belljar_vpc::reach::{Blocker, Call, Code, reach, reach_service};
 use belljar_vpc::{Flow, Network, Payload, Transport};
 use std::net::IpAddr;
 
@@ -19,7 +20,7 @@ pub const IKE: u16 = 500;
 const ESP: u8 = 50;
 
 /// What the instances need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needs {
     /// What is brought from S3 before they start.
     pub download: Download,
@@ -27,6 +28,9 @@ pub struct Needs {
     pub peers: bool,
     /// Whether that is encrypted.
     pub encrypted: bool,
+    /// What will be asked of S3, to be held against the policy of the endpoint on the way; as far
+    /// as it is known.
+    pub requests: Vec<Request>,
 }
 
 /// What is brought from S3.
@@ -57,10 +61,20 @@ pub fn preflight(
     network: &Network,
     region: &str,
     instances: &[InterfaceId],
-    needs: Needs,
+    needs: &Needs,
 ) -> Vec<Obstacle> {
-    let call = |from| Call { from, region, service: "s3", port: HTTPS, request: None };
-    let to_s3 = instances.iter().flat_map(|from| reach_service(network, &call(from)).blockers);
+    let blockers = |from, request| {
+        let call = Call { from, region, service: "s3", port: HTTPS, request };
+        reach_service(network, &call).blockers
+    };
+    let (first, others) = needs.requests.split_first().unzip();
+    let to_s3 = instances.iter().flat_map(|from| blockers(from, first));
+    // The instances differ in their addresses alone.
+    let alike = instances.iter().take(1);
+    let further = alike.flat_map(|from| {
+        others.unwrap_or_default().iter().flat_map(move |r| blockers(from, Some(r)))
+    });
+    let to_s3 = to_s3.chain(further);
     let mut found = Vec::new();
     if let Some(text) = to_s3_text(needs.download) {
         found.push(Obstacle { text, blockers: once(to_s3) });
@@ -135,13 +149,15 @@ fn between(
     Obstacle { text: text.to_owned(), blockers: once(blockers) }
 }
 
-/// Each kind at each component once: instances in one subnet with one group meet the same.
+/// Each kind at each component once: instances in one subnet with one group meet the same. A policy
+/// is named for each thing that it does not allow.
 fn once(blockers: impl IntoIterator<Item = Blocker>) -> Vec<Blocker> {
     let mut all: Vec<Blocker> = Vec::new();
     for blocker in blockers {
         let same = |b: &Blocker| {
             (b.code, &b.component, b.direction)
                 == (blocker.code, &blocker.component, blocker.direction)
+                && (b.code != Code::EndpointPolicyDeny || b.text == blocker.text)
         };
         if !all.iter().any(same) {
             all.push(blocker);

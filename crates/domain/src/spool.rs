@@ -48,6 +48,12 @@ pub const EXIT_BEGUN: u8 = 76;
 
 /// The service's unix socket: a warden that finds this variable reaches S3 there.
 pub const S3_SOCKET_VARIABLE: &str = "BELLJAR_S3_SOCKET";
+/// The same socket, and the warden's own key, where S3 is another's: they are for STS alone.
+pub const SOCKET_VARIABLE: &str = "BELLJAR_SOCKET";
+/// The id of that key.
+pub const KEY_VARIABLE: &str = "BELLJAR_ACCESS_KEY_ID";
+/// Its secret.
+pub const SECRET_VARIABLE: &str = "BELLJAR_SECRET_ACCESS_KEY";
 /// Seconds for which a warden waits for a service that is away before an S3 request fails. Below
 /// the 15 minutes for which a request's signature is valid.
 pub const S3_ABSENCE_SECONDS: u64 = 600;

@@ -9,7 +9,7 @@ use crate::netns::NetNs;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, chownat, openat, symlinkat, unlinkat};
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -120,7 +120,7 @@ impl Root {
             hosts.push_str(&format!("{address}\t{name}\n"));
         }
         self.write_etc("hosts", &hosts)?;
-        self.write_etc("hostname", &format!("{}\n", plan.host_name))?;
+        self.write_etc("hostname", format!("{}\n", plan.host_name))?;
         self.write_etc("resolv.conf", plan.resolv_conf)
     }
 
@@ -164,7 +164,10 @@ impl Root {
 
     /// Writes a file of `/etc` in place of whatever the image has under that name: never through
     /// a link.
-    fn write_etc(&self, name: &str, text: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn write_etc(&self, name: &str, text: impl AsRef<[u8]>) -> Result<()> {
         let doing = || format!("write /etc/{name}");
         let etc = reopen(&self.folder("etc")?)?;
         match unlinkat(&etc, name, AtFlags::empty()) {
@@ -174,7 +177,7 @@ impl Root {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC;
         let file = openat(&etc, name, flags, Mode::from_raw_mode(0o644)).during(doing())?;
         let mut file = File::from(file);
-        file.write_all(text.as_bytes()).during(doing())?;
+        file.write_all(text.as_ref()).during(doing())?;
         std::os::unix::fs::fchown(&file, Some(self.owner), Some(self.owner)).during(doing())
     }
 
@@ -199,6 +202,22 @@ impl Root {
             }
         }
         Ok(())
+    }
+
+    /// What a file holds, wherever in the root its links lead; `None` if there is no such file, or it
+    /// is longer than `most` bytes.
+    #[must_use]
+    pub fn read_file(&self, path: &str, most: u64) -> Option<Vec<u8>> {
+        // A FIFO would be waited for.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = File::from(open_in_root(self.fd.as_fd(), path, flags).ok()?);
+        let there = file.metadata().ok()?;
+        if !there.is_file() || there.len() > most {
+            return None;
+        }
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
     }
 
     /// Finds a program as `execvp` in the container would: by path, or along `search`. Returns

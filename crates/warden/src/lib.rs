@@ -8,6 +8,7 @@
 
 mod attempts;
 mod carry;
+pub mod credentials;
 mod dns;
 mod doctor;
 mod door;
@@ -31,7 +32,9 @@ mod spool;
 mod stages;
 pub mod staging;
 mod sweep;
+mod trust;
 pub mod wireguard;
 mod words;
+mod xml;
 
 pub use program::main;

@@ -1,14 +1,16 @@
 //! STS: who calls, and keys for a while.
 //!
-//! Belljar's IAM is not enforced, so every caller may assume every role that exists; but a job's
-//! own key opens nothing further.
+//! Belljar's IAM is not enforced, so every caller may assume every role that exists; but a warden's
+//! own key opens nothing but the role of its container, and that only if the container may have it:
+//! see [`execution`](crate::execution).
 
+use crate::execution;
 use crate::service::table::{Entry, operation};
 use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
 use belljar_domain::Timestamp;
-use belljar_store::StoreError;
-use belljar_store::identity::{self, AccessKey, Owner};
+use belljar_store::identity::{self, AccessKey, EXECUTION_SESSION, Owner};
+use belljar_store::{Connection, StoreError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -47,6 +49,7 @@ struct AssumeRole {
 /// What came of a request.
 enum Assumed {
     NoRole,
+    Refused(&'static str),
     TooLong,
     Yes(AccessKey, identity::Principal),
 }
@@ -57,16 +60,6 @@ async fn assume_role(
     input: AssumeRole,
 ) -> Result<Value, AwsError> {
     let AssumeRole { role_arn, role_session_name: session, duration_seconds } = input;
-    let denied = || {
-        let message = format!(
-            "User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}",
-            caller.arn
-        );
-        AwsError::new(403, "AccessDenied", message)
-    };
-    if is_job(caller) {
-        return Err(denied());
-    }
     let duration = duration_seconds.unwrap_or(DEFAULT_SESSION);
     if is_session(caller) && duration > MAX_CHAINED {
         return Err(invalid(
@@ -76,18 +69,35 @@ async fn assume_role(
     }
     let now = service.now();
     let expires = after(now, duration);
-    let (arn, account) = (role_arn.clone(), caller.account.clone());
+    let (arn, account, by) = (role_arn.clone(), caller.account.clone(), caller.owner.clone());
     let assumed = service.db().write(move |c| {
         let Some(role) = identity::find_by_arn(c, &arn)? else { return Ok(Assumed::NoRole) };
         if duration > role.max_session {
             return Ok(Assumed::TooLong);
         }
-        let key = identity::create_key(c, Owner::Role { arn, session }, now, Some(expires))?;
+        let owner = match by {
+            Owner::Job { name, generation } => {
+                if let Some(why) = refusal(c, &name, generation, (&arn, &session))? {
+                    return Ok(Assumed::Refused(why));
+                }
+                Owner::Execution { role: arn, name, generation }
+            }
+            _ => Owner::Role { arn, session },
+        };
+        let key = identity::create_key(c, owner, now, Some(expires))?;
         let principal = identity::principal(c, &key, &account)?;
         Ok::<_, StoreError>(principal.map_or(Assumed::NoRole, |p| Assumed::Yes(key, p)))
     });
+    let denied = |why: &str| {
+        let message = format!(
+            "User: {} is not authorized to perform: sts:AssumeRole on resource: {role_arn}{why}",
+            caller.arn
+        );
+        AwsError::new(403, "AccessDenied", message)
+    };
     match assumed.await.map_err(|e| super::failed(&e))? {
-        Assumed::NoRole => Err(denied()),
+        Assumed::NoRole => Err(denied("")),
+        Assumed::Refused(why) => Err(denied(why)),
         Assumed::TooLong => Err(invalid(
             "The requested DurationSeconds exceeds the MaxSessionDuration set for this role.",
         )),
@@ -96,6 +106,27 @@ async fn assume_role(
             "AssumedRoleUser": {"AssumedRoleId": principal.user_id, "Arn": principal.arn},
         })),
     }
+}
+
+/// Why an attempt's warden may not have this role in this session. It is asked in the transaction
+/// that makes the session's key, so that one never comes after its attempt's end has taken them.
+fn refusal(
+    c: &Connection,
+    name: &str,
+    generation: u64,
+    (role, session): (&str, &str),
+) -> Result<Option<&'static str>, StoreError> {
+    if identity::job_key(c, name, generation)?.is_none() {
+        return Ok(Some(" because its attempt has ended"));
+    }
+    let of = execution::find(c, name)?.filter(|of| of.role == role);
+    Ok(match of {
+        Some(of) if of.isolated => {
+            Some(" because the container is isolated (EnableNetworkIsolation)")
+        }
+        Some(_) if session == EXECUTION_SESSION => None,
+        _ => Some(" because it is not its execution role, in a session named SageMaker"),
+    })
 }
 
 #[derive(Deserialize)]
@@ -141,12 +172,8 @@ fn after(now: Timestamp, seconds: i64) -> Timestamp {
     Timestamp::from_millis((now.millis().div_euclid(1000) + seconds) * 1000)
 }
 
-fn is_job(caller: &Caller) -> bool {
-    matches!(caller.owner, Owner::Job { .. })
-}
-
 fn is_session(caller: &Caller) -> bool {
-    matches!(caller.owner, Owner::Role { .. } | Owner::Job { .. })
+    caller.owner != Owner::Root
 }
 
 fn is_temporary(caller: &Caller) -> bool {

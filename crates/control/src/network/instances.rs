@@ -62,7 +62,7 @@ pub(crate) async fn provide(
     needs: Needs,
 ) -> Result<(Provided, u64), AwsError> {
     let change = move |draft: &mut Draft| {
-        let made = make(draft, &owner, &placement, &spread, needs);
+        let made = make(draft, &owner, &placement, &spread, &needs);
         if !matches!(made, Ok(Ok(_))) {
             remove(draft, |o| o.starts_with(&owner.prefix()));
         }
@@ -78,7 +78,7 @@ pub(crate) fn examine(
     owner: &Owner,
     placement: &VpcPlacement,
     spread: &Spread,
-    needs: Needs,
+    needs: &Needs,
 ) -> Option<String> {
     let mut draft = networks.draft();
     match make(&mut draft, owner, placement, spread, needs) {
@@ -138,7 +138,7 @@ fn make(
     owner: &Owner,
     placement: &VpcPlacement,
     spread: &Spread,
-    needs: Needs,
+    needs: &Needs,
 ) -> Result<Provided, AwsError> {
     // An earlier service may have been killed after it had made them.
     remove(draft, |o| o.starts_with(&owner.prefix()));

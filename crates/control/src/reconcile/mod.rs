@@ -10,6 +10,7 @@
 //! decides who runs it: nothing is started twice. A job is finished once, in the transaction
 //! after which nothing of its events is missing.
 
+mod asks;
 mod endpoints;
 pub(crate) mod folder;
 mod follow;

@@ -166,8 +166,12 @@ pub(super) fn environment(service: &Service, key: &AccessKey) -> Vec<(OsString, 
         .filter(|(name, _)| !name.to_string_lossy().starts_with("AWS_"))
         .cloned()
         .collect();
+    let socket = service.state.folder().join(crate::service::SOCKET).into_os_string();
     match &service.config.outside_s3 {
         Some(s3) => {
+            all.push((spool::SOCKET_VARIABLE.into(), socket));
+            all.push(set(spool::KEY_VARIABLE, &key.id));
+            all.push(set(spool::SECRET_VARIABLE, key.secret.expose()));
             all.push(set("AWS_ENDPOINT_URL_S3", &s3.endpoint));
             all.push(set("AWS_REGION", &s3.region));
             all.push(set("AWS_ACCESS_KEY_ID", &s3.access_key));
@@ -175,8 +179,7 @@ pub(super) fn environment(service: &Service, key: &AccessKey) -> Vec<(OsString, 
             all.extend(s3.session_token.as_ref().map(|token| set("AWS_SESSION_TOKEN", token)));
         }
         None => {
-            let socket = service.state.folder().join(crate::service::SOCKET);
-            all.push((spool::S3_SOCKET_VARIABLE.into(), socket.into_os_string()));
+            all.push((spool::S3_SOCKET_VARIABLE.into(), socket));
             all.push(set("AWS_REGION", &service.config.region));
             all.push(set("AWS_ACCESS_KEY_ID", &key.id));
             all.push(set("AWS_SECRET_ACCESS_KEY", key.secret.expose()));

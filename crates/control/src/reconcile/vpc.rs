@@ -1,6 +1,7 @@
 //! Instances in a VPC: their interfaces come before them and go after them.
 
-use super::StepError;
+use super::{StepError, asks, start};
+use crate::execution::Principal;
 use crate::network::instances::{self, Owner, Provided, Spread};
 use crate::service::Service;
 use belljar_aws::AwsError;
@@ -9,8 +10,7 @@ use belljar_domain::failure::Blame;
 use belljar_domain::preflight::{Download, Needs};
 use belljar_domain::{Assignment, JobName, VpcConfigError, VpcLink, VpcPlacement, arn};
 use belljar_store::endpoints::servers;
-use belljar_store::jobs;
-use belljar_store::{Connection, StoreError};
+use belljar_store::{Connection, StoreError, identity, jobs};
 use belljar_vpc::id::SubnetId;
 use std::time::Duration;
 
@@ -29,7 +29,9 @@ pub(super) async fn provide(
     generation: u64,
 ) -> Result<Provided, StepError> {
     let owner = of_attempt(service, &assignment.job, generation);
-    let (spread, needs) = wants(assignment);
+    let key = identity::Owner::Job { name: start::key_name(assignment), generation };
+    let who = service.db().read(|c| Principal::of(c, &key, &service.config.account))?;
+    let (spread, needs) = wants(service, assignment, &who);
     enforced(service, owner, placement, spread, needs).await
 }
 
@@ -62,16 +64,18 @@ async fn enforced(
 pub(crate) fn examine(
     service: &Service,
     assignment: &Assignment,
+    role: &str,
     placement: &VpcPlacement,
 ) -> Result<Option<String>, VpcConfigError> {
     placement.config.check(&service.network.current())?;
-    let (spread, needs) = wants(assignment);
+    let who = Principal::executing(role, &service.config.account);
+    let (spread, needs) = wants(service, assignment, &who);
     let owner = of_attempt(service, &assignment.job, 1);
-    Ok(instances::examine(&service.network, &owner, placement, &spread, needs))
+    Ok(instances::examine(&service.network, &owner, placement, &spread, &needs))
 }
 
 /// What a job's instances are and need.
-fn wants(assignment: &Assignment) -> (Spread, Needs) {
+fn wants(service: &Service, assignment: &Assignment, who: &Principal) -> (Spread, Needs) {
     let cluster = assignment.cluster.as_ref();
     let hosts = match cluster {
         Some(cluster) => cluster.instances.iter().map(|i| i.host.to_string()).collect(),
@@ -79,7 +83,9 @@ fn wants(assignment: &Assignment) -> (Spread, Needs) {
     };
     let download = if assignment.channels.is_empty() { Download::Nothing } else { Download::Data };
     let encrypted = cluster.is_some_and(|c| c.encrypted);
-    (Spread::Together(hosts), Needs { download, peers: cluster.is_some(), encrypted })
+    let requests = asks::of_job(service, assignment, who);
+    let needs = Needs { download, peers: cluster.is_some(), encrypted, requests };
+    (Spread::Together(hosts), needs)
 }
 
 /// Whose interfaces those of a job's attempt are.
@@ -116,7 +122,10 @@ pub(super) async fn provide_server(
         return Ok(Ok(None));
     };
     let others = service.db().read(|c| others(c, server))?;
-    let (spread, needs) = (apart(variant, others), needs_of(variant));
+    let account = &service.config.account;
+    let role = variant.role.as_ref().map(|role| Principal::executing(role, account));
+    let needs = needs_of(service, variant, role.as_ref());
+    let spread = apart(variant, others);
     let owner = of_server(service, endpoint, &server.id);
     let provided = enforced(service, owner, placement, spread, needs).await?;
     Ok(provided.map(|links| links.into_iter().next()))
@@ -128,11 +137,12 @@ fn apart(variant: &Variant, others: Vec<SubnetId>) -> Spread {
 }
 
 /// What an instance of a variant needs.
-fn needs_of(variant: &Variant) -> Needs {
+fn needs_of(service: &Service, variant: &Variant, who: Option<&Principal>) -> Needs {
     let brings = |c: &Container| c.model.is_some() || c.models.is_some();
     let any = variant.containers.iter().any(brings);
     let download = if any { Download::Model } else { Download::None };
-    Needs { download, peers: false, encrypted: false }
+    let requests = who.map(|who| asks::of_variant(service, variant, who)).unwrap_or_default();
+    Needs { download, peers: false, encrypted: false, requests }
 }
 
 /// The subnets of the other instances of a variant.

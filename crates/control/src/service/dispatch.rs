@@ -117,6 +117,11 @@ async fn by_table(
         Err(e) => return (None, Err(e)),
     };
     let name = call.operation.name().to_owned();
+    if (aws, name.as_str()) != (Aws::Sts, "AssumeRole")
+        && let Err(e) = own(&caller.owner)
+    {
+        return (Some(name), Err(e));
+    }
     if let Err(e) = belljar_aws::validate(call.operation, &call.input) {
         return (Some(name), Err(in_words_of(aws, e)));
     }
@@ -185,7 +190,11 @@ fn allowed(
     input: &Value,
 ) -> Result<(), AwsError> {
     let Some(via) = via else { return Ok(()) };
-    via.allows_call(&caller.arn, operation, &caller.region, input)
+    let principal = via.principal(&caller.owner).map_err(|e| {
+        tracing::error!(error = %e, "a principal cannot be read");
+        AwsError::internal()
+    })?;
+    via.allows_call(&principal, operation, &caller.region, input)
 }
 
 /// Whether a request names a key that there is: for others no room is made.
@@ -252,10 +261,7 @@ fn verify(service: &Service, aws: Aws, parts: &Parts, body: &Bytes) -> Result<Ca
     let signed = sigv4::verify(expected, parts, body, |id| {
         let read = service.db().read(|c| {
             let Some(key) = identity::find_key(c, id)? else { return Ok(None) };
-            let principal = match key.owner {
-                Owner::Job { .. } => None,
-                _ => identity::principal(c, &key, &account)?,
-            };
+            let principal = identity::principal(c, &key, &account)?;
             Ok::<_, StoreError>(Some((key, principal)))
         });
         let read = read.inspect_err(|e| tracing::error!(error = %e, "keys cannot be read"));
@@ -269,10 +275,8 @@ fn verify(service: &Service, aws: Aws, parts: &Parts, body: &Bytes) -> Result<Ca
         Some(secret)
     })?;
     let (key, principal) = found.ok_or_else(AwsError::internal)?;
-    if let Owner::Job { name, .. } = &key.owner {
-        // It stages what the job was given, and nothing else.
-        let text = format!("The key of {name} is for S3 only.");
-        return Err(AwsError::access_denied(text));
+    if aws != Aws::Sts {
+        own(&key.owner)?;
     }
     let deleted = || AwsError::access_denied("The role of this session was deleted.");
     let principal = principal.ok_or_else(deleted)?;
@@ -284,6 +288,14 @@ fn verify(service: &Service, aws: Aws, parts: &Parts, body: &Bytes) -> Result<Ca
         access_key_id: key.id,
         owner: key.owner,
     })
+}
+
+/// Refuses the key of a warden: it stages what its container was given, assumes the container's
+/// role, and nothing else.
+fn own(owner: &Owner) -> Result<(), AwsError> {
+    let Owner::Job { name, .. } = owner else { return Ok(()) };
+    let text = format!("The key of {name} is for S3, and to assume its execution role, only.");
+    Err(AwsError::access_denied(text))
 }
 
 fn datetime(at: Timestamp) -> OffsetDateTime {

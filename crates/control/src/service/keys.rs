@@ -34,6 +34,9 @@ impl From<AccessKey> for Key {
             Owner::Root => "account".to_owned(),
             Owner::Role { arn, session } => format!("{arn} as {session}"),
             Owner::Job { name, generation } => format!("training job {name}, attempt {generation}"),
+            Owner::Execution { role, name, generation } => {
+                format!("{role} for training job {name}, attempt {generation}")
+            }
         };
         Self { id: key.id, owner, created: key.created, expires: key.expires, secret: key.secret }
     }

@@ -2,9 +2,11 @@
 //! them. The policy is applied after the signature was verified, beside all else that may refuse.
 
 use super::Service;
+use crate::execution::Principal;
 use belljar_aws::{AwsError, Service as Aws};
 use belljar_domain::proxy::Proxied;
-use belljar_store::identity::{Owner, WARDEN};
+use belljar_store::identity::Owner;
+use belljar_store::{State, StoreError};
 use belljar_vpc::id::EndpointId;
 use belljar_vpc::network::{self, Endpoint};
 use belljar_vpc::policy::{self, Request};
@@ -24,13 +26,15 @@ pub(crate) struct Via {
     pub(crate) source: IpAddr,
     /// The service's account.
     pub(crate) account: String,
+    /// Whose keys are whose.
+    state: Arc<State>,
 }
 
 /// What a request asks for, as policies name it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
-    /// The ARN of who signed it.
-    pub(crate) principal: &'a str,
+    /// Who signed it.
+    pub(crate) principal: &'a Principal,
     /// `s3:GetObject`.
     pub(crate) action: &'a str,
     /// An ARN, or `*`.
@@ -58,7 +62,15 @@ impl Via {
             return Err(AwsError::new(403, "AccessDenied", text));
         };
         let (source, account) = (proxied.source.ip(), service.config.account.clone());
-        Ok(Self { id, endpoint, source, account })
+        Ok(Self { id, endpoint, source, account, state: service.state.clone() })
+    }
+
+    /// As whom its policy sees whoever has a key.
+    ///
+    /// # Errors
+    /// If the state fails.
+    pub(crate) fn principal(&self, owner: &Owner) -> Result<Principal, StoreError> {
+        self.state.db().read(|c| Principal::of(c, owner, &self.account))
     }
 
     /// Whether it is an endpoint of this service.
@@ -81,7 +93,7 @@ impl Via {
     /// If it does not.
     pub(super) fn allows_call(
         &self,
-        principal: &str,
+        principal: &Principal,
         (aws, operation): (Aws, &str),
         region: &str,
         input: &Value,
@@ -107,34 +119,43 @@ impl Via {
     /// If it does not: AWS's sentence.
     pub(crate) fn allows(&self, wanted: Wanted<'_>) -> Result<(), String> {
         let Wanted { principal, action, resource } = wanted;
-        let request = Request {
-            action: action.to_owned(),
-            resource: resource.to_owned(),
-            principal: principal.to_owned(),
-            account: self.account.clone(),
-            context: self.context(principal),
-        };
+        let mut request = asked(principal, &self.account, action, resource);
+        request.context.extend(self.context());
         let allowed = policy::allows(self.endpoint.policy.as_deref(), &request);
         match allowed.inspect_err(|e| tracing::error!(error = %e, "a policy cannot be read")) {
             Ok(true) => Ok(()),
             _ => Err(format!(
-                "User: {principal} is not authorized to perform: {action} on resource: \"{resource}\" \
-                 because no VPC endpoint policy allows the {action} action"
+                "User: {} is not authorized to perform: {action} on resource: \"{resource}\" \
+                 because no VPC endpoint policy allows the {action} action ({})",
+                principal.arn, self.id
             )),
         }
     }
 
-    /// What conditions can ask (IAM User Guide, "AWS global condition context keys").
-    fn context(&self, principal: &str) -> BTreeMap<String, Vec<String>> {
+    /// What conditions can ask of the way (IAM User Guide, "AWS global condition context keys").
+    fn context(&self) -> BTreeMap<String, Vec<String>> {
         let one = |name: &str, value: String| (name.to_owned(), vec![value]);
         BTreeMap::from([
             one("aws:SourceVpce", self.id.to_string()),
             one("aws:SourceVpc", self.endpoint.vpc.to_string()),
             one("aws:VpcSourceIp", self.source.to_string()),
-            one("aws:PrincipalArn", principal.to_owned()),
-            one("aws:PrincipalAccount", self.account.clone()),
-            one("aws:ResourceAccount", self.account.clone()),
         ])
+    }
+}
+
+/// What a policy is asked, but for the way by which the request comes.
+pub(crate) fn asked(principal: &Principal, account: &str, action: &str, resource: &str) -> Request {
+    let one = |name: &str, value: &str| (name.to_owned(), vec![value.to_owned()]);
+    Request {
+        action: action.to_owned(),
+        resource: resource.to_owned(),
+        principal: principal.arn.clone(),
+        account: account.to_owned(),
+        context: BTreeMap::from([
+            one("aws:PrincipalArn", &principal.of),
+            one("aws:PrincipalAccount", account),
+            one("aws:ResourceAccount", account),
+        ]),
     }
 }
 
@@ -168,18 +189,4 @@ fn resources(aws: Aws, scope: &str, input: &Value) -> Vec<String> {
         all.push("*".to_owned());
     }
     all
-}
-
-/// The ARN of who has a key, as `GetCallerIdentity` says it; roles are not looked up.
-pub(crate) fn principal(owner: &Owner, account: &str) -> String {
-    match owner {
-        Owner::Root => format!("arn:aws:iam::{account}:root"),
-        Owner::Role { arn, session } => {
-            let role = arn.rsplit('/').next().unwrap_or_default();
-            format!("arn:aws:sts::{account}:assumed-role/{role}/{session}")
-        }
-        Owner::Job { name, generation } => {
-            format!("arn:aws:sts::{account}:assumed-role/{WARDEN}/{name}-{generation}")
-        }
-    }
 }

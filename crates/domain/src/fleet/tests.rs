@@ -63,6 +63,8 @@ fn seen(id: &str, fleet: u64, state: State) -> Seen {
         tries: 0,
         begun: at(0),
         stopping: None,
+        role: None,
+        isolated: true,
     };
     let over = matches!(state, State::Dead { .. });
     Seen { server, state, outstanding: 0, over }

@@ -100,6 +100,9 @@ pub(crate) fn assembled(privilege: Privilege) -> Outcome {
     assert_eq!(fs::read_to_string(path.join("both"))?, "high");
     assert_eq!(root.find_program("train", "/nowhere:/bin").as_deref(), Some("/bin/train"));
     assert_eq!(root.find_program("both", "/"), None, "it is not executable");
+    assert_eq!(root.read_file("/both", 4), Some(b"high".to_vec()));
+    assert_eq!(root.read_file("/both", 3), None, "it is longer");
+    assert_eq!((root.read_file("/etc", 9), root.read_file("/nowhere", 9)), (None, None));
     // The image's link is replaced, not followed.
     assert!(fs::read_to_string(path.join("etc/hosts"))?.contains("127.0.0.1\talgo-1\n"));
     untouched(&victim);

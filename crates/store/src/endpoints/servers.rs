@@ -48,6 +48,14 @@ pub fn record(
     Ok(())
 }
 
+/// One instance.
+///
+/// # Errors
+/// If the state fails.
+pub fn get(c: &Connection, id: &str) -> Result<Option<Server>, StoreError> {
+    Ok(several(c, "SELECT server FROM server WHERE id = ?1", &[&id])?.pop())
+}
+
 /// All instances, oldest first.
 ///
 /// # Errors

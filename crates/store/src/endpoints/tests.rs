@@ -119,6 +119,8 @@ fn server(id: &str) -> Server {
         tries: 0,
         begun: at(4),
         stopping: None,
+        role: None,
+        isolated: true,
     }
 }
 

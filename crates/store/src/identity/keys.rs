@@ -14,6 +14,9 @@ const SECRET_LENGTH: usize = 40;
 const TOKEN_LENGTH: usize = 128;
 /// Who a job's warden is, in ARNs.
 pub const WARDEN: &str = "belljar-warden";
+/// What a session of an execution role is called, as the real service calls it
+/// (`arn:aws:sts::ACCOUNT:assumed-role/ROLE/SageMaker`).
+pub const EXECUTION_SESSION: &str = "SageMaker";
 /// The role id of all wardens.
 const WARDEN_ID: &str = "AROABELLJARWARDEN7777";
 
@@ -49,6 +52,16 @@ pub enum Owner {
     },
     /// One attempt of a training job: its warden.
     Job {
+        /// The job's name.
+        name: String,
+        /// The attempt.
+        generation: u64,
+    },
+    /// An attempt's execution role, which its warden assumed for the container. It is kept as one of
+    /// the attempt's keys (the column of sessions has the role), and ends with them.
+    Execution {
+        /// The role's ARN.
+        role: String,
         /// The job's name.
         name: String,
         /// The attempt.
@@ -105,6 +118,9 @@ pub fn create_key(
         Owner::Root => ("root", None, None, None),
         Owner::Role { arn, session } => ("role", Some(arn), Some(session), None),
         Owner::Job { name, generation } => ("job", Some(name), None, Some(to_i64(*generation))),
+        Owner::Execution { role, name, generation } => {
+            ("job", Some(name), Some(role), Some(to_i64(*generation)))
+        }
     };
     c.prepare_cached("INSERT INTO access_key VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")?
         .execute(params![
@@ -149,7 +165,7 @@ pub fn revoke_key(c: &Connection, id: &str) -> Result<bool, StoreError> {
     Ok(c.prepare_cached("DELETE FROM access_key WHERE id = ?1")?.execute([id])? > 0)
 }
 
-/// The key of a job's attempt, if it has one.
+/// The warden's key of a job's attempt, if it has one.
 ///
 /// # Errors
 /// If the state fails.
@@ -158,11 +174,13 @@ pub fn job_key(
     name: &str,
     generation: u64,
 ) -> Result<Option<AccessKey>, StoreError> {
-    let sql = "SELECT * FROM access_key WHERE kind = 'job' AND name = ?1 AND generation = ?2";
+    let sql = "SELECT * FROM access_key
+        WHERE kind = 'job' AND name = ?1 AND generation = ?2 AND session IS NULL";
     Ok(c.prepare_cached(sql)?.query_row(params![name, to_i64(generation)], read).optional()?)
 }
 
-/// Removes the keys of a job's attempt; how many there were.
+/// Removes the keys of a job's attempt, the warden's and those of sessions that it began; how many
+/// there were.
 ///
 /// # Errors
 /// If the state fails.
@@ -238,6 +256,8 @@ pub fn principal(
         Owner::Job { name, generation } => {
             Some(assumed(WARDEN, WARDEN_ID, &format!("{name}-{generation}")))
         }
+        Owner::Execution { role, .. } => roles::find_by_arn(c, role)?
+            .map(|role| assumed(&role.name, &role.id, EXECUTION_SESSION)),
     })
 }
 
@@ -247,7 +267,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<AccessKey> {
         "role" => Owner::Role { arn: name()?, session: row.get("session")? },
         "job" => {
             let generation: i64 = row.get("generation")?;
-            Owner::Job { name: name()?, generation: generation.unsigned_abs() }
+            let (name, generation) = (name()?, generation.unsigned_abs());
+            match row.get("session")? {
+                Some(role) => Owner::Execution { role, name, generation },
+                None => Owner::Job { name, generation },
+            }
         }
         _ => Owner::Root,
     };

@@ -36,6 +36,7 @@ fn what_is_kept_is_what_was_made() {
         Owner::Root,
         Owner::Role { arn: "arn:aws:iam::1:role/r".into(), session: "s".into() },
         Owner::Job { name: "j".into(), generation: 3 },
+        Owner::Execution { role: "arn:aws:iam::1:role/r".into(), name: "j".into(), generation: 3 },
     ];
     for owner in owners {
         for expires in [None, Some(at(7))] {
@@ -43,7 +44,7 @@ fn what_is_kept_is_what_was_made() {
             assert_eq!(find_key(&c, &key.id).unwrap(), Some(key));
         }
     }
-    assert_eq!(list_keys(&c).unwrap().len(), 6);
+    assert_eq!(list_keys(&c).unwrap().len(), 8);
     assert_eq!(find_key(&c, "AKIA").unwrap(), None);
 }
 
@@ -67,6 +68,24 @@ fn keys_end_by_hand_by_time_and_with_their_attempt() {
     assert!(revoke_key(&c, &root.id).unwrap());
     assert!(!revoke_key(&c, &root.id).unwrap());
     assert_eq!(list_keys(&c).unwrap().len(), 1);
+}
+
+#[test]
+fn sessions_of_an_execution_role_end_with_the_attempt_that_began_them() {
+    let c = db();
+    let role = "arn:aws:iam::123456789012:role/BelljarExecutionRole";
+    roles::ensure_default(&c, ACCOUNT, at(0)).unwrap();
+    let session = |generation| Owner::Execution { role: role.into(), name: "j".into(), generation };
+    let made = |generation| create_key(&c, session(generation), at(0), Some(at(9))).unwrap();
+    let (first, second) = (made(1), made(2));
+    let who = principal(&c, &first, ACCOUNT).unwrap().unwrap();
+    let arn = "arn:aws:sts::123456789012:assumed-role/BelljarExecutionRole/SageMaker";
+    assert_eq!(who.arn, arn);
+    // A session is not taken for the warden's key.
+    assert_eq!(job_key(&c, "j", 1).unwrap(), None);
+    assert_eq!(revoke_job_keys(&c, "j", 1).unwrap(), 1);
+    assert_eq!(find_key(&c, &first.id).unwrap(), None);
+    assert_eq!(find_key(&c, &second.id).unwrap(), Some(second));
 }
 
 #[test]

@@ -8,8 +8,8 @@ pub mod roles;
 mod words;
 
 pub use keys::{
-    AccessKey, Made, Owner, Principal, Secret, WARDEN, create_key, ensure_root, expire_keys,
-    find_key, job_key, list_keys, principal, revoke_job_keys, revoke_key,
+    AccessKey, EXECUTION_SESSION, Made, Owner, Principal, Secret, WARDEN, create_key, ensure_root,
+    expire_keys, find_key, job_key, list_keys, principal, revoke_job_keys, revoke_key,
 };
 pub use roles::{
     DEFAULT_MAX_SESSION, DEFAULT_ROLE, MAX_ATTACHED, MAX_INLINE, NewRole, Role, attach, attached,

@@ -278,8 +278,9 @@ fn principals(raw: RawPrincipal) -> Result<Vec<String>, PolicyError> {
     }
 }
 
-/// `*` is anybody; an account or its root anybody of it; a role also its sessions. A principal is
-/// no pattern: `*` inside of an ARN means nothing (IAM User Guide, "Principal").
+/// `*` is anybody; an account or its root anybody of it; a role also its sessions, whose role
+/// `aws:PrincipalArn` says. A principal is no pattern: `*` inside of an ARN means nothing (IAM User
+/// Guide, "Principal").
 fn is_principal(principal: &str, request: &Request) -> bool {
     let account = principal
         .strip_prefix("arn:aws:iam::")
@@ -289,6 +290,10 @@ fn is_principal(principal: &str, request: &Request) -> bool {
     principal == "*"
         || principal == request.principal
         || (whole && account == request.account)
+        || request
+            .context
+            .get("aws:PrincipalArn")
+            .is_some_and(|of| of.iter().any(|p| p == principal))
         || role_of_session(&request.principal).is_some_and(|role| role == principal)
 }
 

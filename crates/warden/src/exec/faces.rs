@@ -1,17 +1,10 @@
 //! What the command sees in the place of the host's files: how names are resolved, and whom to
 //! trust. All else is the host's own.
 
+use crate::trust::SYSTEM;
 use belljar_linux::jar::Face;
 use std::path::{Path, PathBuf};
 
-/// Where systems keep the certificates that programs trust without being told. Certificates that
-/// are not there vouch for hosts that cannot be reached.
-const TRUST: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 /// Sockets of the host's own resolvers, which C libraries ask before they look at resolv.conf.
 const RESOLVERS: [&str; 4] = [
     "/run/nscd/socket",
@@ -31,7 +24,8 @@ pub(super) fn all(ca: &Path) -> Vec<(PathBuf, Face)> {
         ("/etc/hosts".into(), Face::Content(hosts(&host))),
         ("/etc/nsswitch.conf".into(), Face::Content(through_dns(&switch))),
     ];
-    all.extend(TRUST.map(|path| (path.into(), Face::File(ca.to_owned()))));
+    // Certificates that are not there vouch for hosts that cannot be reached.
+    all.extend(SYSTEM.map(|path| (path.into(), Face::File(ca.to_owned()))));
     all.extend(RESOLVERS.map(|path| (path.into(), Face::Nothing)));
     all
 }

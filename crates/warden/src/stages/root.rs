@@ -2,11 +2,13 @@
 
 use super::data::checkpoints_folder;
 use super::{Facts, internal};
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::image::Image;
 use crate::run::{Context, Ending};
 use crate::staging::Owner;
+use crate::trust::{self, Trust};
 use belljar_domain::config_files::config_files;
+use belljar_domain::fabric::AUTHORITY;
 use belljar_domain::failure::Blame;
 use belljar_domain::serving::SAFE_PORTS;
 use belljar_domain::{Assignment, Serving};
@@ -96,10 +98,18 @@ pub(super) async fn root(cx: &Context, facts: &mut Facts, image: &Image) -> Resu
     if cx.assignment.serving.is_none() {
         root.make_folder(CODE)?;
     }
-    let spec = spec(cx, image, &root, &user_ns)?;
+    let trust = trust(cx, &root)?;
+    let spec = spec(cx, image, &root, &user_ns, trust)?;
     facts.command.clone_from(&spec.command);
     facts.environment_names = spec.environment.iter().map(|(k, _)| k.clone()).collect();
     Ok(Rooted { root, user_ns, spec, shifted, _image: image.clone(), _slot: slot_lock })
+}
+
+/// Makes a container that is not isolated trust whom AWS's names lead to.
+fn trust(cx: &Context, root: &Root) -> Result<Option<Trust>, Failure> {
+    let open = cx.assignment.access().is_some();
+    let put = open.then(|| trust::put(root, &cx.job.state().join(AUTHORITY))).transpose();
+    put.map_err(|e| internal(chain(&e)))
 }
 
 /// A range of user ids that no other container has now.
@@ -161,7 +171,13 @@ fn furnish(cx: &Context, opt_ml: &Path, owner: Option<u32>) -> std::io::Result<(
 }
 
 /// What the container runs, and as whom.
-fn spec(cx: &Context, image: &Image, root: &Root, user_ns: &UserNs) -> Result<Spec, Ending> {
+fn spec(
+    cx: &Context,
+    image: &Image,
+    root: &Root,
+    user_ns: &UserNs,
+    trust: Option<Trust>,
+) -> Result<Spec, Ending> {
     let a = &cx.assignment;
     let (uid, gid) = crate::image::user_of(&image.config, &image.layers)?;
     if !user_ns.contains(uid) || !user_ns.contains(gid) {
@@ -180,7 +196,7 @@ fn spec(cx: &Context, image: &Image, root: &Root, user_ns: &UserNs) -> Result<Sp
             format!("/{}", folder.trim_start_matches('/'))
         }
     };
-    let environment = environment(cx, image, uid);
+    let environment = environment(cx, image, uid, trust);
     let command = command(cx, image);
     let search = environment.iter().find(|(k, _)| k == "PATH").map_or("", |(_, v)| v);
     let program = command.first().map_or("", String::as_str);
@@ -222,7 +238,12 @@ fn command(cx: &Context, image: &Image) -> Vec<String> {
 }
 
 /// The image's environment, then the request's, then the platform's. Nothing of the host's.
-fn environment(cx: &Context, image: &Image, uid: u32) -> Vec<(String, String)> {
+fn environment(
+    cx: &Context,
+    image: &Image,
+    uid: u32,
+    trust: Option<Trust>,
+) -> Vec<(String, String)> {
     let a = &cx.assignment;
     let mut all = std::collections::BTreeMap::new();
     all.insert("PATH".to_owned(), DEFAULT_PATH.to_owned());
@@ -244,6 +265,9 @@ fn environment(cx: &Context, image: &Image, uid: u32) -> Vec<(String, String)> {
         }
     }
     all.insert("AWS_REGION".to_owned(), a.region.clone());
+    if let Some(trust) = trust {
+        trust.tell(&mut all);
+    }
     all.into_iter().collect()
 }
 

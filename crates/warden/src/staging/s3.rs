@@ -3,6 +3,7 @@
 use super::limits;
 use super::s3_interface::{Interface, NoWay};
 use super::s3_socket::{self, Socket};
+use crate::xml::{element, plain};
 use belljar_domain::VpcLink;
 use belljar_domain::fabric::Refusal;
 use belljar_domain::spool::S3_SOCKET_VARIABLE;
@@ -162,12 +163,17 @@ impl S3Settings {
         if text.contains("NoSuchBucket") {
             return S3Error::NoBucket { what };
         }
-        if ["403 Forbidden", "401 Unauthorized"].iter().any(|status| text.contains(status)) {
-            return S3Error::Denied { action, what };
+        let denied = ["403 Forbidden", "401 Unauthorized"].iter().any(|s| text.contains(s))
+            || matches!(
+                error,
+                object_store::Error::PermissionDenied { .. }
+                    | object_store::Error::Unauthenticated { .. }
+            );
+        if denied {
+            let said = element(&text, "Message").map(plain).filter(|said| said != NO_MORE);
+            return S3Error::Denied { action, what, said };
         }
         match error {
-            object_store::Error::PermissionDenied { .. }
-            | object_store::Error::Unauthenticated { .. } => S3Error::Denied { action, what },
             object_store::Error::InvalidPath { .. } => S3Error::Key { what, reason: text },
             object_store::Error::NotFound { .. } => S3Error::Gone { action, what },
             _ if unreachable(&text) => {
@@ -226,6 +232,13 @@ fn unreachable(text: &str) -> bool {
 /// aws/amazon-sagemaker-operator-for-k8s issue 22), and what is in the way.
 const NO_WAY: &str = "Please ensure that the subnet's route table has a route to an S3 VPC endpoint or a NAT device, and both the security groups and the subnet's network ACL allow outbound traffic to S3";
 
+/// What S3 says where it says nothing.
+const NO_MORE: &str = "Access Denied";
+
+fn because(said: &Option<String>) -> String {
+    said.as_ref().map_or_else(String::new, |said| format!(": {said}"))
+}
+
 fn no_way(refusal: &Refusal) -> String {
     format!("{NO_WAY} ({refusal})")
 }
@@ -258,12 +271,14 @@ pub enum S3Error {
         what: String,
     },
     /// 403 or 401.
-    #[error("S3 denied access: cannot {action} {what}")]
+    #[error("S3 denied access: cannot {action} {what}{}", because(.said))]
     Denied {
         /// A verb.
         action: &'static str,
         /// The URI.
         what: String,
+        /// The server's words, if it says more than that.
+        said: Option<String>,
     },
     /// A key that is no path.
     #[error("a key below {what} cannot be a file name: {reason}")]

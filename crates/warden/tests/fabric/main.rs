@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+mod credentials;
 mod names;
 mod outside;
 mod scene;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         trial("internet_gateways_lead_to_the_hosts_network", outside::as_root),
         trial("and_of_an_ordinary_users_fabric_too", outside::as_user),
         trial("a_killed_fabric_leaves_nothing_and_is_told_everything_again", way::killed),
+        trial("a_container_finds_its_roles_credentials", credentials::found),
         trial("a_fabric_ends_with_its_folder_and_by_word", way::ends),
     ];
     if is_root() {

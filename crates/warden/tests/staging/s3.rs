@@ -140,6 +140,8 @@ async fn missing_things_have_errors_of_their_own() {
     assert!(matches!(bucket, InputError::S3(S3Error::NoBucket { .. })), "{bucket:?}");
     let denied = staged(&server, "s3://denied/a").await.unwrap_err();
     assert!(matches!(denied, InputError::S3(S3Error::Denied { .. })), "{denied:?}");
+    let says = "S3 denied access: cannot list s3://denied/a: no";
+    assert!(chain(&denied).ends_with(says), "{denied}");
     for error in [nothing, bucket, denied] {
         let text = format!("{error:?} {}", chain(&error));
         for secret in ["s3cr3t", "t0ken", "AKIDEXAMPLE"] {

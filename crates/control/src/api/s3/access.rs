@@ -7,7 +7,7 @@
 use super::config::Config;
 use super::error::{error, internal};
 use super::{actions, refuse};
-use crate::service::via::{Via, principal};
+use crate::service::via::Via;
 use belljar_domain::Timestamp;
 use belljar_store::StoreError;
 use belljar_store::identity::AccessKey;
@@ -69,7 +69,7 @@ impl S3Access for Access {
             return Err(error(S3ErrorCode::ExpiredToken, "The provided token has expired."));
         }
         if let Some(via) = cx.extensions_mut().get::<Via>().cloned() {
-            let who = principal(&key.owner, &self.config.account);
+            let who = via.principal(&key.owner).map_err(|e| internal(&e))?;
             let source = cx.headers().get("x-amz-copy-source");
             let source = source.map(|source| source.to_str().unwrap_or_default());
             actions::allows(&via, &who, cx.s3_op().name(), cx.s3_path(), source)?;
@@ -82,8 +82,8 @@ impl S3Access for Access {
         let Some(credentials) = &request.credentials else {
             return Err(error(S3ErrorCode::AccessDenied, "Access Denied"));
         };
-        let who =
-            principal(&find(&self.find, &credentials.access_key)?.owner, &self.config.account);
+        let key = find(&self.find, &credentials.access_key)?;
+        let who = via.principal(&key.owner).map_err(|e| internal(&e))?;
         let keys = request.input.delete.objects.iter().map(|object| object.key.as_str());
         actions::allows_deletion(via, &who, &request.input.bucket, keys)
     }

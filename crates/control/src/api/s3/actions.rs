@@ -2,6 +2,7 @@
 //! "Required permissions for Amazon S3 API operations".
 
 use super::error::error;
+use crate::execution::Principal;
 use crate::service::via::{Via, Wanted};
 use s3s::dto::CopySource;
 use s3s::path::S3Path;
@@ -38,7 +39,7 @@ fn resource(path: &S3Path) -> String {
 /// [`allows_deletion`].
 pub(super) fn allows(
     via: &Via,
-    principal: &str,
+    principal: &Principal,
     operation: &str,
     path: &S3Path,
     copy_source: Option<&str>,
@@ -59,7 +60,7 @@ pub(super) fn allows(
 /// Whether the endpoint's policy allows every one of these keys to be deleted.
 pub(super) fn allows_deletion<'a>(
     via: &Via,
-    principal: &str,
+    principal: &Principal,
     bucket: &str,
     keys: impl Iterator<Item = &'a str>,
 ) -> S3Result<()> {
@@ -69,7 +70,7 @@ pub(super) fn allows_deletion<'a>(
     Ok(())
 }
 
-fn allows_one(via: &Via, principal: &str, action: &str, resource: &str) -> S3Result<()> {
+fn allows_one(via: &Via, principal: &Principal, action: &str, resource: &str) -> S3Result<()> {
     let action = format!("s3:{action}");
     let wanted = Wanted { principal, action: &action, resource };
     via.allows(wanted).map_err(|text| error(S3ErrorCode::AccessDenied, text))

@@ -35,14 +35,14 @@ pub(super) async fn create(
     if job.assignment.role.is_some() {
         check_isolation(service, caller, "CreateTrainingJob")?;
     }
-    let AcceptedJob { assignment, definition, tags, too_large, .. } = job;
+    let AcceptedJob { assignment, definition, role, tags, too_large } = job;
     let now = service.now();
     let mut progress = progress(&too_large, config.capacity, now);
     if let Some(placement) = &definition.vpc {
         if config.outside_s3.is_some() {
             return Err(AwsError::validation(vpc::NO_OUTSIDE_S3));
         }
-        let blocked = vpc::examine(service, &assignment, placement);
+        let blocked = vpc::examine(service, &assignment, &role, placement);
         let blocked = blocked.map_err(|e| AwsError::validation(e.to_string()))?;
         // It might have to wait for its turn before it was told that it can never start.
         blocked.into_iter().for_each(|reason| {

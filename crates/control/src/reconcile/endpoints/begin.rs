@@ -36,6 +36,8 @@ pub(super) fn server(
         tries: new.tries,
         begun: new.at,
         stopping: None,
+        role: variant.role.clone(),
+        isolated: variant.is_isolated(),
     };
     let numbered = variant.containers.iter().zip(1..);
     let assignments =
@@ -91,6 +93,6 @@ fn assignment(
         vpc: None,
         begun: Some(server.begun),
         internet: variant.internet,
-        role: variant.role.clone(),
+        role: variant.role.clone().filter(|_| !variant.is_isolated()),
     })
 }

@@ -181,6 +181,8 @@ fn server(id: &str, fleet: u64, stopping: bool) -> Server {
         tries: 0,
         begun: NOW_IS,
         stopping: stopping.then_some(NOW_IS),
+        role: None,
+        isolated: true,
     }
 }
 

@@ -172,8 +172,8 @@ fn variant(
         startup_seconds: part.startup_seconds.unwrap_or(STARTUP_SECONDS),
         notices: size.warnings.iter().cloned().chain(notice).collect(),
         internet: !isolated && vpc.is_none(),
-        role: if isolated { None } else { model.execution_role_arn.clone() },
         vpc: vpc.map(|config| VpcPlacement { config, isolated }),
+        role: model.execution_role_arn.clone(),
     };
     Ok((variant, size.warnings))
 }

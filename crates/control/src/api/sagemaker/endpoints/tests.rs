@@ -138,6 +138,8 @@ async fn instances_that_answer_are_counted() {
         tries: 0,
         begun,
         stopping: None,
+        role: None,
+        isolated: true,
     };
     let container: belljar_domain::Assignment = serde_json::from_value(json!({
         "generation": 1, "job": "i-1-1", "jobArn": "a", "region": "r", "host": "algo-1",
