@@ -155,7 +155,6 @@ def sdk(service) -> dict:
     return {"ChannelName": "sdk", "DataSource": {"S3DataSource": where}}
 
 
-@pytest.mark.skip(reason="containers are not yet run in a VPC without isolation")
 def test_boto3_finds_the_role_inside(service, sklearn_image):
     create(service, "role-inside", ["sh", "-c", UNPACK], InputDataConfig=[sdk(service)], EnableNetworkIsolation=False)
     assert service.wait("role-inside")["TrainingJobStatus"] == "Completed"

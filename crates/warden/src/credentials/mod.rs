@@ -16,7 +16,9 @@ mod metadata;
 mod sts;
 mod tokens;
 
+use crate::failure::Explain;
 use answer::Answers;
+use belljar_domain::failure::Blame;
 use belljar_linux::netns::NetNs;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -90,6 +92,16 @@ pub enum CredentialsError {
     /// The same.
     #[error("listen for those who ask for credentials")]
     Socket(#[from] io::Error),
+}
+
+impl Explain for CredentialsError {
+    fn blame(&self) -> Blame {
+        Blame::Internal
+    }
+
+    fn machine(&self) -> bool {
+        true
+    }
 }
 
 /// The listeners, for as long as this lives.

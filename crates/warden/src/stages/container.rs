@@ -14,7 +14,7 @@ use crate::{seal, staging};
 use belljar_domain::failure::{self, Blame};
 use belljar_domain::{Assignment, Event, Exit, Outcome, Resources, SecondaryStatus, Stage};
 use belljar_linux::cgroup::{self, Cgroup, Controller, Limits};
-use belljar_linux::container::{self, Ended, Exited, Running, Sealed};
+use belljar_linux::container::{self, Ended, Exited, Running, Sealed, Spec};
 use std::time::Duration;
 
 /// Why a container was told to end.
@@ -90,7 +90,8 @@ pub(super) async fn sealed(
     let cgroup = make_cgroup(cx)?;
     rooted.root.mount_sys(&network.ns)?;
     cx.journal.point(Stage::Container, "during");
-    let sealed = container::seal(rooted.spec.clone(), &network.ns, &rooted.user_ns, &cgroup);
+    let spec = spec(facts, rooted, network);
+    let sealed = container::seal(spec, &network.ns, &rooted.user_ns, &cgroup);
     let sealed = sealed.await.map_err(start_failure)?;
     let (reading, _) = seal::read(sealed.pid(), &network.sealed, &cx.host).await?;
     let breaches = reading.breaches(facts.allowed());
@@ -105,6 +106,19 @@ pub(super) async fn sealed(
         member.gate(cx).await?;
     }
     Ok((cgroup, sealed))
+}
+
+/// What it runs, with what its network adds to the environment.
+fn spec(facts: &mut Facts, rooted: &Rooted, network: &Network) -> Spec {
+    let mut spec = rooted.spec.clone();
+    for (name, value) in network.held.environment() {
+        spec.environment.retain(|(other, _)| *other != name);
+        if !facts.environment_names.contains(&name) {
+            facts.environment_names.push(name.clone());
+        }
+        spec.environment.push((name, value));
+    }
+    spec
 }
 
 /// Lets it run, and reads what it prints.

@@ -2,6 +2,7 @@
 
 use super::peers;
 use crate::attempts::{self, Watch};
+use crate::credentials::{self, About, Served};
 use crate::dns::Names;
 use crate::fabric::client::{self, AskError};
 use crate::failure::Explain;
@@ -40,6 +41,8 @@ pub(super) struct Held {
     interface: Option<Interface>,
     /// Its way out.
     _outlet: Option<Outlet>,
+    /// Its role's credentials.
+    credentials: Option<Served>,
 }
 
 /// What of it was lost.
@@ -80,6 +83,11 @@ impl Explain for AskError {
 }
 
 impl Held {
+    /// What the container's environment must say of it.
+    pub(super) fn environment(&self) -> Vec<(String, String)> {
+        self.credentials.as_ref().map(Served::environment).unwrap_or_default()
+    }
+
     /// Until something of it is lost.
     pub(super) async fn lost(&mut self) -> Lost {
         tokio::select! {
@@ -131,7 +139,8 @@ async fn to_internet(cx: &Context, facts: &mut Facts, ns: NetNs) -> Result<Netwo
     sealed.own(&open::OWN).await?;
     let link = peers::join(cx, facts, &ns, &sealed).await?;
     let watch = attempts::watch(&ns, Some(names), cx.journal.sender()).await?;
-    let held = Held { link, _outlet: Some(outlet), interface: None };
+    let credentials = credentials(cx, &ns, None)?;
+    let held = Held { link, _outlet: Some(outlet), credentials, interface: None };
     Ok(Network { ns, sealed, watch, held })
 }
 
@@ -152,8 +161,26 @@ async fn in_vpc(
         return Err(AskError::Failed(format!("it answered {answer:?}")).into());
     }
     let tunnel = peers::encrypt_in_vpc(cx, facts, (&ns, &sealed), link.address).await?;
-    let held = Held { link: tunnel, interface: Some(Interface(held)), _outlet: None };
+    let credentials = credentials(cx, &ns, Some(link))?;
+    let interface = Some(Interface(held));
+    let held = Held { link: tunnel, interface, credentials, _outlet: None };
     Ok(Network { ns, sealed, watch, held })
+}
+
+/// Serves the credentials of its role, if it has one, at addresses that its `lo` has.
+fn credentials(cx: &Context, ns: &NetNs, link: Option<&VpcLink>) -> Result<Option<Served>, Ending> {
+    let a = &cx.assignment;
+    let Some(role_arn) = a.role.clone() else { return Ok(None) };
+    let about = About {
+        role_arn,
+        region: a.region.clone(),
+        zone: None,
+        instance_id: None,
+        instance_type: Some(a.instance_type.clone()),
+        address: link.map(|link| link.address),
+        mac: link.map(|link| link.mac.clone()),
+    };
+    Ok(Some(credentials::serve(ns, &about)?))
 }
 
 /// `/etc/resolv.conf` of a container.
