@@ -2,7 +2,7 @@
 
 use super::spell::{Denial, expressions};
 use super::{FAMILY, TABLE, sets};
-use belljar_vpc::compile::{Chain, Holds, Hook, Key, Name, Router, Set, Value};
+use belljar_vpc::compile::{Chain, Holds, Hook, Key, Name, Router, Set, Shared, Value};
 use nlink::netlink::nftables::{
     BaseChain, Chain as NftChain, FilterHook, Policy, Priority, Rule, SetElement, Transaction,
 };
@@ -51,10 +51,10 @@ fn difference<'m, K: Ord, V: PartialEq>(
 pub(super) struct Change<'r> {
     old: &'r Router,
     new: &'r Router,
-    gone_sets: Entries<'r, Name, Set>,
-    fresh_sets: Entries<'r, Name, Set>,
-    gone_chains: Entries<'r, Name, Chain>,
-    fresh_chains: Entries<'r, Name, Chain>,
+    gone_sets: Entries<'r, Name, Shared<Set>>,
+    fresh_sets: Entries<'r, Name, Shared<Set>>,
+    gone_chains: Entries<'r, Name, Shared<Chain>>,
+    fresh_chains: Entries<'r, Name, Shared<Chain>>,
 }
 
 impl<'r> Change<'r> {
@@ -104,7 +104,7 @@ impl<'r> Change<'r> {
 
     fn elements(&self, mut batch: Transaction) -> nlink::Result<Transaction> {
         let none = BTreeMap::new();
-        let of = |router: &'r Router, name| router.sets.get(name).map(|s: &Set| &s.elements);
+        let of = |router: &'r Router, name| router.sets.get(name).map(|s| &s.elements);
         for (name, set) in &self.gone_sets {
             let kept = of(self.new, *name);
             // With a set go its elements; but those that name chains first.

@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::Arc;
 
 const TABLE: &str = "belljar";
 const FAMILY: Family = Family::Inet;
@@ -39,7 +40,7 @@ pub struct RouterNet {
     route: Connection<Route>,
     nft: Connection<Nftables>,
     /// What was loaded last.
-    loaded: Option<Router>,
+    loaded: Option<Arc<Router>>,
     /// Whether it is loaded indeed; if not, the next one is loaded whole.
     sure: bool,
     /// The links that there are, by name, and the kernel's number of each.
@@ -130,7 +131,7 @@ impl RouterNet {
 
     /// What is loaded; `None` if that is not known.
     #[must_use]
-    pub fn loaded(&self) -> Option<&Router> {
+    pub fn loaded(&self) -> Option<&Arc<Router>> {
         self.loaded.as_ref().filter(|_| self.sure)
     }
 
@@ -140,9 +141,9 @@ impl RouterNet {
     ///
     /// # Errors
     /// If the kernel refuses, or lists something else than was loaded.
-    pub async fn apply(&mut self, router: Router) -> Result<()> {
-        let old = self.loaded.take();
-        let result = self.replace(old.as_ref(), &router).await;
+    pub async fn apply(&mut self, router: impl Into<Arc<Router>>) -> Result<()> {
+        let (old, router) = (self.loaded.take(), router.into());
+        let result = self.replace(old.as_deref(), &router).await;
         self.sure = result.is_ok();
         self.loaded = if result.is_ok() { Some(router) } else { old };
         result

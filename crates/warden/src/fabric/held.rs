@@ -9,7 +9,7 @@ use crate::failure::chain;
 use belljar_linux::Result;
 use belljar_linux::netns::NetNs;
 use belljar_vpc::Network;
-use belljar_vpc::compile::{Cut, End, Link, Name, Router, compile, link_name};
+use belljar_vpc::compile::{Cut, End, Link, Name, Router, Routers, compile_all, link_name};
 use belljar_vpc::id::{InterfaceId, VpcId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub(super) struct All {
     /// The world that internet gateways lead to: one for all, so that VPCs meet there.
     world: Option<Arc<Space>>,
     containers: BTreeMap<InterfaceId, Container>,
+    /// The network that was last applied, and what it was compiled to.
+    compiled: Option<(Arc<Network>, Routers)>,
 }
 
 /// What takes back a step that was done.
@@ -38,24 +40,23 @@ enum Undo {
     Made(VpcId),
     Added(Name),
     Removed(VpcId, Held),
-    Loaded(VpcId, Router),
+    Loaded(VpcId, Arc<Router>),
 }
-
-type Routers = BTreeMap<VpcId, Router>;
 
 impl All {
     pub(super) fn new(carrier: Arc<Carrier>) -> Self {
-        Self { carrier, places: Places::new(), world: None, containers: BTreeMap::new() }
+        let (places, containers) = (Places::new(), BTreeMap::new());
+        Self { carrier, places, world: None, containers, compiled: None }
     }
 
     /// Makes the kernel's network this one. If that fails, it is what it was.
     pub(super) async fn apply(
         &mut self,
-        network: &Network,
+        network: &Arc<Network>,
         view: &watch::Sender<Arc<View>>,
     ) -> std::result::Result<(), String> {
-        let routers: Routers =
-            network.vpcs.keys().map(|id| (id.clone(), compile(network, id))).collect();
+        let earlier = self.compiled.as_ref().map(|(network, routers)| (&**network, routers));
+        let routers = compile_all(network, earlier);
         let mut undo = Vec::new();
         if let Err(e) = self.change(network, &routers, view, &mut undo).await {
             let mut text = chain(&e);
@@ -68,7 +69,9 @@ impl All {
         }
         let before = view.borrow().network.clone();
         self.cut(&before, network).await.map_err(|e| chain(&e))?;
-        self.clear(&routers).await.map_err(|e| chain(&e))
+        self.clear(&routers).await.map_err(|e| chain(&e))?;
+        self.compiled = Some((Arc::clone(network), routers));
+        Ok(())
     }
 
     /// Ends the connections that a rule which is gone alone let through, as far as AWS does not
