@@ -22,7 +22,7 @@ type Entries<'m, K, V> = Vec<(&'m K, &'m V)>;
 
 /// What differs between two maps, in the order of keys: each pair that is gone, and each that is
 /// new. A value that changed is both. One pass, because all but a few are the same.
-fn difference<'m, K: Ord, V: PartialEq>(
+pub(super) fn difference<'m, K: Ord, V: PartialEq>(
     old: &'m BTreeMap<K, V>,
     new: &'m BTreeMap<K, V>,
 ) -> (Entries<'m, K, V>, Entries<'m, K, V>) {
@@ -49,12 +49,12 @@ fn difference<'m, K: Ord, V: PartialEq>(
 
 /// What makes one router of another.
 pub(super) struct Change<'r> {
-    old: &'r Router,
+    pub(super) old: &'r Router,
     new: &'r Router,
     gone_sets: Entries<'r, Name, Shared<Set>>,
-    fresh_sets: Entries<'r, Name, Shared<Set>>,
+    pub(super) fresh_sets: Entries<'r, Name, Shared<Set>>,
     gone_chains: Entries<'r, Name, Shared<Chain>>,
-    fresh_chains: Entries<'r, Name, Shared<Chain>>,
+    pub(super) fresh_chains: Entries<'r, Name, Shared<Chain>>,
 }
 
 impl<'r> Change<'r> {
@@ -72,10 +72,22 @@ impl<'r> Change<'r> {
             && self.fresh_chains.is_empty()
     }
 
+    /// The chains that are no more.
+    pub(super) fn removed_chains(&self) -> impl Iterator<Item = &Name> {
+        let gone = self.gone_chains.iter().map(|(name, _)| *name);
+        gone.filter(|name| !self.new.chains.contains_key(*name))
+    }
+
+    /// The sets that are no more.
+    pub(super) fn removed_sets(&self) -> impl Iterator<Item = &Name> {
+        let gone = self.gone_sets.iter().map(|(name, _)| *name);
+        gone.filter(|name| !self.new.sets.contains_key(*name))
+    }
+
     /// Puts it into `batch`. The order is the kernel's: what is named must be there, and what goes
     /// must be named by nobody.
     pub(super) fn put(&self, mut batch: Transaction, denial: Denial) -> nlink::Result<Transaction> {
-        let (old, new) = (self.old, self.new);
+        let old = self.old;
         for (name, set) in self.fresh_sets.iter().filter(|(n, _)| !old.sets.contains_key(*n)) {
             batch = batch.add_set(sets::set(name, set));
         }
@@ -93,10 +105,10 @@ impl<'r> Change<'r> {
                 batch = batch.add_rule(Rule::new(TABLE, name).family(FAMILY).expressions(all));
             }
         }
-        for (name, _) in self.gone_chains.iter().filter(|(n, _)| !new.chains.contains_key(*n)) {
+        for name in self.removed_chains() {
             batch = batch.del_chain(TABLE, name, FAMILY);
         }
-        for (name, _) in self.gone_sets.iter().filter(|(n, _)| !new.sets.contains_key(*n)) {
+        for name in self.removed_sets() {
             batch = batch.del_set(TABLE, name, FAMILY);
         }
         Ok(batch)

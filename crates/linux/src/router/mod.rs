@@ -153,12 +153,13 @@ impl RouterNet {
         let nothing = Router::default();
         let was = old.unwrap_or(&nothing);
         self.add_routes(was, new).await?;
-        // The kernel takes a transaction whole or not at all, and counts them. So after one that
-        // was listed and compared, it is enough that nobody else made one.
+        // The kernel takes a transaction whole or not at all, and counts them. So if nobody else made
+        // one, what is not in this one is as it was when it was compared.
         let change = change::Change::new(if self.sure { was } else { &nothing }, new);
         if self.sure && !change.is_empty() {
             let batch = change.put(self.nft.transaction(), self.denial);
             self.commit(batch.during("spell the rules")?).await?;
+            self.read_change(&change).await?;
         } else if !self.sure {
             let batch = self.nft.transaction();
             let batch = batch.destroy_table(TABLE, FAMILY).add_table(TABLE, FAMILY);
@@ -167,7 +168,7 @@ impl RouterNet {
             self.read_rules(new).await?;
         }
         self.remove_routes(was, new).await?;
-        if self.sure { Ok(()) } else { self.read_routes(new).await }
+        if self.sure && was.tables == new.tables { Ok(()) } else { self.read_routes(new).await }
     }
 
     /// Carries out a transaction on a table that is not the router's own, and counts it: what is

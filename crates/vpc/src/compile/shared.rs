@@ -46,7 +46,7 @@ impl<T: fmt::Debug> fmt::Debug for Shared<T> {
 }
 
 /// A key of a set or map: a part for each of its kinds.
-#[derive(Clone, Hash)]
+#[derive(Clone)]
 pub struct Key(Arc<[Part]>);
 
 impl Key {
