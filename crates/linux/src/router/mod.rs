@@ -20,7 +20,7 @@ pub use spell::Denial;
 
 use crate::error::{During, Error, Result};
 use crate::netns::NetNs;
-use belljar_vpc::compile::{Name, Router};
+use belljar_vpc::compile::{Name, Router, Routes};
 use nlink::netlink::nftables::{Family, Transaction};
 use nlink::netlink::{Connection, Nftables, Route};
 use std::collections::BTreeMap;
@@ -168,7 +168,11 @@ impl RouterNet {
             self.read_rules(new).await?;
         }
         self.remove_routes(was, new).await?;
-        if self.sure && was.tables == new.tables { Ok(()) } else { self.read_routes(new).await }
+        // What is in a table of a number is always the same.
+        let is_read = |number: &u32| self.sure && was.tables.contains_key(number);
+        let fresh = new.tables.iter().filter(|(number, _)| !is_read(number));
+        let fresh: BTreeMap<u32, &Routes> = fresh.map(|(n, routes)| (*n, routes)).collect();
+        if fresh.is_empty() { Ok(()) } else { self.read_routes(&fresh, !self.sure).await }
     }
 
     /// Carries out a transaction on a table that is not the router's own, and counts it: what is
@@ -197,7 +201,8 @@ impl RouterNet {
             return Err(Error::other("verify the router", "nothing is loaded"));
         };
         self.read_rules(router).await?;
-        self.read_routes(router).await
+        let all = router.tables.iter().map(|(n, routes)| (*n, routes)).collect();
+        self.read_routes(&all, true).await
     }
 }
 

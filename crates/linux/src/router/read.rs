@@ -7,13 +7,13 @@ use super::{FAMILY, RouterNet, TABLE, sets};
 use crate::error::{During, Error, Result};
 use crate::nftables::{self, Element};
 use crate::seal_net::has_ipv6;
-use belljar_vpc::compile::{Chain, Key, Router, Set, Value};
+use belljar_vpc::compile::{Chain, Key, Router, Routes, Set, Value};
 use ipnet::IpNet;
-use nlink::netlink::messages::RouteMessage;
+use nlink::netlink::messages::{RouteMessage, RuleMessage};
 use nlink::netlink::nftables::expr::{Expr, RuleExpr, parse_expressions, write_expressions};
 use nlink::netlink::types::route::RouteType;
 use nlink::netlink::{Connection, MessageBuilder, Nftables};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 
 const WHAT: &str = "read the rules back";
@@ -67,27 +67,35 @@ impl RouterNet {
         Ok(())
     }
 
-    /// Compares the routing tables, and which packets go by them, with `router`.
-    pub(super) async fn read_routes(&self, router: &Router) -> Result<()> {
+    /// Compares routing tables, and which packets go by them, with what they are to be; if these are
+    /// all, there must be no others.
+    pub(super) async fn read_routes(
+        &self,
+        tables: &BTreeMap<u32, &Routes>,
+        are_all: bool,
+    ) -> Result<()> {
         const WHAT: &str = "read the routes back";
         let v6 = has_ipv6(&self.ns)?;
         let is_ours = |net: &IpNet| v6 || net.addr().is_ipv4();
         let mut meant = BTreeSet::new();
-        for (number, routes) in &router.tables {
+        for (number, routes) in tables {
             let nets = routes.iter().filter(|(net, _)| is_ours(net));
             meant.extend(
                 nets.flat_map(|(net, hop)| self.ways(*number, *net, hop)).map(|w| text(&w)),
             );
         }
         let routes = self.route.get_routes().await.during(WHAT)?;
-        let ours = routes.iter().filter(|r| router.tables.contains_key(&r.table_id()));
+        let ours = routes.iter().filter(|r| tables.contains_key(&r.table_id()));
         same("routes", ours.map(as_text).collect::<BTreeSet<_>>(), meant)?;
         let rules = self.route.get_rules().await.during(WHAT)?;
-        let by_mark = rules.iter().filter(|r| r.priority() == RULES);
+        let is_ours = |r: &&RuleMessage| {
+            r.priority() == RULES && (are_all || tables.contains_key(&r.table_id()))
+        };
+        let by_mark = rules.iter().filter(is_ours);
         let listed: BTreeSet<_> =
             by_mark.map(|r| (r.is_ipv4(), r.fwmark(), r.table_id())).collect();
         let families = [true, false].into_iter().filter(|v4| *v4 || v6);
-        let meant = families.flat_map(|v4| router.tables.keys().map(move |n| (v4, Some(*n), *n)));
+        let meant = families.flat_map(|v4| tables.keys().map(move |n| (v4, Some(*n), *n)));
         same("tables", listed, meant.collect())
     }
 }
