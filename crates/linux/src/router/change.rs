@@ -6,11 +6,20 @@ use belljar_vpc::compile::{Chain, Holds, Hook, Key, Name, Router, Set, Shared, V
 use nlink::netlink::nftables::{
     BaseChain, Chain as NftChain, FilterHook, Policy, Priority, Rule, SetElement, Transaction,
 };
+use nlink::netlink::{Connection, Nftables};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Elements in one message: nlink refuses one over 64 KiB.
 const CHUNK: usize = 500;
+
+/// Bytes of a part of a first load, about: the default of `net.core.wmem_max`, which an ordinary user
+/// cannot go beyond, lets 425,952 be sent at once.
+const PART: usize = 150_000;
+/// Bytes of an element, of a rule and of anything else in it, at most.
+const ELEMENT: usize = 110;
+const RULE: usize = 1_200;
+const OTHER: usize = 400;
 
 /// Between the check of the source and the kernel's look at connections (-200).
 const ARRIVE: i32 = -250;
@@ -100,10 +109,7 @@ impl<'r> Change<'r> {
         }
         batch = self.elements(batch)?;
         for (name, chain) in &self.fresh_chains {
-            for rule in &chain.rules {
-                let all = expressions(rule, denial)?;
-                batch = batch.add_rule(Rule::new(TABLE, name).family(FAMILY).expressions(all));
-            }
+            batch = rules(name, chain, denial)?.into_iter().fold(batch, Transaction::add_rule);
         }
         for name in self.removed_chains() {
             batch = batch.del_chain(TABLE, name, FAMILY);
@@ -138,6 +144,77 @@ impl<'r> Change<'r> {
         }
         Ok(batch)
     }
+}
+
+/// Transactions of a limited size.
+struct Parts<'n> {
+    nft: &'n Connection<Nftables>,
+    done: Vec<Transaction>,
+    open: Transaction,
+    bytes: usize,
+}
+
+impl<'n> Parts<'n> {
+    fn new(nft: &'n Connection<Nftables>) -> Self {
+        Self { nft, done: Vec::new(), open: nft.transaction(), bytes: 0 }
+    }
+
+    fn add(&mut self, bytes: usize, put: impl FnOnce(Transaction) -> Transaction) {
+        if self.bytes + bytes > PART {
+            self.done.push(std::mem::replace(&mut self.open, self.nft.transaction()));
+            self.bytes = 0;
+        }
+        self.bytes += bytes;
+        let open = std::mem::replace(&mut self.open, self.nft.transaction());
+        self.open = put(open);
+    }
+}
+
+impl Change<'_> {
+    /// The new router in several transactions, for an empty table. Until the last one, which has the
+    /// hooks, nothing of it decides about any packet.
+    pub(super) fn parts(
+        &self,
+        nft: &Connection<Nftables>,
+        denial: Denial,
+    ) -> nlink::Result<Vec<Transaction>> {
+        let mut parts = Parts::new(nft);
+        for (name, set) in &self.fresh_sets {
+            parts.add(OTHER, |batch| batch.add_set(sets::set(name, set)));
+        }
+        let (hooked, called): (Vec<_>, Vec<_>) =
+            self.fresh_chains.iter().partition(|(_, chain)| chain.hook.is_some());
+        for (name, chain) in &called {
+            let made = made(name, chain)?;
+            parts.add(OTHER, |batch| batch.add_chain(made));
+        }
+        for (name, set) in &self.fresh_sets {
+            let declared = sets::set(name, set);
+            let all: Vec<_> = set.elements.iter().collect();
+            for chunk in spelt(set, &all)?.chunks(CHUNK) {
+                let bytes = OTHER + chunk.len() * ELEMENT;
+                parts.add(bytes, |batch| batch.add_set_elements(&declared, chunk));
+            }
+        }
+        for (name, chain) in &called {
+            for rule in rules(name, chain, denial)? {
+                parts.add(RULE, |batch| batch.add_rule(rule));
+            }
+        }
+        let mut last = nft.transaction();
+        for (name, chain) in hooked {
+            last = last.add_chain(made(name, chain)?);
+            last = rules(name, chain, denial)?.into_iter().fold(last, Transaction::add_rule);
+        }
+        parts.done.extend([parts.open, last]);
+        Ok(parts.done)
+    }
+}
+
+fn rules(name: &str, chain: &Chain, denial: Denial) -> nlink::Result<Vec<Rule>> {
+    let spelt =
+        |rule| Ok(Rule::new(TABLE, name).family(FAMILY).expressions(expressions(rule, denial)?));
+    chain.rules.iter().map(spelt).collect()
 }
 
 fn spelt(set: &Set, elements: &[(&Key, &Value)]) -> nlink::Result<Vec<SetElement>> {

@@ -21,7 +21,9 @@ pub use spell::Denial;
 use crate::error::{During, Error, Result};
 use crate::netns::NetNs;
 use belljar_vpc::compile::{Name, Router, Routes};
-use nlink::netlink::nftables::{Family, Transaction};
+use nlink::netlink::nftables::{
+    BaseChain, Chain, Family, FilterHook, Policy, Priority, Transaction,
+};
 use nlink::netlink::{Connection, Nftables, Route};
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,6 +35,11 @@ const TABLE: &str = "belljar";
 const FAMILY: Family = Family::Inet;
 /// The kernel takes a transaction as one message; this is room for some 100,000 elements.
 const SEND_BYTES: libc::c_int = 32 << 20;
+
+/// There as long as no router is: it drops what would be forwarded.
+const CLOSED: &str = "belljar-closed";
+const TOO_LARGE: &str = "the change is larger than what an ordinary user may tell the kernel at \
+    once: make it in several steps, or have root raise net.core.wmem_max (sysctl)";
 
 /// A router. It is gone with this value, and its links with it.
 pub struct RouterNet {
@@ -115,12 +122,18 @@ impl RouterNet {
         settings(&ns)?;
         let route = Connection::<Route>::new_in(ns.as_fd()).during("open a route socket")?;
         let nft = Connection::<Nftables>::new_in(ns.as_fd()).during("open an nftables socket")?;
-        enlarge(&nft);
+        enlarge(&nft, SEND_BYTES, &[libc::SO_SNDBUF, libc::SO_SNDBUFFORCE]);
         let (links, loaded, sure) = (BTreeMap::new(), None, false);
-        let net = Self { ns, route, nft, loaded, sure, links, generation: 0, denial };
+        let mut net = Self { ns, route, nft, loaded, sure, links, generation: 0, denial };
+        net.close().await?;
         net.route.set_link_up("lo").await.during("bring lo up")?;
         net.nowhere().await?;
         Ok(net)
+    }
+
+    /// For tests: from now on it is as for an ordinary user of a host with this `net.core.wmem_max`.
+    pub fn limit(&self, bytes: i32) {
+        enlarge(&self.nft, bytes, &[libc::SO_SNDBUF]);
     }
 
     /// Its namespace: for listeners at the router's own addresses, and to hear what is denied.
@@ -161,10 +174,7 @@ impl RouterNet {
             self.commit(batch.during("spell the rules")?).await?;
             self.read_change(&change).await?;
         } else if !self.sure {
-            let batch = self.nft.transaction();
-            let batch = batch.destroy_table(TABLE, FAMILY).add_table(TABLE, FAMILY);
-            let batch = change.put(batch, self.denial);
-            self.commit(batch.during("spell the rules")?).await?;
+            self.load(&change, old.is_none()).await?;
             self.read_rules(new).await?;
         }
         self.remove_routes(was, new).await?;
@@ -175,6 +185,30 @@ impl RouterNet {
         if fresh.is_empty() { Ok(()) } else { self.read_routes(&fresh, !self.sure).await }
     }
 
+    /// Loads a router whole. As long as there is none, nothing passes: then it may take several
+    /// transactions, the last of which opens.
+    async fn load(&mut self, change: &change::Change<'_>, is_first: bool) -> Result<()> {
+        let batch = self.nft.transaction().destroy_table(TABLE, FAMILY).add_table(TABLE, FAMILY);
+        if !is_first {
+            return self.commit(change.put(batch, self.denial).during("spell the rules")?).await;
+        }
+        self.commit(batch).await?;
+        let mut parts = change.parts(&self.nft, self.denial).during("spell the rules")?;
+        let last = parts.pop().unwrap_or_else(|| self.nft.transaction());
+        for part in parts {
+            self.commit(part).await?;
+        }
+        self.commit(last.destroy_table(CLOSED, FAMILY)).await
+    }
+
+    /// Lets nothing pass.
+    async fn close(&mut self) -> Result<()> {
+        let base = BaseChain::filter(FilterHook::Forward, Priority::Raw).policy(Policy::Drop);
+        let chain = Chain::new(CLOSED, "forward").during("name a chain")?;
+        let batch = self.nft.transaction().add_table(CLOSED, FAMILY);
+        self.commit(batch.add_chain(chain.family(FAMILY).base(base))).await
+    }
+
     /// Carries out a transaction on a table that is not the router's own, and counts it: what is
     /// loaded stays known.
     pub(crate) async fn beside(&mut self, batch: Transaction) -> Result<()> {
@@ -183,7 +217,11 @@ impl RouterNet {
 
     async fn commit(&mut self, batch: Transaction) -> Result<()> {
         let batch = if self.sure { batch.expect_generation(self.generation) } else { batch };
-        batch.commit(&self.nft).await.during("load the rules")?;
+        const WHAT: &str = "load the rules";
+        batch.commit(&self.nft).await.map_err(|e| match e.errno() {
+            Some(libc::EMSGSIZE) => Error::other(WHAT, TOO_LARGE),
+            _ => Error::other(WHAT, e.to_string()),
+        })?;
         let now = self.nft.generation().await.during("read the rules' generation")?;
         let was = std::mem::replace(&mut self.generation, now);
         if self.sure && now != was.wrapping_add(1) {
@@ -208,13 +246,12 @@ impl RouterNet {
 
 /// Lets a transaction be as large as it has to be. An ordinary user may not go beyond the host's
 /// limit, and then has what that is.
-fn enlarge(nft: &Connection<Nftables>) {
+fn enlarge(nft: &Connection<Nftables>, bytes: libc::c_int, options: &[libc::c_int]) {
     let fd = nft.socket().as_raw_fd();
-    let bytes = SEND_BYTES;
     let (value, size) = (&raw const bytes, size_of_val(&bytes) as libc::socklen_t);
-    for option in [libc::SO_SNDBUF, libc::SO_SNDBUFFORCE] {
+    for option in options {
         // SAFETY: the descriptor is open, and the value an int of that size.
         #[expect(unsafe_code, reason = "nlink has no call for it")]
-        let _ = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, value.cast(), size) };
+        let _ = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, *option, value.cast(), size) };
     }
 }
