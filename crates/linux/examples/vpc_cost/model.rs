@@ -5,7 +5,7 @@ use belljar_linux::router::RouterNet;
 use belljar_vpc::compile::compile_all;
 use belljar_vpc::id::{InterfaceId, VpcId};
 use belljar_vpc::network::{Change, Record};
-use belljar_vpc::reach::{reach, reach_all};
+use belljar_vpc::reach::{Call, reach, reach_all, reach_service};
 use belljar_vpc::sample::{self, Dice};
 use belljar_vpc::{Network, Payload};
 use serde_json::{Value, json};
@@ -47,9 +47,22 @@ pub(crate) fn measure(runtime: &Runtime) -> Value {
             since(began)
         })
         .collect();
+    let unresolved = unresolved(&network);
     let (load, add) = runtime.block_on(load());
     json!({"queries": queries, "passed": passed, "allPairs": all_pairs, "pairs": pairs,
-        "load": load, "add": add})
+        "unresolved": unresolved, "load": load, "add": add})
+}
+
+/// A service's name leads nowhere: the endpoint that it lacks is found, and the way to that.
+fn unresolved(network: &Network) -> Vec<f64> {
+    let from = network.interfaces.keys();
+    let calls = from.take(QUERIES / 50).map(|from| {
+        let began = Instant::now();
+        let call = Call { from, region: "us-east-1", service: "logs", port: 443, request: None };
+        assert!(!reach_service(network, &call).blockers.is_empty());
+        since(began)
+    });
+    calls.collect()
 }
 
 /// A VPC is compiled, loaded and read back; then an interface is added as the fabric adds one: the

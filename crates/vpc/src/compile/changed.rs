@@ -6,8 +6,8 @@ use super::rules::{Chain, Family, Set};
 use super::shared::Shared;
 use crate::Network;
 use crate::id::{GroupId, InterfaceId, VpcId};
-use crate::network::{Description, Interface, Peer, Peering, Target};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use crate::network::{Description, Interface, Peer, Peering, Records, Target, differing};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The difference of two networks. Records that both share are not looked into; others count as
@@ -26,32 +26,9 @@ pub(super) struct Changed<'a> {
     members: HashMap<Name, (&'a GroupId, Family)>,
 }
 
-type Records<K, V> = BTreeMap<K, Arc<V>>;
-
 fn same<K: Eq, V>(old: &Records<K, V>, new: &Records<K, V>) -> bool {
     let both = || old.iter().zip(new);
     old.len() == new.len() && both().all(|((k, v), (l, w))| Arc::ptr_eq(v, w) && k == l)
-}
-
-/// The ids of records that are not shared.
-fn differing<'a, K: Ord, V>(old: &'a Records<K, V>, new: &'a Records<K, V>) -> Vec<&'a K> {
-    let mut out = Vec::new();
-    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
-    while let (Some((k, v)), Some((l, w))) = (old.peek(), new.peek()) {
-        let order = k.cmp(l);
-        if order.is_ne() || !Arc::ptr_eq(v, w) {
-            out.push(if order.is_le() { *k } else { *l });
-        }
-        let (was, is) = (order.is_le(), order.is_ge());
-        if was {
-            old.next();
-        }
-        if is {
-            new.next();
-        }
-    }
-    out.extend(old.chain(new).map(|(k, _)| k));
-    out
 }
 
 /// Whether all records are the same of which routers are made, but for interfaces and groups.
