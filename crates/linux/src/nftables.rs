@@ -201,9 +201,14 @@ async fn once(nft: &Connection<Nftables>, mut message: MessageBuilder) -> io::Re
     socket.send(&message.finish()).await.map_err(other)?;
     let (mut all, mut is_torn) = (Vec::new(), false);
     loop {
-        let datagram = tokio::time::timeout(PATIENCE, socket.recv_unicast()).await;
-        let datagram = datagram.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
-        let datagram = datagram.map_err(other)?;
+        // The kernel has answered before it returns from the question.
+        let datagram = match socket.try_recv_unicast().map_err(other)? {
+            Some(datagram) => datagram,
+            None => {
+                let waited = tokio::time::timeout(PATIENCE, socket.recv_unicast()).await;
+                waited.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?.map_err(other)?
+            }
+        };
         let mut rest = datagram.as_slice();
         while let Some((kind, flags, seq, payload)) = next_message(&mut rest) {
             if seq != number {
