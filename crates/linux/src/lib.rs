@@ -15,6 +15,7 @@ pub mod memory;
 pub mod mounts;
 pub mod netns;
 pub mod nflog;
+mod nftables;
 pub mod outlet;
 pub mod peer_net;
 pub mod privilege;

@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         trial("atomic::who_is_killed_leaves_old_rules_or_new_ones", atomic::killed),
         trial("errors::what_they_quote_is_translated", errors::quoted),
         trial("large::a_further_interface_is_a_few_elements", large::one_more),
+        trial("large::a_change_that_is_too_large_changes_nothing", large::too_large),
         trial("mutants::a_broken_rule_is_caught", mutants::caught),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -3,10 +3,9 @@
 use super::sets::{self, CHAIN, KINDS, SIZE, TABLE, counted, without, word};
 use super::tally::{Count, Tally};
 use crate::error::{During, Result};
+use crate::nftables::{self, Element};
 use crate::router::RouterNet;
-use nlink::netlink::nftables::{
-    BaseChain, Chain, Family, FilterHook, Policy, Priority, SetElement,
-};
+use nlink::netlink::nftables::{BaseChain, Chain, Family, FilterHook, Policy, Priority};
 use nlink::netlink::{Connection, Nftables};
 use std::os::fd::AsFd;
 
@@ -115,14 +114,13 @@ impl Meter {
             reading.counts.extend(tally.into_counts().filter(|c| c.packets > 0));
         }
         let lost = self.list(&sets::lost(epoch)).await?;
-        let links = lost.iter().filter_map(|e| Some((word(e.key(), 0)?, word(e.key(), 1)?)));
+        let links = lost.iter().filter_map(|e| Some((word(&e.key, 0)?, word(&e.key, 1)?)));
         reading.lost = links.collect();
         Ok(reading)
     }
 
-    async fn list(&self, set: &str) -> Result<Vec<SetElement>> {
-        let elements = self.nft.list_set_elements(TABLE, set, Family::Inet).await;
-        elements.during("read what was counted")
+    async fn list(&self, set: &str) -> Result<Vec<Element>> {
+        nftables::elements(&self.nft, TABLE, set).await
     }
 }
 

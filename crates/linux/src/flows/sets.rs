@@ -5,12 +5,13 @@
 //! the rest of an element.
 
 use super::tally::Count;
+use crate::nftables::Element;
 use belljar_vpc::flow_log::{Flags, Tuple};
 use belljar_vpc::rules::{TCP, UDP};
 use nlink::netlink::nftables::expr::DynsetExpr;
 use nlink::netlink::nftables::{
-    CmpOp, DynsetOp, Expr, Family, MetaKey, PayloadBase, Register, Rule, Set, SetElement,
-    SetKeyType, Transaction, Verdict,
+    CmpOp, DynsetOp, Expr, Family, MetaKey, PayloadBase, Register, Rule, Set, SetKeyType,
+    Transaction, Verdict,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -78,9 +79,9 @@ impl Kind {
     }
 
     /// What an element says; one of flags is of no packets.
-    pub(super) fn parse(self, element: &SetElement) -> Option<Count> {
-        let key = element.key();
-        let (packets, bytes) = element.counter().unwrap_or_default();
+    pub(super) fn parse(self, element: &Element) -> Option<Count> {
+        let key = &element.key;
+        let (packets, bytes) = element.counted.unwrap_or_default();
         let address = |place: usize| -> Option<IpAddr> {
             let start = 4 * (2 + place * self.words);
             let bytes = key.get(start..start + 4 * self.words)?;

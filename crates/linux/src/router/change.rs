@@ -2,15 +2,24 @@
 
 use super::spell::{Denial, expressions};
 use super::{FAMILY, TABLE, sets};
-use belljar_vpc::compile::{Chain, Holds, Hook, Key, Name, Router, Set, Value};
+use belljar_vpc::compile::{Chain, Holds, Hook, Key, Name, Router, Set, Shared, Value};
 use nlink::netlink::nftables::{
     BaseChain, Chain as NftChain, FilterHook, Policy, Priority, Rule, SetElement, Transaction,
 };
+use nlink::netlink::{Connection, Nftables};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Elements in one message: nlink refuses one over 64 KiB.
 const CHUNK: usize = 500;
+
+/// Bytes of a part of a first load, about: the default of `net.core.wmem_max`, which an ordinary user
+/// cannot go beyond, lets 425,952 be sent at once.
+const PART: usize = 150_000;
+/// Bytes of an element, of a rule and of anything else in it, at most.
+const ELEMENT: usize = 110;
+const RULE: usize = 1_200;
+const OTHER: usize = 400;
 
 /// Between the check of the source and the kernel's look at connections (-200).
 const ARRIVE: i32 = -250;
@@ -22,7 +31,7 @@ type Entries<'m, K, V> = Vec<(&'m K, &'m V)>;
 
 /// What differs between two maps, in the order of keys: each pair that is gone, and each that is
 /// new. A value that changed is both. One pass, because all but a few are the same.
-fn difference<'m, K: Ord, V: PartialEq>(
+pub(super) fn difference<'m, K: Ord, V: PartialEq>(
     old: &'m BTreeMap<K, V>,
     new: &'m BTreeMap<K, V>,
 ) -> (Entries<'m, K, V>, Entries<'m, K, V>) {
@@ -49,12 +58,12 @@ fn difference<'m, K: Ord, V: PartialEq>(
 
 /// What makes one router of another.
 pub(super) struct Change<'r> {
-    old: &'r Router,
+    pub(super) old: &'r Router,
     new: &'r Router,
-    gone_sets: Entries<'r, Name, Set>,
-    fresh_sets: Entries<'r, Name, Set>,
-    gone_chains: Entries<'r, Name, Chain>,
-    fresh_chains: Entries<'r, Name, Chain>,
+    gone_sets: Entries<'r, Name, Shared<Set>>,
+    pub(super) fresh_sets: Entries<'r, Name, Shared<Set>>,
+    gone_chains: Entries<'r, Name, Shared<Chain>>,
+    pub(super) fresh_chains: Entries<'r, Name, Shared<Chain>>,
 }
 
 impl<'r> Change<'r> {
@@ -72,10 +81,22 @@ impl<'r> Change<'r> {
             && self.fresh_chains.is_empty()
     }
 
+    /// The chains that are no more.
+    pub(super) fn removed_chains(&self) -> impl Iterator<Item = &Name> {
+        let gone = self.gone_chains.iter().map(|(name, _)| *name);
+        gone.filter(|name| !self.new.chains.contains_key(*name))
+    }
+
+    /// The sets that are no more.
+    pub(super) fn removed_sets(&self) -> impl Iterator<Item = &Name> {
+        let gone = self.gone_sets.iter().map(|(name, _)| *name);
+        gone.filter(|name| !self.new.sets.contains_key(*name))
+    }
+
     /// Puts it into `batch`. The order is the kernel's: what is named must be there, and what goes
     /// must be named by nobody.
     pub(super) fn put(&self, mut batch: Transaction, denial: Denial) -> nlink::Result<Transaction> {
-        let (old, new) = (self.old, self.new);
+        let old = self.old;
         for (name, set) in self.fresh_sets.iter().filter(|(n, _)| !old.sets.contains_key(*n)) {
             batch = batch.add_set(sets::set(name, set));
         }
@@ -88,15 +109,12 @@ impl<'r> Change<'r> {
         }
         batch = self.elements(batch)?;
         for (name, chain) in &self.fresh_chains {
-            for rule in &chain.rules {
-                let all = expressions(rule, denial)?;
-                batch = batch.add_rule(Rule::new(TABLE, name).family(FAMILY).expressions(all));
-            }
+            batch = rules(name, chain, denial)?.into_iter().fold(batch, Transaction::add_rule);
         }
-        for (name, _) in self.gone_chains.iter().filter(|(n, _)| !new.chains.contains_key(*n)) {
+        for name in self.removed_chains() {
             batch = batch.del_chain(TABLE, name, FAMILY);
         }
-        for (name, _) in self.gone_sets.iter().filter(|(n, _)| !new.sets.contains_key(*n)) {
+        for name in self.removed_sets() {
             batch = batch.del_set(TABLE, name, FAMILY);
         }
         Ok(batch)
@@ -104,7 +122,7 @@ impl<'r> Change<'r> {
 
     fn elements(&self, mut batch: Transaction) -> nlink::Result<Transaction> {
         let none = BTreeMap::new();
-        let of = |router: &'r Router, name| router.sets.get(name).map(|s: &Set| &s.elements);
+        let of = |router: &'r Router, name| router.sets.get(name).map(|s| &s.elements);
         for (name, set) in &self.gone_sets {
             let kept = of(self.new, *name);
             // With a set go its elements; but those that name chains first.
@@ -126,6 +144,77 @@ impl<'r> Change<'r> {
         }
         Ok(batch)
     }
+}
+
+/// Transactions of a limited size.
+struct Parts<'n> {
+    nft: &'n Connection<Nftables>,
+    done: Vec<Transaction>,
+    open: Transaction,
+    bytes: usize,
+}
+
+impl<'n> Parts<'n> {
+    fn new(nft: &'n Connection<Nftables>) -> Self {
+        Self { nft, done: Vec::new(), open: nft.transaction(), bytes: 0 }
+    }
+
+    fn add(&mut self, bytes: usize, put: impl FnOnce(Transaction) -> Transaction) {
+        if self.bytes + bytes > PART {
+            self.done.push(std::mem::replace(&mut self.open, self.nft.transaction()));
+            self.bytes = 0;
+        }
+        self.bytes += bytes;
+        let open = std::mem::replace(&mut self.open, self.nft.transaction());
+        self.open = put(open);
+    }
+}
+
+impl Change<'_> {
+    /// The new router in several transactions, for an empty table. Until the last one, which has the
+    /// hooks, nothing of it decides about any packet.
+    pub(super) fn parts(
+        &self,
+        nft: &Connection<Nftables>,
+        denial: Denial,
+    ) -> nlink::Result<Vec<Transaction>> {
+        let mut parts = Parts::new(nft);
+        for (name, set) in &self.fresh_sets {
+            parts.add(OTHER, |batch| batch.add_set(sets::set(name, set)));
+        }
+        let (hooked, called): (Vec<_>, Vec<_>) =
+            self.fresh_chains.iter().partition(|(_, chain)| chain.hook.is_some());
+        for (name, chain) in &called {
+            let made = made(name, chain)?;
+            parts.add(OTHER, |batch| batch.add_chain(made));
+        }
+        for (name, set) in &self.fresh_sets {
+            let declared = sets::set(name, set);
+            let all: Vec<_> = set.elements.iter().collect();
+            for chunk in spelt(set, &all)?.chunks(CHUNK) {
+                let bytes = OTHER + chunk.len() * ELEMENT;
+                parts.add(bytes, |batch| batch.add_set_elements(&declared, chunk));
+            }
+        }
+        for (name, chain) in &called {
+            for rule in rules(name, chain, denial)? {
+                parts.add(RULE, |batch| batch.add_rule(rule));
+            }
+        }
+        let mut last = nft.transaction();
+        for (name, chain) in hooked {
+            last = last.add_chain(made(name, chain)?);
+            last = rules(name, chain, denial)?.into_iter().fold(last, Transaction::add_rule);
+        }
+        parts.done.extend([parts.open, last]);
+        Ok(parts.done)
+    }
+}
+
+fn rules(name: &str, chain: &Chain, denial: Denial) -> nlink::Result<Vec<Rule>> {
+    let spelt =
+        |rule| Ok(Rule::new(TABLE, name).family(FAMILY).expressions(expressions(rule, denial)?));
+    chain.rules.iter().map(spelt).collect()
 }
 
 fn spelt(set: &Set, elements: &[(&Key, &Value)]) -> nlink::Result<Vec<SetElement>> {

@@ -21,18 +21,26 @@ pub use spell::Denial;
 
 use crate::error::{During, Error, Result};
 use crate::netns::NetNs;
-use belljar_vpc::compile::{Name, Router};
-use nlink::netlink::nftables::{Family, Transaction};
+use belljar_vpc::compile::{Name, Router, Routes};
+use nlink::netlink::nftables::{
+    BaseChain, Chain, Family, FilterHook, Policy, Priority, Transaction,
+};
 use nlink::netlink::{Connection, Nftables, Route};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::Arc;
 
 const TABLE: &str = "belljar";
 const FAMILY: Family = Family::Inet;
 /// The kernel takes a transaction as one message; this is room for some 100,000 elements.
 const SEND_BYTES: libc::c_int = 32 << 20;
+
+/// There as long as no router is: it drops what would be forwarded.
+const CLOSED: &str = "belljar-closed";
+const TOO_LARGE: &str = "the change is larger than what an ordinary user may tell the kernel at \
+    once: make it in several steps, or have root raise net.core.wmem_max (sysctl)";
 
 /// A router. It is gone with this value, and its links with it.
 pub struct RouterNet {
@@ -40,7 +48,7 @@ pub struct RouterNet {
     route: Connection<Route>,
     nft: Connection<Nftables>,
     /// What was loaded last.
-    loaded: Option<Router>,
+    loaded: Option<Arc<Router>>,
     /// Whether it is loaded indeed; if not, the next one is loaded whole.
     sure: bool,
     /// The links that there are, by name, and the kernel's number of each.
@@ -115,12 +123,18 @@ impl RouterNet {
         settings(&ns)?;
         let route = Connection::<Route>::new_in(ns.as_fd()).during("open a route socket")?;
         let nft = Connection::<Nftables>::new_in(ns.as_fd()).during("open an nftables socket")?;
-        enlarge(&nft);
+        enlarge(&nft, SEND_BYTES, &[libc::SO_SNDBUF, libc::SO_SNDBUFFORCE]);
         let (links, loaded, sure) = (BTreeMap::new(), None, false);
-        let net = Self { ns, route, nft, loaded, sure, links, generation: 0, denial };
+        let mut net = Self { ns, route, nft, loaded, sure, links, generation: 0, denial };
+        net.close().await?;
         net.route.set_link_up("lo").await.during("bring lo up")?;
         net.nowhere().await?;
         Ok(net)
+    }
+
+    /// For tests: from now on it is as for an ordinary user of a host with this `net.core.wmem_max`.
+    pub fn limit(&self, bytes: i32) {
+        enlarge(&self.nft, bytes, &[libc::SO_SNDBUF]);
     }
 
     /// Its namespace: for listeners at the router's own addresses, and to hear what is denied.
@@ -131,7 +145,7 @@ impl RouterNet {
 
     /// What is loaded; `None` if that is not known.
     #[must_use]
-    pub fn loaded(&self) -> Option<&Router> {
+    pub fn loaded(&self) -> Option<&Arc<Router>> {
         self.loaded.as_ref().filter(|_| self.sure)
     }
 
@@ -141,9 +155,9 @@ impl RouterNet {
     ///
     /// # Errors
     /// If the kernel refuses, or lists something else than was loaded.
-    pub async fn apply(&mut self, router: Router) -> Result<()> {
-        let old = self.loaded.take();
-        let result = self.replace(old.as_ref(), &router).await;
+    pub async fn apply(&mut self, router: impl Into<Arc<Router>>) -> Result<()> {
+        let (old, router) = (self.loaded.take(), router.into());
+        let result = self.replace(old.as_deref(), &router).await;
         self.sure = result.is_ok();
         self.loaded = if result.is_ok() { Some(router) } else { old };
         result
@@ -153,21 +167,47 @@ impl RouterNet {
         let nothing = Router::default();
         let was = old.unwrap_or(&nothing);
         self.add_routes(was, new).await?;
-        // The kernel takes a transaction whole or not at all, and counts them. So after one that
-        // was listed and compared, it is enough that nobody else made one.
+        // The kernel takes a transaction whole or not at all, and counts them. So if nobody else made
+        // one, what is not in this one is as it was when it was compared.
         let change = change::Change::new(if self.sure { was } else { &nothing }, new);
         if self.sure && !change.is_empty() {
             let batch = change.put(self.nft.transaction(), self.denial);
             self.commit(batch.during("spell the rules")?).await?;
+            self.read_change(&change).await?;
         } else if !self.sure {
-            let batch = self.nft.transaction();
-            let batch = batch.destroy_table(TABLE, FAMILY).add_table(TABLE, FAMILY);
-            let batch = change.put(batch, self.denial);
-            self.commit(batch.during("spell the rules")?).await?;
+            self.load(&change, old.is_none()).await?;
             self.read_rules(new).await?;
         }
         self.remove_routes(was, new).await?;
-        if self.sure { Ok(()) } else { self.read_routes(new).await }
+        // What is in a table of a number is always the same.
+        let is_read = |number: &u32| self.sure && was.tables.contains_key(number);
+        let fresh = new.tables.iter().filter(|(number, _)| !is_read(number));
+        let fresh: BTreeMap<u32, &Routes> = fresh.map(|(n, routes)| (*n, routes)).collect();
+        if fresh.is_empty() { Ok(()) } else { self.read_routes(&fresh, !self.sure).await }
+    }
+
+    /// Loads a router whole. As long as there is none, nothing passes: then it may take several
+    /// transactions, the last of which opens.
+    async fn load(&mut self, change: &change::Change<'_>, is_first: bool) -> Result<()> {
+        let batch = self.nft.transaction().destroy_table(TABLE, FAMILY).add_table(TABLE, FAMILY);
+        if !is_first {
+            return self.commit(change.put(batch, self.denial).during("spell the rules")?).await;
+        }
+        self.commit(batch).await?;
+        let mut parts = change.parts(&self.nft, self.denial).during("spell the rules")?;
+        let last = parts.pop().unwrap_or_else(|| self.nft.transaction());
+        for part in parts {
+            self.commit(part).await?;
+        }
+        self.commit(last.destroy_table(CLOSED, FAMILY)).await
+    }
+
+    /// Lets nothing pass.
+    async fn close(&mut self) -> Result<()> {
+        let base = BaseChain::filter(FilterHook::Forward, Priority::Raw).policy(Policy::Drop);
+        let chain = Chain::new(CLOSED, "forward").during("name a chain")?;
+        let batch = self.nft.transaction().add_table(CLOSED, FAMILY);
+        self.commit(batch.add_chain(chain.family(FAMILY).base(base))).await
     }
 
     /// Carries out a transaction on a table that is not the router's own, and counts it: what is
@@ -178,7 +218,11 @@ impl RouterNet {
 
     async fn commit(&mut self, batch: Transaction) -> Result<()> {
         let batch = if self.sure { batch.expect_generation(self.generation) } else { batch };
-        batch.commit(&self.nft).await.during("load the rules")?;
+        const WHAT: &str = "load the rules";
+        batch.commit(&self.nft).await.map_err(|e| match e.errno() {
+            Some(libc::EMSGSIZE) => Error::other(WHAT, TOO_LARGE),
+            _ => Error::other(WHAT, e.to_string()),
+        })?;
         let now = self.nft.generation().await.during("read the rules' generation")?;
         let was = std::mem::replace(&mut self.generation, now);
         if self.sure && now != was.wrapping_add(1) {
@@ -196,19 +240,19 @@ impl RouterNet {
             return Err(Error::other("verify the router", "nothing is loaded"));
         };
         self.read_rules(router).await?;
-        self.read_routes(router).await
+        let all = router.tables.iter().map(|(n, routes)| (*n, routes)).collect();
+        self.read_routes(&all, true).await
     }
 }
 
 /// Lets a transaction be as large as it has to be. An ordinary user may not go beyond the host's
 /// limit, and then has what that is.
-fn enlarge(nft: &Connection<Nftables>) {
+fn enlarge(nft: &Connection<Nftables>, bytes: libc::c_int, options: &[libc::c_int]) {
     let fd = nft.socket().as_raw_fd();
-    let bytes = SEND_BYTES;
     let (value, size) = (&raw const bytes, size_of_val(&bytes) as libc::socklen_t);
-    for option in [libc::SO_SNDBUF, libc::SO_SNDBUFFORCE] {
+    for option in options {
         // SAFETY: the descriptor is open, and the value an int of that size.
         #[expect(unsafe_code, reason = "nlink has no call for it")]
-        let _ = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, option, value.cast(), size) };
+        let _ = unsafe { libc::setsockopt(fd, libc::SOL_SOCKET, *option, value.cast(), size) };
     }
 }

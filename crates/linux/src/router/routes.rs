@@ -139,10 +139,12 @@ impl RouterNet {
 
     /// Moves the addresses of interfaces that have others now.
     async fn move_hosts(&self, old: &Router, new: &Router) -> Result<()> {
-        let addresses = |router: &Router, name: &Name| match router.links.get(name) {
-            Some(Link { end: End::Interface { addresses, .. }, .. }) => addresses.clone(),
-            _ => Vec::new(),
-        };
+        fn addresses<'r>(router: &'r Router, name: &Name) -> &'r [IpAddr] {
+            match router.links.get(name).map(|l| &l.end) {
+                Some(End::Interface { addresses, .. }) => addresses,
+                _ => &[],
+            }
+        }
         for (name, index) in &self.links {
             let (before, after) = (addresses(old, name), addresses(new, name));
             if before == after || !old.links.contains_key(name) {

@@ -3,7 +3,7 @@
 use crate::agree::{Run, runtime};
 use crate::random::network;
 use crate::scene::{Mutation, Scene};
-use belljar_vpc::compile::{Action, Chain, Hop, Match, Router, Rule, State};
+use belljar_vpc::compile::{Action, Hop, Match, Router, Rule, State};
 
 /// Networks that are tried until one shows that a rule is broken.
 const NETWORKS: u64 = 12;
@@ -28,8 +28,7 @@ fn lose_last(router: &mut Router, is: impl Fn(&str) -> bool) {
 
 fn without(router: &mut Router, what: impl Fn(&Rule) -> bool) {
     for chain in router.chains.values_mut() {
-        let Chain { rules, .. } = chain;
-        rules.retain(|r| !what(r));
+        chain.rules.retain(|r| !what(r));
     }
 }
 

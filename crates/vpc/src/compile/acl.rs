@@ -57,7 +57,7 @@ pub(super) fn subnet(router: &mut Router, way: &Way, subnet: &str, acl: &str) ->
         Rule::new(vec![within], Action::Accept),
         Rule::new(vec![], Action::Goto(chain_name(way, acl))),
     ];
-    router.chains.insert(name.clone(), Chain { hook: None, rules });
+    router.chains.insert(name.clone(), Chain { hook: None, rules }.into());
     name
 }
 
@@ -90,5 +90,5 @@ pub(super) fn chain(router: &mut Router, way: &Way, id: &str, acl: &NetworkAcl) 
         rules.push(Rule::new(matches, action));
     }
     rules.push(Rule::new(vec![], Action::Deny(way.layer)));
-    router.chains.insert(chain_name(way, id), Chain { hook: None, rules });
+    router.chains.insert(chain_name(way, id), Chain { hook: None, rules }.into());
 }

@@ -2,9 +2,11 @@
 //! the number of a group's rules nor that of its members costs a packet anything.
 
 use super::boxes::{Boxes, Range, disjoint, merged};
+use super::changed::Before;
 use super::names::{combined, link};
 use super::router::{Name, Router};
 use super::rules::{Action, Chain, Family, Field, Holds, Kind, Layer, Match, Part, Rule, Set};
+use super::shared::Shared;
 use crate::Network;
 use crate::id::{GroupId, VpcId};
 use crate::network::{Direction, Peer, SecurityGroup};
@@ -84,12 +86,25 @@ pub(super) const fn way(direction: Direction) -> (&'static str, Layer) {
     }
 }
 
+/// Whether a chain or set is of those that are made here.
+pub(super) fn is_of_groups(name: &str) -> bool {
+    ["sg-", "pl-", "egress-", "ingress-"].iter().any(|p| name.starts_with(p))
+}
+
+/// What chains and sets are made of.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) network: &'a Network,
+    pub(super) vpc: &'a VpcId,
+    /// What there is of them already.
+    pub(super) before: Option<Before<'a>>,
+}
+
 /// The chain of all who have just these groups, made if it is not there. What none of them allows
 /// is denied.
 pub(super) fn chain(
     router: &mut Router,
-    network: &Network,
-    vpc: &VpcId,
+    source: Source<'_>,
     groups: &BTreeSet<&GroupId>,
     direction: Direction,
 ) -> Name {
@@ -102,16 +117,42 @@ pub(super) fn chain(
     for id in groups {
         let of_group: Name = format!("{id}-{prefix}").into();
         rules.push(Rule::new(vec![], Action::Jump(of_group.clone())));
-        if !router.chains.contains_key(&of_group)
-            && let Some(group) = network.groups.get(*id)
+        if router.chains.contains_key(&of_group) {
+            continue;
+        }
+        if let Some(before) = source.before
+            && let Some(kept) = before.rules_of(id, &of_group)
         {
-            let rules = group_rules(router, network, vpc, id, group, direction);
-            router.chains.insert(of_group, Chain { hook: None, rules });
+            keep(router, source, before, kept);
+            router.chains.insert(of_group, kept.clone());
+        } else if let Some(group) = source.network.groups.get(*id) {
+            let rules = group_rules(router, source, id, group, direction);
+            router.chains.insert(of_group, Chain { hook: None, rules }.into());
         }
     }
     rules.push(Rule::new(vec![], Action::Deny(layer)));
-    router.chains.insert(name.clone(), Chain { hook: None, rules });
+    router.chains.insert(name.clone(), Chain { hook: None, rules }.into());
     name
+}
+
+/// The sets of a chain that was there before.
+fn keep(router: &mut Router, source: Source<'_>, before: Before<'_>, chain: &Shared<Chain>) {
+    for condition in chain.rules.iter().flat_map(|r| &r.matches) {
+        let Match::In(_, name) = condition else { continue };
+        if router.sets.contains_key(name) {
+            continue;
+        }
+        if let Some(set) = before.set(name) {
+            router.sets.insert(name.clone(), set.clone());
+        } else if let Some((id, family)) = before.members(name) {
+            members(router, source, &Peer::Group(id.clone()), family);
+        }
+    }
+}
+
+/// The name of the set of a group's members.
+pub(super) fn members_name(id: &GroupId, family: Family) -> Name {
+    format!("{id}-members-{}", family.name()).into()
 }
 
 /// Look-ups that a group's rules become.
@@ -123,8 +164,7 @@ struct Lookups {
 
 fn group_rules(
     router: &mut Router,
-    network: &Network,
-    vpc: &VpcId,
+    source: Source<'_>,
     id: &GroupId,
     group: &SecurityGroup,
     direction: Direction,
@@ -150,7 +190,7 @@ fn group_rules(
         rules.push(by_block(router, &prefix, direction, *family, *class, boxes));
     }
     for (peer, classes) in &lookups.peers {
-        by_peer(router, network, vpc, &prefix, direction, (peer, classes), &mut rules);
+        by_peer(router, source, &prefix, direction, (peer, classes), &mut rules);
     }
     rules
 }
@@ -189,7 +229,7 @@ fn by_block(
         key.extend(class.parts(protocol, range));
         set.insert(key);
     }
-    router.sets.insert(name.clone(), set);
+    router.sets.insert(name.clone(), set.into());
     Rule::new(vec![Match::In(fields, name)], Action::Accept)
 }
 
@@ -198,15 +238,14 @@ fn by_block(
 /// forwarded on its way is nobody's who has the group.
 fn by_peer(
     router: &mut Router,
-    network: &Network,
-    vpc: &VpcId,
+    source: Source<'_>,
     prefix: &str,
     direction: Direction,
     (peer, classes): (&Peer, &BTreeMap<Class, BTreeMap<u8, Vec<Range>>>),
     rules: &mut Vec<Rule>,
 ) {
     for family in Family::BOTH {
-        let Some((peer_id, members)) = members(router, network, vpc, peer, family) else {
+        let Some((peer_id, members)) = members(router, source, peer, family) else {
             continue;
         };
         for (class, numbers) in classes {
@@ -244,7 +283,7 @@ fn by_peer(
             for (protocol, range) in ranges {
                 set.insert(class.parts(protocol, range));
             }
-            router.sets.insert(name.clone(), set);
+            router.sets.insert(name.clone(), set.into());
             rules.push(Rule::new(vec![who, Match::In(fields, name)], Action::Accept));
         }
     }
@@ -255,11 +294,12 @@ fn by_peer(
 /// nobody.
 fn members(
     router: &mut Router,
-    network: &Network,
-    vpc: &VpcId,
+    source: Source<'_>,
     peer: &Peer,
     family: Family,
 ) -> Option<(String, Name)> {
+    let Source { network, vpc, before } = source;
+    let kept = |name: &Name| before.and_then(|b| b.set(name)).cloned();
     match peer {
         Peer::Cidr(_) => None,
         Peer::Group(id) => {
@@ -268,8 +308,12 @@ fn members(
             if of != vpc && peering.is_none() {
                 return None;
             }
-            let name: Name = format!("{id}-members-{}", family.name()).into();
-            if !router.sets.contains_key(&name) {
+            let name = members_name(id, family);
+            if router.sets.contains_key(&name) {
+                // It is made.
+            } else if let Some(set) = kept(&name) {
+                router.sets.insert(name.clone(), set);
+            } else {
                 let key = [Kind::Link, Kind::Address(family)];
                 let mut set = Set::new(&key, false, Holds::Members);
                 for interface in network.members(id) {
@@ -283,7 +327,7 @@ fn members(
                         }
                     }
                 }
-                router.sets.insert(name.clone(), set);
+                router.sets.insert(name.clone(), set.into());
             }
             Some((id.to_string(), name))
         }
@@ -293,12 +337,16 @@ fn members(
                 return None;
             }
             let name: Name = id.as_str().into();
-            if !router.sets.contains_key(&name) {
+            if router.sets.contains_key(&name) {
+                // It is made.
+            } else if let Some(set) = kept(&name) {
+                router.sets.insert(name.clone(), set);
+            } else {
                 let mut set = Set::new(&[Kind::Address(family)], true, Holds::Members);
                 for block in IpNet::aggregate(&list.entries.keys().copied().collect()) {
                     set.insert(vec![addresses(&block)]);
                 }
-                router.sets.insert(name.clone(), set);
+                router.sets.insert(name.clone(), set.into());
             }
             Some((id.to_string(), name))
         }

@@ -3,9 +3,9 @@
 use super::names::{link, mac};
 use super::router::{End, Link, Name, Router};
 use super::rules::{
-    Action, Chain, Family, Field, Holds, Hook, Key, Kind, Layer, Match, Part, Rule, Set, State,
-    Value,
+    Action, Chain, Family, Field, Holds, Hook, Kind, Layer, Match, Part, Rule, Set, State, Value,
 };
+use super::shared::Key;
 use super::{acl, addresses, groups, routes};
 use crate::Network;
 use crate::id::{InterfaceId, SubnetId, VpcId};
@@ -49,9 +49,18 @@ const fn guards(direction: Direction) -> &'static str {
     }
 }
 
-fn put(router: &mut Router, set: &str, key: Key, value: Value) {
+fn put(router: &mut Router, set: &str, key: impl Into<Key>, value: Value) {
     if let Some(set) = router.sets.get_mut(set) {
-        set.elements.insert(key, value);
+        set.elements.insert(key.into(), value);
+    }
+}
+
+fn take(router: &mut Router, set: &str, key: &[Part]) {
+    // What is shared is copied when it is changed, and only then.
+    if let Some(set) = router.sets.get_mut(set)
+        && set.elements.contains_key(key)
+    {
+        set.elements.remove(key);
     }
 }
 
@@ -66,7 +75,7 @@ fn is_in(fields: &[Field], set: Name) -> Vec<Match> {
 /// The sets and chains that every router has.
 pub(super) fn chains(router: &mut Router, network: &Network, id: &VpcId, vpc: &Vpc) {
     let mut set = |name: Name, key: &[Kind], ranges, holds| {
-        router.sets.insert(name, Set::new(key, ranges, holds));
+        router.sets.insert(name, Set::new(key, ranges, holds).into());
     };
     for family in Family::BOTH {
         let key = [Kind::Link, Kind::Address(family)];
@@ -85,7 +94,7 @@ pub(super) fn chains(router: &mut Router, network: &Network, id: &VpcId, vpc: &V
     }
     let gateway = network.internet_gateway(id).map(|g| link(g.as_str()));
     let mut chain = |hook: Hook, rules| {
-        router.chains.insert(hook.name().into(), Chain { hook: Some(hook), rules });
+        router.chains.insert(hook.name().into(), Chain { hook: Some(hook), rules }.into());
     };
     chain(Hook::Source, source_rules(vpc, gateway.as_ref()));
     // A link-local destination is on the link that it came by, to the kernel, which then takes no
@@ -109,7 +118,7 @@ pub(super) fn chains(router: &mut Router, network: &Network, id: &VpcId, vpc: &V
     let receiver = rule(vec![], Action::Decide(Field::To, guards(Direction::Ingress).into()));
     chain(Hook::Ingress, vec![established(), receiver]);
     let silent = vec![rule(vec![], Action::Deny(Layer::Egress))];
-    router.chains.insert(SILENT.into(), Chain { hook: None, rules: silent });
+    router.chains.insert(SILENT.into(), Chain { hook: None, rules: silent }.into());
 }
 
 /// Who may send what. What comes from outside is not from within.
@@ -196,28 +205,28 @@ pub(super) fn interface(
 ) {
     let name = link(id.as_str());
     let all = addresses(network, id);
-    let one = || Part::Link(name.clone());
+    let one = Key::one(Part::Link(name.clone()));
     for address in &all {
         router.hosts.insert(*address, name.clone());
         let set = own(Family::of(address));
-        put(router, set, vec![one(), Part::Address(*address)], Value::Member);
+        put(router, set, vec![Part::Link(name.clone()), Part::Address(*address)], Value::Member);
     }
     let is_nat = network.nat_at(id).is_some();
     if is_nat || !record.source_dest_check {
-        put(router, SENDERS, vec![one()], Value::Member);
+        put(router, SENDERS, one.clone(), Value::Member);
     }
     if is_nat {
-        put(router, NATS, vec![one()], Value::Member);
+        put(router, NATS, one.clone(), Value::Member);
     } else if !record.source_dest_check && network.endpoint_at(id).is_none() {
-        put(router, RECEIVERS, vec![one()], Value::Member);
+        put(router, RECEIVERS, one.clone(), Value::Member);
     }
     if let Some(number) = table {
-        put(router, TABLES, vec![one()], Value::Mark(number));
+        put(router, TABLES, one.clone(), Value::Mark(number));
     }
-    put(router, &acl::links(record.subnet.as_str()), vec![one()], Value::Member);
+    put(router, &acl::links(record.subnet.as_str()), one.clone(), Value::Member);
     for way in &acl::WAYS {
         let chain: Name = format!("{}-{}", record.subnet, way.name).into();
-        put(router, acl::map(way), vec![one()], Value::Goto(chain));
+        put(router, acl::map(way), one.clone(), Value::Goto(chain));
     }
     let end = End::Interface {
         id: id.clone(),
@@ -230,21 +239,44 @@ pub(super) fn interface(
     router.links.insert(name.clone(), Link { name, mac, end });
 }
 
+/// Takes an interface's link and its elements out again, if it is there.
+pub(super) fn without(router: &mut Router, id: &InterfaceId) {
+    let name = link(id.as_str());
+    let Some(gone) = router.links.remove(&name) else { return };
+    let End::Interface { subnet, addresses, .. } = &gone.end else { return };
+    for address in addresses {
+        router.hosts.remove(address);
+        let key = [Part::Link(name.clone()), Part::Address(*address)];
+        take(router, own(Family::of(address)), &key);
+    }
+    let one = [Part::Link(name)];
+    for set in [SENDERS, NATS, RECEIVERS, TABLES] {
+        take(router, set, &one);
+    }
+    take(router, &acl::links(subnet.as_str()), &one);
+    for way in &acl::WAYS {
+        take(router, acl::map(way), &one);
+    }
+    for direction in [Direction::Egress, Direction::Ingress] {
+        take(router, guards(direction), &one);
+    }
+}
+
 /// What decides about what an interface sends, or is sent.
 pub(super) fn guard(router: &mut Router, link: &Name, direction: Direction, verdict: Value) {
-    put(router, guards(direction), vec![Part::Link(link.clone())], verdict);
+    put(router, guards(direction), Key::one(Part::Link(link.clone())), verdict);
 }
 
 /// A link that is no interface's: no subnet's boundary, no group.
 fn outside(router: &mut Router, id: &str, end: End, egress: Value) {
     let name = link(id);
-    let one = || vec![Part::Link(name.clone())];
+    let one = Key::one(Part::Link(name.clone()));
     for way in &acl::WAYS {
-        put(router, acl::map(way), one(), Value::Accept);
+        put(router, acl::map(way), one.clone(), Value::Accept);
     }
-    put(router, guards(Direction::Egress), one(), egress);
-    put(router, guards(Direction::Ingress), one(), Value::Accept);
-    put(router, OUTSIDE, one(), Value::Member);
+    put(router, guards(Direction::Egress), one.clone(), egress);
+    put(router, guards(Direction::Ingress), one.clone(), Value::Accept);
+    put(router, OUTSIDE, one, Value::Member);
     router.links.insert(name.clone(), Link { mac: mac("", id), name, end });
 }
 
@@ -297,34 +329,6 @@ pub(super) fn peerings(router: &mut Router, network: &Network, vpc: &VpcId) {
 pub(super) fn internet(router: &mut Router, network: &Network, id: &VpcId, vpc: &Vpc) {
     let Some(gateway) = network.internet_gateway(id) else { return };
     let name = link(gateway.as_str());
-    let mut private_v4 = Set::new(&[Kind::Address(Family::V4)], false, Holds::Members);
-    let mut private_v6 = Set::new(&[Kind::Address(Family::V6)], false, Holds::Members);
-    let mut in_map = Set::new(&[Kind::Address(Family::V4)], false, Holds::Addresses);
-    let mut out_map = in_map.clone();
-    let mut public = BTreeSet::new();
-    for (address, name) in &router.hosts {
-        let key = vec![Part::Address(*address)];
-        let IpAddr::V4(inner) = *address else {
-            private_v6.insert(key);
-            continue;
-        };
-        let Some(End::Interface { id, .. }) = router.links.get(name).map(|l| &l.end) else {
-            continue;
-        };
-        let Some(outer) = network.public_of(id, inner) else { continue };
-        private_v4.insert(key.clone());
-        out_map.elements.insert(key, Value::Address(outer));
-        if network.at_public(outer) == Some((id, inner)) {
-            let key = vec![Part::Address(IpAddr::V4(outer))];
-            in_map.elements.insert(key, Value::Address(inner));
-            public.insert(outer);
-        }
-    }
-    for (set, elements) in [("public-v4", private_v4), ("public-v6", private_v6)] {
-        router.sets.insert(set.into(), elements);
-    }
-    router.sets.insert("to-private".into(), in_map);
-    router.sets.insert("to-public".into(), out_map);
     let (from, to) = (|| Match::From(name.clone()), || Match::To(name.clone()));
     let mut demands = Vec::new();
     for block in private() {
@@ -348,14 +352,58 @@ pub(super) fn internet(router: &mut Router, network: &Network, id: &VpcId, vpc: 
     let (arrive, leave) = (translate(&from(), arrive), translate(&to(), leave));
     let hooks = [(Hook::Public, demands), (Hook::Arrive, arrive), (Hook::Leave, leave)];
     for (hook, rules) in hooks {
-        router.chains.insert(hook.name().into(), Chain { hook: Some(hook), rules });
+        router.chains.insert(hook.name().into(), Chain { hook: Some(hook), rules }.into());
     }
     let blocks_v6 = vpc.cidrs.iter().filter_map(|c| match c.block {
         IpNet::V6(net) => Some(net),
         IpNet::V4(_) => None,
     });
-    let end = End::Internet { id: gateway.clone(), public, blocks_v6: blocks_v6.collect() };
+    let blocks_v6 = blocks_v6.collect();
+    let end = End::Internet { id: gateway.clone(), public: BTreeSet::new(), blocks_v6 };
     outside(router, gateway.as_str(), end, Value::Accept);
+    public_addresses(router, network, id);
+}
+
+/// Which interfaces the internet gateway, if there is one, knows by which public address.
+pub(super) fn public_addresses(router: &mut Router, network: &Network, vpc: &VpcId) {
+    let Some(gateway) = network.internet_gateway(vpc) else { return };
+    let mut private_v4 = Set::new(&[Kind::Address(Family::V4)], false, Holds::Members);
+    let mut private_v6 = Set::new(&[Kind::Address(Family::V6)], false, Holds::Members);
+    let mut in_map = Set::new(&[Kind::Address(Family::V4)], false, Holds::Addresses);
+    let mut out_map = in_map.clone();
+    let mut all_public = BTreeSet::new();
+    for (address, name) in &router.hosts {
+        let key = Key::one(Part::Address(*address));
+        let IpAddr::V4(inner) = *address else {
+            private_v6.insert(key);
+            continue;
+        };
+        let Some(End::Interface { id, .. }) = router.links.get(name).map(|l| &l.end) else {
+            continue;
+        };
+        let Some(outer) = network.public_of(id, inner) else { continue };
+        private_v4.insert(key.clone());
+        out_map.elements.insert(key, Value::Address(outer));
+        if network.at_public(outer) == Some((id, inner)) {
+            let key = Key::one(Part::Address(IpAddr::V4(outer)));
+            in_map.elements.insert(key, Value::Address(inner));
+            all_public.insert(outer);
+        }
+    }
+    let sets = [
+        ("public-v4", private_v4),
+        ("public-v6", private_v6),
+        ("to-private", in_map),
+        ("to-public", out_map),
+    ];
+    for (name, set) in sets {
+        router.sets.insert(name.into(), set.into());
+    }
+    if let Some(link) = router.links.get_mut(&link(gateway.as_str()))
+        && let End::Internet { public, .. } = &mut link.end
+    {
+        *public = all_public;
+    }
 }
 
 /// The rules of a translation: of errors also what they quote, so that the size of a path's packets
@@ -372,7 +420,7 @@ fn translate(by: &Match, (address, quoted): (Action, Action)) -> Vec<Rule> {
 
 /// What comes by a link that is no interface's is for this VPC or for nobody.
 pub(super) fn arrivals(router: &mut Router, vpc: &Vpc) {
-    let is_interface = |l: &&Link| matches!(l.end, End::Interface { .. });
+    let is_interface = |l: &Link| matches!(l.end, End::Interface { .. });
     let names: Vec<Name> =
         router.links.values().filter(|l| !is_interface(l)).map(|l| l.name.clone()).collect();
     if names.is_empty() {

@@ -11,12 +11,16 @@
 
 mod acl;
 mod boxes;
+mod changed;
 mod groups;
 mod links;
 pub(crate) mod names;
 mod router;
 mod routes;
 mod rules;
+mod shared;
+#[cfg(test)]
+mod tests;
 mod tracking;
 
 pub use names::link as link_name;
@@ -25,20 +29,26 @@ pub use router::{
     Routes,
 };
 pub use rules::{
-    Action, Chain, Family, Field, Holds, Hook, Key, Kind, Layer, Match, Part, Rule, Set, State,
-    Value,
+    Action, Chain, Family, Field, Holds, Hook, Kind, Layer, Match, Part, Rule, Set, State, Value,
 };
+pub use shared::{Key, Shared};
 pub use tracking::{Cut, untracked};
 
 use crate::Network;
-use crate::id::{GroupId, InterfaceId, VpcId};
-use crate::network::{Direction, Vpc};
+use crate::id::{GroupId, InterfaceId, SubnetId, VpcId};
+use crate::network::{Direction, Subnet, Vpc};
 use crate::traffic::Traffic;
-use std::collections::{BTreeSet, HashMap};
+use changed::{Before, Changed};
+use groups::Source;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 /// The resolver's other address (VPC User Guide, "Amazon DNS server").
 pub const RESOLVER: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 253);
+
+/// The router of each VPC.
+pub type Routers = BTreeMap<VpcId, Arc<Router>>;
 
 /// The router of a VPC. Of a VPC that is not there, one without anything.
 #[must_use]
@@ -55,12 +65,56 @@ pub fn compile(network: &Network, id: &VpcId) -> Router {
         let table = tables.get(&record.subnet).copied();
         links::interface(&mut router, network, interface, record, (subnet, table));
     }
-    guards(&mut router, network, id);
+    guards(&mut router, Source { network, vpc: id, before: None });
     links::endpoints(&mut router, network, id);
     links::peerings(&mut router, network, id);
     links::internet(&mut router, network, id, vpc);
     links::arrivals(&mut router, vpc);
     router
+}
+
+/// The routers of all VPCs. They are what [`compile`] makes of each; but what an earlier network and
+/// its routers have the same is shared with those, and where only interfaces and groups have
+/// changed, only that is compiled which they are in.
+#[must_use]
+pub fn compile_all(network: &Network, earlier: Option<(&Network, &Routers)>) -> Routers {
+    let changed = earlier.map(|(old, _)| Changed::between(old, network));
+    let again = |id: &VpcId| {
+        let changed = changed.as_ref().filter(|c| c.is_small(id))?;
+        let (_, routers) = earlier?;
+        let router = routers.get(id)?;
+        if !changed.concerns(id) {
+            return Some(Arc::clone(router));
+        }
+        Some(Arc::new(change(network, id, Before { router, changed })?))
+    };
+    let all = network.vpcs.keys();
+    all.map(|id| (id.clone(), again(id).unwrap_or_else(|| Arc::new(compile(network, id)))))
+        .collect()
+}
+
+/// The router of a VPC in which only interfaces and groups have changed.
+fn change(network: &Network, id: &VpcId, before: Before<'_>) -> Option<Router> {
+    let vpc = network.vpc(id)?;
+    let mut router = before.router.clone();
+    for interface in &before.changed.interfaces {
+        links::without(&mut router, interface);
+    }
+    for interface in &before.changed.interfaces {
+        let Some(record) = network.interfaces.get(*interface) else { continue };
+        let Some(subnet) = network.subnets.get(&record.subnet).filter(|s| s.vpc == *id) else {
+            continue;
+        };
+        let table = table(&mut router, network, id, &record.subnet, subnet);
+        links::interface(&mut router, network, interface, record, (subnet, table));
+    }
+    router.local.clear();
+    own_addresses(&mut router, network, id, vpc);
+    router.sets.retain(|name, _| !groups::is_of_groups(name));
+    router.chains.retain(|name, _| !groups::is_of_groups(name));
+    guards(&mut router, Source { network, vpc: id, before: Some(before) });
+    links::public_addresses(&mut router, network, id);
+    Some(router)
 }
 
 fn own_addresses(router: &mut Router, network: &Network, id: &VpcId, vpc: &Vpc) {
@@ -81,39 +135,53 @@ fn subnets(router: &mut Router, network: &Network, id: &VpcId) -> links::Tables 
     let mut tables = links::Tables::new();
     for (subnet, record) in network.subnets.iter().filter(|(_, s)| s.vpc == *id) {
         let links = Set::new(&[Kind::Link], false, Holds::Members);
-        router.sets.insert(acl::links(subnet.as_str()), links);
+        router.sets.insert(acl::links(subnet.as_str()), links.into());
         let Some((acl_id, acl)) = network.acl(subnet) else { continue };
         for way in &acl::WAYS {
             acl::subnet(router, way, subnet.as_str(), acl_id.as_str());
             acl::chain(router, way, acl_id.as_str(), acl);
         }
-        let Some((_, table)) = network.route_table(subnet) else { continue };
-        let routes = routes::all(network, id, record, &table.routes);
-        let number = routes::add(router, routes);
-        tables.insert(subnet.clone(), number);
+        tables.extend(table(router, network, id, subnet, record).map(|n| (subnet.clone(), n)));
     }
     tables
 }
 
+/// The number of a subnet's table, which is there then.
+fn table(
+    router: &mut Router,
+    network: &Network,
+    vpc: &VpcId,
+    id: &SubnetId,
+    subnet: &Subnet,
+) -> Option<u32> {
+    let (_, table) = network.route_table(id)?;
+    let routes = routes::all(network, vpc, subnet, &table.routes);
+    Some(routes::add(router, routes))
+}
+
 /// What each interface's security groups are, both ways.
-fn guards(router: &mut Router, network: &Network, vpc: &VpcId) {
+fn guards(router: &mut Router, source: Source<'_>) {
     let mut chains: HashMap<&[GroupId], [Value; 2]> = HashMap::new();
-    let links = std::mem::take(&mut router.links);
-    for (name, link) in &links {
-        let End::Interface { id, .. } = &link.end else { continue };
-        let Some(record) = network.interfaces.get(id) else { continue };
+    let Source { network, vpc, before } = source;
+    for (interface, record) in &network.interfaces {
+        if network.subnets.get(&record.subnet).is_none_or(|s| s.vpc != *vpc) {
+            continue;
+        }
         let both = chains.entry(&record.groups).or_insert_with(|| {
             let groups: BTreeSet<_> = record.groups.iter().collect();
             DIRECTIONS.map(|direction| match groups.is_empty() {
                 true => Value::Accept,
-                false => Value::Goto(groups::chain(router, network, vpc, &groups, direction)),
+                false => Value::Goto(groups::chain(router, source, &groups, direction)),
             })
         });
-        for (direction, verdict) in DIRECTIONS.into_iter().zip(both) {
-            links::guard(router, name, direction, verdict.clone());
+        // What others have is as it was.
+        if before.is_none_or(|b| b.changed.interfaces.contains(interface)) {
+            let name = link_name(interface.as_str());
+            for (direction, verdict) in DIRECTIONS.into_iter().zip(both) {
+                links::guard(router, &name, direction, verdict.clone());
+            }
         }
     }
-    router.links = links;
 }
 
 const DIRECTIONS: [Direction; 2] = [Direction::Egress, Direction::Ingress];

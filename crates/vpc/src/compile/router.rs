@@ -1,6 +1,7 @@
 //! A VPC's router as plain data: what `linux` makes and [`crate::interpret`] runs.
 
 use super::rules::{Chain, Set};
+use super::shared::Shared;
 use crate::id::{EndpointId, InterfaceId, InternetGatewayId, PeeringId, SubnetId, VpcId};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,9 +40,9 @@ pub struct Router {
     /// transaction that changes the marks.
     pub tables: BTreeMap<u32, Routes>,
     /// Sets and maps, by name.
-    pub sets: BTreeMap<Name, Set>,
+    pub sets: BTreeMap<Name, Shared<Set>>,
     /// Chains, by name.
-    pub chains: BTreeMap<Name, Chain>,
+    pub chains: BTreeMap<Name, Shared<Chain>>,
 }
 
 /// The routes of a table, by destination; the longest prefix decides.

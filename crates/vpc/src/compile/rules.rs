@@ -2,6 +2,7 @@
 //! nftables that `linux` only spells them.
 
 use super::router::Name;
+use super::shared::Key;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -98,9 +99,6 @@ pub enum Part {
     /// The numbers from one to another, both included.
     Numbers(u16, u16),
 }
-
-/// A key of a set or map: a part for each of its kinds.
-pub type Key = Vec<Part>;
 
 /// What a map holds for a key.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -377,8 +375,8 @@ impl Set {
     }
 
     /// With a further member.
-    pub fn insert(&mut self, key: Key) {
-        self.elements.insert(key, Value::Member);
+    pub fn insert(&mut self, key: impl Into<Key>) {
+        self.elements.insert(key.into(), Value::Member);
     }
 }
 

@@ -3,8 +3,8 @@
 //! stays (EC2 User Guide, "Security group connection tracking").
 
 use crate::Network;
-use crate::id::{InterfaceId, VpcId};
-use crate::network::{Direction, GroupRule, Peer};
+use crate::id::{GroupId, InterfaceId, VpcId};
+use crate::network::{Direction, GroupRule, Peer, differing};
 use crate::reach;
 use crate::traffic::{Header, Payload, Traffic, Transport};
 
@@ -24,16 +24,20 @@ impl Cut<'_> {
     /// has lost a group.
     #[must_use]
     pub fn may(&self) -> bool {
-        let lost_rule = self.old.groups.iter().any(|(id, old)| {
-            let new = self.new.groups.get(id);
+        let lost_rule = |id: &&GroupId| {
+            let (old, new) = (self.old.groups.get(*id), self.new.groups.get(*id));
             let kept = |rule: &GroupRule| new.is_some_and(|n| n.rules.values().any(|r| r == rule));
-            old.vpc == *self.vpc && old.rules.values().any(|r| is_everywhere(r, None) && !kept(r))
-        });
-        let lost_group = |(id, old): (&InterfaceId, &std::sync::Arc<crate::network::Interface>)| {
-            let new = self.new.interfaces.get(id);
-            new.is_some_and(|n| old.groups.iter().any(|g| !n.groups.contains(g)))
+            old.is_some_and(|old| {
+                old.vpc == *self.vpc
+                    && old.rules.values().any(|r| is_everywhere(r, None) && !kept(r))
+            })
         };
-        lost_rule || self.old.interfaces.iter().any(lost_group)
+        let lost_group = |id: &&InterfaceId| {
+            let (old, new) = (self.old.interfaces.get(*id), self.new.interfaces.get(*id));
+            old.zip(new).is_some_and(|(o, n)| o.groups.iter().any(|g| !n.groups.contains(g)))
+        };
+        differing(&self.old.groups, &self.new.groups).iter().any(lost_rule)
+            || differing(&self.old.interfaces, &self.new.interfaces).iter().any(lost_group)
     }
 
     /// Whether a connection that began with this packet (as the interfaces saw it) is cut off.

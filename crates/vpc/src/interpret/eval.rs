@@ -99,7 +99,7 @@ fn applies(router: &Router, condition: &Match, packet: &Packet) -> bool {
             _ => false,
         },
         Match::In(fields, name) => {
-            let key: Option<Key> = fields.iter().map(|f| value(*f, packet)).collect();
+            let key: Option<Vec<Part>> = fields.iter().map(|f| value(*f, packet)).collect();
             let set = router.sets.get(name);
             key.zip(set).is_some_and(|(key, set)| found(set, &key).is_some())
         }

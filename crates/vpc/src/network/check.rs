@@ -60,12 +60,12 @@ pub enum Fault {
 /// A checked description, with what is looked up often. Never changes.
 #[derive(Debug, Clone, Default)]
 pub struct Network {
-    description: Description,
+    pub(super) description: Description,
     acl_of: HashMap<SubnetId, AclId>,
     table_of: HashMap<SubnetId, RouteTableId>,
-    by_address: HashMap<(VpcId, IpAddr), InterfaceId>,
-    members: HashMap<GroupId, Vec<InterfaceId>>,
-    endpoint_of: HashMap<InterfaceId, EndpointId>,
+    pub(super) by_address: HashMap<(VpcId, IpAddr), InterfaceId>,
+    pub(super) members: HashMap<GroupId, Vec<InterfaceId>>,
+    pub(super) endpoint_of: HashMap<InterfaceId, EndpointId>,
     pub(super) index: Index,
 }
 

@@ -6,6 +6,7 @@
 
 mod acl;
 mod address;
+mod amended;
 mod check;
 mod dhcp;
 mod endpoint;
@@ -34,6 +35,7 @@ pub use interface::{Attachment, Interface, PrivateAddress};
 pub use peering::{Peering, PeeringStatus};
 pub use prefix_list::PrefixList;
 pub use record::{Change, Description, Record, RecordId};
+pub(crate) use record::{Records, differing};
 pub use route::{Origin, Route, RouteDestination, RouteTable, Target};
 pub use route_lookup::Chosen;
 pub use subnet::{Subnet, Vpc, VpcCidr, reserved};

@@ -84,12 +84,14 @@ macro_rules! records {
             pub fn changes_to(&self, other: &Self) -> Vec<Change> {
                 let mut changes = Vec::new();
                 $(
-                    for id in self.$field.keys().filter(|id| !other.$field.contains_key(*id)) {
-                        changes.push(Change::Remove(RecordId::$variant(id.clone())));
+                    let ids = differing(&self.$field, &other.$field);
+                    for id in ids.iter().filter(|id| !other.$field.contains_key(**id)) {
+                        changes.push(Change::Remove(RecordId::$variant((*id).clone())));
                     }
-                    for (id, new) in &other.$field {
-                        let same = |old: &Arc<$record>| Arc::ptr_eq(old, new) || old == new;
-                        if !self.$field.get(id).is_some_and(same) {
+                    for id in ids {
+                        if let Some(new) = other.$field.get(id)
+                            && self.$field.get(id) != Some(new)
+                        {
                             let record = new.as_ref().clone();
                             changes.push(Change::Put(Record::$variant(id.clone(), record)));
                         }
@@ -142,6 +144,33 @@ pub enum Change {
     Put(Record),
     /// There is none with this id.
     Remove(RecordId),
+}
+
+/// Records of a kind.
+pub(crate) type Records<K, V> = BTreeMap<K, Arc<V>>;
+
+/// The ids of records that are not shared.
+pub(crate) fn differing<'a, K: Ord, V>(
+    old: &'a Records<K, V>,
+    new: &'a Records<K, V>,
+) -> Vec<&'a K> {
+    let mut out = Vec::new();
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    while let (Some((k, v)), Some((l, w))) = (old.peek(), new.peek()) {
+        let order = k.cmp(l);
+        if order.is_ne() || !Arc::ptr_eq(v, w) {
+            out.push(if order.is_le() { *k } else { *l });
+        }
+        let (was, is) = (order.is_le(), order.is_ge());
+        if was {
+            old.next();
+        }
+        if is {
+            new.next();
+        }
+    }
+    out.extend(old.chain(new).map(|(k, _)| k));
+    out
 }
 
 /// Maps of shared records, written as if they were not shared.

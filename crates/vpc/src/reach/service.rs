@@ -50,11 +50,7 @@ pub fn reach_service(network: &Network, call: &Call<'_>) -> Reach {
         let blocker = unresolved(&network, &vpc, call);
         let fix = blocker.fix.clone();
         blockers.push(blocker);
-        let mended = fix.and_then(|fix| {
-            let mut description = network.description().clone();
-            fix.apply(&mut description);
-            Network::new(description).ok()
-        });
+        let mended = fix.and_then(|fix| network.amended(fix.changes(network.description())).ok());
         let Some(mended) = mended else {
             return Reach { blockers, ..Reach::default() };
         };

@@ -11,7 +11,7 @@ use crate::failure::chain;
 use belljar_linux::Result;
 use belljar_linux::netns::NetNs;
 use belljar_vpc::Network;
-use belljar_vpc::compile::{Cut, End, Link, Name, Router, compile, link_name};
+use belljar_vpc::compile::{Cut, End, Link, Name, Router, Routers, compile_all, link_name};
 use belljar_vpc::id::{InterfaceId, VpcId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub(super) struct All {
     /// Who is asked for names that are no VPC's.
     upstream: Arc<Forwarder>,
     containers: BTreeMap<InterfaceId, Container>,
+    /// The network that was last applied, and what it was compiled to.
+    compiled: Option<(Arc<Network>, Routers)>,
 }
 
 /// What takes back a step that was done.
@@ -46,26 +48,25 @@ enum Undo {
     Made(VpcId),
     Added(Name),
     Removed(VpcId, Held),
-    Loaded(VpcId, Router),
+    Loaded(VpcId, Arc<Router>),
 }
-
-type Routers = BTreeMap<VpcId, Router>;
 
 impl All {
     pub(super) fn new(carrier: Arc<Carrier>, outward: World) -> Self {
         let (places, containers) = (Places::new(), BTreeMap::new());
         let upstream = Arc::new(Forwarder::of_host());
-        Self { carrier, places, outward, world: None, lacks: None, upstream, containers }
+        let (world, lacks, compiled) = (None, None, None);
+        Self { carrier, places, outward, world, lacks, upstream, containers, compiled }
     }
 
     /// Makes the kernel's network this one. If that fails, it is what it was.
     pub(super) async fn apply(
         &mut self,
-        network: &Network,
+        network: &Arc<Network>,
         view: &watch::Sender<Arc<View>>,
     ) -> std::result::Result<(), String> {
-        let routers: Routers =
-            network.vpcs.keys().map(|id| (id.clone(), compile(network, id))).collect();
+        let earlier = self.compiled.as_ref().map(|(network, routers)| (&**network, routers));
+        let routers = compile_all(network, earlier);
         let mut undo = Vec::new();
         if let Err(e) = self.change(network, &routers, view, &mut undo).await {
             let mut text = chain(&e);
@@ -78,7 +79,9 @@ impl All {
         }
         let before = view.borrow().network.clone();
         self.cut(&before, network).await.map_err(|e| chain(&e))?;
-        self.clear(&routers).await.map_err(|e| chain(&e))
+        self.clear(&routers).await.map_err(|e| chain(&e))?;
+        self.compiled = Some((Arc::clone(network), routers));
+        Ok(())
     }
 
     /// Ends the connections that a rule which is gone alone let through, as far as AWS does not

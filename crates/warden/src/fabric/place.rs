@@ -36,7 +36,7 @@ impl Place {
     }
 
     /// Loads a router; answers what was loaded before, if that is another one.
-    pub(super) async fn load(&mut self, router: &Router) -> Result<Option<Router>> {
+    pub(super) async fn load(&mut self, router: &Arc<Router>) -> Result<Option<Arc<Router>>> {
         if self.net.loaded() == Some(router) {
             return Ok(None);
         }
