@@ -2,7 +2,8 @@
 //!
 //! In this order, as the most specific zone wins: private hosted zones and the private names of
 //! interface endpoints (both need `enableDnsSupport` and `enableDnsHostnames`), names of endpoints
-//! and of instances, services that a gateway endpoint could lead to. All else is not the VPC's to
+//! and of instances, services that a gateway endpoint could lead to, and others at [`SERVICES`] where
+//! there is an internet gateway. All else is not the VPC's to
 //! know: it is forwarded where there is an internet gateway, and is else a name that does not exist.
 //! (AWS forwards always; so names can be a way out of a VPC that has no other.)
 //!
@@ -64,6 +65,10 @@ pub enum Servers {
     /// Nobody.
     None,
 }
+
+/// Where AWS's services are on the internet, but for those that have a prefix list. It is nobody's
+/// address (RFC 5737); whoever is at the other side of an internet gateway leads it to the service.
+pub const SERVICES: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 /// CNAMEs that are followed for one question.
 const MAX_CHAIN: usize = 8;

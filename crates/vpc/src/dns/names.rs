@@ -1,6 +1,6 @@
 //! Names of AWS: services, endpoints, instances.
 
-use super::{Answer, addresses};
+use super::{Answer, SERVICES, addresses};
 use crate::id::{EndpointId, InterfaceId, VpcId};
 use crate::network::{Endpoint, EndpointKind, Network, RecordType};
 use crate::services;
@@ -110,11 +110,13 @@ pub(super) fn answer(
         return Some(addresses(name, kind, ENDPOINT_TTL, std::iter::once(address)));
     }
     let (region, service) = service_of(bare)?;
-    let (_, list) = network.list_named(&format!("com.amazonaws.{region}.{service}"))?;
-    // The first address that is no network's own.
-    let first = list.entries.keys().next()?;
-    let all = std::iter::once(first.hosts().next()?);
-    Some(addresses(name, kind, SERVICE_TTL, all))
+    let address = match network.list_named(&format!("com.amazonaws.{region}.{service}")) {
+        // The first address that is no network's own.
+        Some((_, list)) => list.entries.keys().next()?.hosts().next()?,
+        // Names are no way out of a VPC that has no other.
+        None => network.internet_gateway(vpc).map(|_| IpAddr::V4(SERVICES))?,
+    };
+    Some(addresses(name, kind, SERVICE_TTL, std::iter::once(address)))
 }
 
 /// Addresses of a name below `vpce.amazonaws.com`, which is public: it leads to private addresses

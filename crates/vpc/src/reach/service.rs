@@ -3,7 +3,7 @@
 use super::answer::{Blocker, Component, Leg, Reach, Reason};
 use super::fix::{Edit, Fix};
 use super::{Code, reach};
-use crate::dns::{self, Servers};
+use crate::dns::{self, SERVICES, Servers};
 use crate::flow::Flow;
 use crate::id::{EndpointId, InterfaceId, SubnetId, VpcId};
 use crate::network::{
@@ -44,7 +44,7 @@ pub fn reach_service(network: &Network, call: &Call<'_>) -> Reach {
         let payload = payload(call);
         return reach(&network, &Flow::from_interface(call.from.clone(), destination, payload));
     };
-    let mut found = address(&network, &vpc, call);
+    let mut found = address(&network, &vpc, call).filter(|a| has_way(&network, call, *a));
     // The name may need two things: the VPC's attributes, and the endpoint's.
     while found.is_none() && blockers.len() < 3 {
         let blocker = unresolved(&network, &vpc, call);
@@ -55,7 +55,7 @@ pub fn reach_service(network: &Network, call: &Call<'_>) -> Reach {
             return Reach { blockers, ..Reach::default() };
         };
         network = Cow::Owned(mended);
-        found = address(&network, &vpc, call);
+        found = address(&network, &vpc, call).filter(|a| has_way(&network, call, *a));
     }
     let Some(destination) = found else { return Reach { blockers, ..Reach::default() } };
     let flow = Flow::from_interface(call.from.clone(), destination, payload(call));
@@ -68,6 +68,14 @@ pub fn reach_service(network: &Network, call: &Call<'_>) -> Reach {
         answer.blockers.extend(denied(&network, &vpc, call.from, &id, request));
     }
     answer
+}
+
+/// Whether there is a way to an address that a name leads to. To the internet there is none where no
+/// route leads there; an endpoint is one then.
+fn has_way(network: &Network, call: &Call<'_>, address: IpAddr) -> bool {
+    let flow = || Flow::from_interface(call.from.clone(), address, payload(call));
+    let no_route = |b: &Blocker| b.code == Code::NoRouteToDestination;
+    address != IpAddr::V4(SERVICES) || !reach(network, &flow()).blockers.iter().any(no_route)
 }
 
 const fn payload(call: &Call<'_>) -> Payload {
@@ -126,8 +134,15 @@ fn unresolved(network: &Network, vpc: &VpcId, call: &Call<'_>) -> Blocker {
         e.vpc == *vpc && e.service == full && by_interface
     });
     let Some((id, endpoint)) = there else {
-        let text = format!("{name} has no address: {vpc} has no endpoint of {full}");
         let edits = create(network, call.from, &full);
+        if network.internet_gateway(vpc).is_some() {
+            let text = format!(
+                "{name} is on the internet, to which {} has no route, and {vpc} has no endpoint of {full}",
+                call.from
+            );
+            return blocker(Code::NoRouteToDestination, component, text, edits);
+        }
+        let text = format!("{name} has no address: {vpc} has no endpoint of {full}");
         return blocker(Code::DnsNameUnresolved, component, text, edits);
     };
     if !record.is_some_and(|v| v.dns_hostnames) {

@@ -3,10 +3,9 @@
 //! has none.
 
 use super::view::View;
-use super::world::SERVICES;
 use crate::dns::{Answers, Forwarder};
 use belljar_domain::aws_names::is_aws;
-use belljar_vpc::dns::{self, Answer};
+use belljar_vpc::dns::{self, Answer, SERVICES};
 use belljar_vpc::id::VpcId;
 use belljar_vpc::network::RecordType as Kind;
 use hickory_proto::op::{Message, Query, ResponseCode};

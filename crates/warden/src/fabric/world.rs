@@ -4,15 +4,12 @@ use super::view::View;
 use crate::carry::{Carrier, Lead, PORTS, Target};
 use belljar_domain::proxy::LOCAL;
 use belljar_vpc::Network;
+use belljar_vpc::dns::SERVICES;
 use belljar_vpc::public::is_public;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::sync::watch;
-
-/// Where those services of AWS are in this world that have no prefix list. It is nobody's address
-/// (RFC 5737).
-pub(super) const SERVICES: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 /// How what comes to the world is carried on.
 pub(super) struct World {

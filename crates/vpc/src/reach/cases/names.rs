@@ -64,9 +64,13 @@ fn case_10_private_dns_needs_both_attributes() {
 }
 
 #[test]
-fn case_10_without_an_endpoint_a_name_has_no_address() {
+fn case_10_without_an_endpoint_a_name_leads_nowhere() {
+    let mut alone = description("");
+    alone.internet_gateways.clear();
+    assert_eq!(found(&call(alone, "sagemaker.api", None)), [DnsNameUnresolved]);
+    // With an internet gateway it leads there, and nothing leads to that one.
     let answer = call(description(""), "sagemaker.api", None);
-    assert_eq!(found(&answer), [DnsNameUnresolved]);
+    assert_eq!(found(&answer), [NoRouteToDestination]);
     assert_eq!(
         cli(&answer),
         ["aws ec2 create-vpc-endpoint --vpc-id vpc-a --service-name \
@@ -76,7 +80,22 @@ fn case_10_without_an_endpoint_a_name_has_no_address() {
     // What else is closed is told, too.
     let closed = "group sg-x vpc-a\neni eni-a subnet-a 10.0.1.10 sg-x\n";
     let answer = call(description(closed), "sagemaker.api", None);
-    assert_eq!(found(&answer), [DnsNameUnresolved, SgHasNoRules, SgHasNoRules]);
+    assert_eq!(found(&answer), [NoRouteToDestination, SgHasNoRules, SgHasNoRules]);
+}
+
+#[test]
+fn by_an_internet_gateway_services_are_reached_without_an_endpoint() {
+    let public = "
+eni eni-a subnet-a 10.0.1.10=203.0.113.7 sg-open
+table rtb-a vpc-a subnet-a
+  0.0.0.0/0 igw-a
+";
+    let answer = call(description(public), "sts", None);
+    assert!(answer.passes(), "{answer:?}");
+    let last = answer.forward.last().unwrap();
+    assert_eq!(last.header.destination.to_string(), "192.0.2.1");
+    let private = public.replace("=203.0.113.7", "");
+    assert!(!call(description(&private), "sts", None).passes());
 }
 
 #[test]
