@@ -15,7 +15,7 @@ from service import Service
 from test_in_vpc import BUCKET, LOGS, S3, STS, ended, evidence, job, lines, results
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces of its own")
-HOST, STRANGER, NEIGHBOUR, PORT = "203.0.113.1", "203.0.113.10", "10.66.0.2", 8000
+HOST, ALSO_HOST, STRANGER, NEIGHBOUR, PORT = "203.0.113.1", "203.0.113.2", "203.0.113.10", "10.66.0.2", 8000
 
 
 def answer(address: str, text: bytes) -> None:
@@ -49,7 +49,7 @@ def service(belljar):
     with contextlib.ExitStack() as stack:
         stack.callback(hosts.remove)
         ip("-n", here, "link", "add", "wan0", "type", "veth", "peer", "name", "wan1", "netns", there)
-        for name, link, addresses in [(here, "wan0", [HOST, "10.66.0.1"]), (there, "wan1", [STRANGER, NEIGHBOUR])]:
+        for name, link, addresses in [(here, "wan0", [HOST, ALSO_HOST, "10.66.0.1"]), (there, "wan1", [STRANGER, NEIGHBOUR])]:
             for address in addresses:
                 ip("-n", name, "addr", "add", f"{address}/24", "dev", link)
             ip("-n", name, "link", "set", link, "up")
@@ -59,8 +59,10 @@ def service(belljar):
             answer(NEIGHBOUR, b"neighbour\n")
         stack.enter_context(hosts.inside("here"))
         answer(HOST, b"host\n")
+        answer(ALSO_HOST, b"host\n")
         # The controls: what follows is there, for whoever is on the host.
-        assert [ask(a) for a in (STRANGER, NEIGHBOUR, HOST)] == [b"stranger\n", b"neighbour\n", b"host\n"]
+        there = [ask(address) for address in (STRANGER, NEIGHBOUR, HOST, ALSO_HOST)]
+        assert there == [b"stranger\n", b"neighbour\n", b"host\n", b"host\n"]
         service = Service(belljar, state=belljar.new_folder("open")).start()
         import_probe(belljar, service.state)
         stack.callback(service.stop)
@@ -76,7 +78,8 @@ def told(service, name: str, *arguments: str, **changes) -> list[str]:
     return said
 
 
-ASK = f"ask {STRANGER}:{PORT} udp:{STRANGER}:{PORT} {NEIGHBOUR}:{PORT} {HOST}:{PORT} udp:{HOST}:{PORT} 169.254.1.1:80"
+OWN = f"{HOST}:{PORT} udp:{HOST}:{PORT} {ALSO_HOST}:{PORT} udp:{ALSO_HOST}:{PORT}"
+ASK = f"ask {STRANGER}:{PORT} udp:{STRANGER}:{PORT} {NEIGHBOUR}:{PORT} {OWN} 169.254.1.1:80"
 
 
 def answers(said: list[str]) -> list[str]:
@@ -87,7 +90,7 @@ def answers(said: list[str]) -> list[str]:
 
 def test_it_reaches_the_internet_and_neither_the_host_nor_its_neighbours(service):
     said = told(service, "open", "in-turn", ASK, f"connect {S3}:443 {STS}:443 {LOGS}:443", "cat /proc/net/dev")
-    assert answers(said) == ["stranger"] * 2 + ["-"] * 4, said
+    assert answers(said) == ["stranger"] * 2 + ["-"] * 6, said
     assert results(said) == {f"{S3}:443": "ok", f"{STS}:443": "ok", f"{LOGS}:443": "ok"}
     devices = [line.split(":")[0].strip() for line in said if line.count(" 0 ") > 3]
     assert devices == ["lo"], said
@@ -99,7 +102,7 @@ def test_it_reaches_the_internet_and_neither_the_host_nor_its_neighbours(service
 
 def test_one_that_is_isolated_reaches_nothing(service):
     said = told(service, "shut", *ASK.split(), EnableNetworkIsolation=True)
-    assert answers(said) == ["-"] * 6, said
+    assert answers(said) == ["-"] * 8, said
     assert "VALID" in evidence(service, "shut").stdout
 
 

@@ -36,16 +36,19 @@ pub(crate) fn has_v6() -> bool {
 }
 
 /// Asks the kernel for the way to an address, which sends nothing. What is not public has none here;
-/// nor has the host itself, which would speak to itself from that very address.
+/// nor has the host itself.
 fn knock(to: SocketAddr) -> io::Result<StdSocket> {
-    if !is_public(to.ip()) {
+    if !is_public(to.ip()) || is_own(to.ip()) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
-    let socket = toward(to)?;
-    if socket.local_addr()?.ip() == to.ip() {
-        return Err(io::ErrorKind::PermissionDenied.into());
-    }
-    Ok(socket)
+    toward(to)
+}
+
+/// Whether an address is the host's own, also one beside others on its interface: then, and only
+/// then, a socket can have it. (Where the host lets sockets have any address, `ip_nonlocal_bind`,
+/// nothing is reached: that the host is not comes first.)
+fn is_own(address: IpAddr) -> bool {
+    StdSocket::bind((address, 0)).is_ok()
 }
 
 fn toward(to: SocketAddr) -> io::Result<StdSocket> {
