@@ -7,6 +7,8 @@
 mod agree;
 #[path = "network/atomic.rs"]
 mod atomic;
+#[path = "network/closed.rs"]
+mod closed;
 #[path = "network/errors.rs"]
 mod errors;
 #[path = "network/explained.rs"]
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         trial("agree::what_the_rules_say_becomes_of_real_packets", agree::real_packets),
         trial("atomic::no_packet_passes_that_old_and_new_rules_forbid", atomic::under_load),
         trial("atomic::who_is_killed_leaves_old_rules_or_new_ones", atomic::killed),
+        trial("closed::nothing_passes_before_there_are_rules", closed::until_loaded),
         trial("errors::what_they_quote_is_translated", errors::quoted),
         trial("large::a_further_interface_is_a_few_elements", large::one_more),
         trial("large::a_change_that_is_too_large_changes_nothing", large::too_large),

@@ -1,8 +1,9 @@
 //! Routing tables, by mark, and the routes to interfaces in the main one.
 
 use super::RouterNet;
+use super::change::difference;
 use crate::error::{During, Result};
-use belljar_vpc::compile::{End, Family, Hop, Link, NEXT_V4, NEXT_V6, Name, Router, Routes};
+use belljar_vpc::compile::{End, Family, Hop, Link, NEXT_V4, NEXT_V6, Router, Routes};
 use ipnet::IpNet;
 use nlink::netlink::addr::{Ipv4Address, Ipv6Address};
 use nlink::netlink::route::{Ipv4Route, Ipv6Route};
@@ -139,22 +140,26 @@ impl RouterNet {
 
     /// Moves the addresses of interfaces that have others now.
     async fn move_hosts(&self, old: &Router, new: &Router) -> Result<()> {
-        fn addresses<'r>(router: &'r Router, name: &Name) -> &'r [IpAddr] {
-            match router.links.get(name).map(|l| &l.end) {
+        fn addresses(link: Option<&Link>) -> &[IpAddr] {
+            match link.map(|l| &l.end) {
                 Some(End::Interface { addresses, .. }) => addresses,
                 _ => &[],
             }
         }
-        for (name, index) in &self.links {
-            let (before, after) = (addresses(old, name), addresses(new, name));
-            if before == after || !old.links.contains_key(name) {
+        let (changed, _) = difference(&old.links, &new.links);
+        for (name, link) in changed {
+            let Some(index) = self.links.get(name) else { continue };
+            let next = new.links.get(name);
+            let (before, after) = (addresses(Some(link)), addresses(next));
+            if before == after {
                 continue;
             }
             for address in before.iter().filter(|a| !after.contains(a)) {
                 remove(&self.route, &host(*address, *index)).await?;
             }
-            let Some(link) = new.links.get(name) else { continue };
-            self.add_hosts(link, *index).await?;
+            if let Some(link) = next {
+                self.add_hosts(link, *index).await?;
+            }
         }
         Ok(())
     }

@@ -22,7 +22,32 @@ fn some(dice: &mut Dice, from: &Description, to: &Description) -> Description {
         (of_few || !small) && dice.one_in(3)
     });
     changes.into_iter().for_each(|change| next.apply(change));
+    if small {
+        shake(dice, &mut next);
+    }
     next
+}
+
+/// What two random networks seldom differ in: a group or an interface goes, a public address comes
+/// or moves.
+fn shake(dice: &mut Dice, next: &mut Description) {
+    let ids: Vec<_> = next.groups.keys().cloned().collect();
+    if !ids.is_empty() && dice.one_in(3) {
+        let gone = dice.pick(&ids);
+        next.groups.remove(gone);
+        for record in next.interfaces.values_mut().filter(|i| i.groups.contains(gone)) {
+            Arc::make_mut(record).groups.retain(|g| g != gone);
+        }
+    }
+    let ids: Vec<_> = next.interfaces.keys().cloned().collect();
+    if !ids.is_empty() && dice.one_in(4) {
+        next.interfaces.remove(dice.pick(&ids));
+    } else if !ids.is_empty() && dice.one_in(2) {
+        let record = next.interfaces.get_mut(dice.pick(&ids)).unwrap();
+        let public = Ipv4Addr::new(203, 0, 113, dice.below(2) as u8);
+        let addresses = &mut Arc::make_mut(record).addresses;
+        addresses.iter_mut().for_each(|a| a.public = Some(public));
+    }
 }
 
 #[test]

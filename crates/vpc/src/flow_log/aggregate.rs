@@ -106,6 +106,11 @@ impl Aggregator {
             self.logs.entry(id.clone()).or_insert_with(new).record = record.clone();
         }
         self.count();
+        if self.logs.is_empty() {
+            // Nobody asks; the first flow log comes with a network.
+            self.interfaces.clear();
+            return;
+        }
         for known in self.interfaces.values_mut() {
             known.gone = true;
         }

@@ -141,10 +141,11 @@ impl All {
             return Ok(());
         }
         let Some(place) = self.places.get_mut(vpc) else { return Ok(()) };
-        let before = place.ends.get(&link.name).cloned();
-        if before.as_ref().is_some_and(|held| held.link == *link && held.role == role) {
+        let before = place.ends.get(&link.name);
+        if before.is_some_and(|held| held.link == *link && held.role == role) {
             return Ok(());
         }
+        let before = before.cloned();
         if before.is_some()
             && let Some(held) = place.remove(&link.name).await?
         {
