@@ -10,6 +10,7 @@ import threading
 
 import pytest
 from conftest import import_probe
+from hosting import Hosting
 from hosts import Hosts, ip
 from service import Service
 from test_in_vpc import BUCKET, LOGS, S3, STS, ended, evidence, job, lines, results
@@ -104,6 +105,16 @@ def test_one_that_is_isolated_reaches_nothing(service):
     said = told(service, "shut", *ASK.split(), EnableNetworkIsolation=True)
     assert answers(said) == ["-"] * 8, said
     assert "VALID" in evidence(service, "shut").stdout
+
+
+def test_an_endpoint_reaches_the_internet(service):
+    hosting = Hosting(service)
+    model = hosting.model_of(PrimaryContainer={"Image": "probe"}, EnableNetworkIsolation=False)
+    name = hosting.create(hosting.config(model))
+    hosting.wait(name)
+    said = hosting.invoke(name, ASK)["Body"].decode().splitlines()
+    assert answers(said) == ["stranger"] * 2 + ["-"] * 6, said
+    hosting.delete(name)
 
 
 def test_instances_reach_their_peers_and_the_internet(service):

@@ -4,15 +4,13 @@ use super::peers;
 use crate::attempts::{self, Watch};
 use crate::credentials::{self, About, Served};
 use crate::dns::Names;
-use crate::fabric::client::{self, AskError};
-use crate::failure::Explain;
+use crate::fabric::client;
 use crate::outlet::{self, Outlet};
 use crate::run::{Context, Ending};
 use crate::stages::Facts;
 use crate::wireguard::{self, Link};
 use crate::words;
 use belljar_domain::fabric::{Answer, Ask, FOLDER, SERVICE_SOCKET};
-use belljar_domain::failure::Blame;
 use belljar_domain::{Access, Assignment, VpcLink};
 use belljar_linux::netns::NetNs;
 use belljar_linux::seal_net::{self, SealedNet};
@@ -36,7 +34,7 @@ pub(super) struct Network {
 #[derive(Default)]
 pub(super) struct Held {
     /// The link to its peers, where the warden itself carries it.
-    pub(super) link: Option<Link>,
+    link: Option<Link>,
     /// Its interface in a VPC.
     interface: Option<Interface>,
     /// Its way out.
@@ -67,20 +65,6 @@ struct Interface(UnixStream);
 
 /// What is told of a container that lost its interface.
 const INTERFACE_LOST: &str = "the container lost its network interface: the process that holds the VPC ended, or the interface was removed";
-
-impl Explain for AskError {
-    fn blame(&self) -> Blame {
-        Blame::Internal
-    }
-
-    fn hint(&self) -> Option<String> {
-        None
-    }
-
-    fn machine(&self) -> bool {
-        true
-    }
-}
 
 impl Held {
     /// What the container's environment must say of it.
@@ -156,15 +140,21 @@ async fn in_vpc(
     let watch = attempts::watch(&ns, None, cx.journal.sender()).await?;
     let ask = Ask::Attach { interface: link.interface.clone() };
     let folder = cx.job.state().join(FOLDER);
-    let (answer, _, held) = client::ask(&folder, &ask, Some(ns.as_fd())).await?;
-    if answer != Answer::Attached {
-        return Err(AskError::Failed(format!("it answered {answer:?}")).into());
-    }
+    let held = match client::ask(&folder, &ask, Some(ns.as_fd())).await {
+        Ok((Answer::Attached, _, held)) => held,
+        Ok((answer, ..)) => return Err(not_given(&format!("the fabric answered {answer:?}"))),
+        Err(e) => return Err(not_given(&e.to_string())),
+    };
     let tunnel = peers::encrypt_in_vpc(cx, facts, (&ns, &sealed), link.address).await?;
     let credentials = credentials(cx, &ns, Some(link))?;
     let interface = Some(Interface(held));
     let held = Held { link: tunnel, interface, credentials, _outlet: None };
     Ok(Network { ns, sealed, watch, held })
+}
+
+/// The interface cannot be had now. Whoever holds the VPC may just have been started anew.
+fn not_given(why: &str) -> Ending {
+    Ending::Lost(format!("the container could not be given its network interface: {why}"))
 }
 
 /// Serves the credentials of its role, if it has one, at addresses that its `lo` has.
