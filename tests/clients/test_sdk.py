@@ -139,6 +139,27 @@ def test_script_mode_with_an_endpoint_url_alone(service, toolkit_image, bucket, 
     assert "epochs=3 lines=3" in logged(service, told["job"])
 
 
+def test_script_mode_without_isolation(service, toolkit_image, bucket, source):
+    """The toolkit in the container fetches the code from S3 by itself, with its role's credentials."""
+    told, said = run(
+        service,
+        SDK2,
+        "script_mode.py",
+        extra={"AWS_ENDPOINT_URL": service.endpoint},
+        image=toolkit_image,
+        role=f"arn:aws:iam::123456789012:role/{ROLE}",
+        bucket=bucket,
+        source=str(source),
+        train=f"s3://{bucket}/train/",
+        hyperparameters={"epochs": 4},
+        isolated=False,
+    )
+    assert "epochs=4 lines=3" in said
+    assert "sealed: " not in said
+    assert told["described"]["EnableNetworkIsolation"] is False
+    assert told["described"]["HyperParameters"]["sagemaker_submit_directory"].startswith('"s3://')
+
+
 def test_groups_of_instances(service, toolkit_image, bucket, folder):
     """A head without data and two workers that share it: each has what is its own, and all a log."""
     source = folder / "source"

@@ -1,4 +1,4 @@
-"""SageMaker SDK 2: script mode under isolation, with nothing but an endpoint's URL: a bucket that
+"""SageMaker SDK 2: script mode, under isolation or without, with nothing but an endpoint's URL: a bucket that
 is named and the role's whole ARN keep the SDK from asking STS at an address of its own."""
 
 import sagemaker
@@ -25,7 +25,7 @@ estimator = Estimator(
     entry_point="train.py",
     source_dir=given["source"],
     hyperparameters=given["hyperparameters"],
-    enable_network_isolation=True,
+    enable_network_isolation=given.get("isolated", True),
     checkpoint_s3_uri=given.get("checkpoints"),
     sagemaker_session=session,
 )
