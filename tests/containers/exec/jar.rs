@@ -1,5 +1,6 @@
 //! A scene with a service that says what it hears, and commands that run before it.
 
+use belljar_domain::proxy::LOCAL;
 use belljar_testkit::{As, Scene};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -64,9 +65,14 @@ impl Said {
     }
 }
 
-/// Hears to the end, then says what it heard: half of the connection is closed by then.
+/// Hears to the end, then says what it heard: half of the connection is closed by then. Whoever
+/// carries has to say first that it comes by no endpoint of a VPC, before a command could say
+/// something else; to others nothing is said.
 fn serve(mut stream: UnixStream) {
-    let mut heard = String::new();
+    let (mut head, mut heard) = ([0; LOCAL.len()], String::new());
+    if stream.read_exact(&mut head).is_err() || head != LOCAL {
+        return;
+    }
     // A command that is killed closes as it likes.
     if stream.read_to_string(&mut heard).is_ok() {
         let _ = stream.write_all(format!("heard {heard}").as_bytes());
