@@ -119,19 +119,25 @@ def test_an_unmodified_estimator_in_a_bell_jar(service, sklearn_image, folder):
     assert s3.head_object(Bucket=told["bucket"], Key=f"{told['job']}/output/model.tar.gz")["ContentLength"] > 0
 
 
-def test_script_mode_with_an_endpoint_url_alone(service, toolkit_image, bucket, source):
-    told, said = run(
+def script_mode(service, image: str, bucket: str, source: Path, **given):
+    return run(
         service,
         SDK2,
         "script_mode.py",
         extra={"AWS_ENDPOINT_URL": service.endpoint},
-        image=toolkit_image,
+        image=image,
         role=f"arn:aws:iam::123456789012:role/{ROLE}",
         bucket=bucket,
         source=str(source),
         train=f"s3://{bucket}/train/",
-        hyperparameters={"epochs": 3},
-        checkpoints=f"s3://{bucket}/checkpoints/",
+        **given,
+    )
+
+
+def test_script_mode_with_an_endpoint_url_alone(service, toolkit_image, bucket, source):
+    checkpoints = f"s3://{bucket}/checkpoints/"
+    told, said = script_mode(
+        service, toolkit_image, bucket, source, hyperparameters={"epochs": 3}, checkpoints=checkpoints
     )
     assert "epochs=3 lines=3" in said
     assert "sealed: " in said
@@ -141,19 +147,7 @@ def test_script_mode_with_an_endpoint_url_alone(service, toolkit_image, bucket, 
 
 def test_script_mode_without_isolation(service, toolkit_image, bucket, source):
     """The toolkit in the container fetches the code from S3 by itself, with its role's credentials."""
-    told, said = run(
-        service,
-        SDK2,
-        "script_mode.py",
-        extra={"AWS_ENDPOINT_URL": service.endpoint},
-        image=toolkit_image,
-        role=f"arn:aws:iam::123456789012:role/{ROLE}",
-        bucket=bucket,
-        source=str(source),
-        train=f"s3://{bucket}/train/",
-        hyperparameters={"epochs": 4},
-        isolated=False,
-    )
+    told, said = script_mode(service, toolkit_image, bucket, source, hyperparameters={"epochs": 4}, isolated=False)
     assert "epochs=4 lines=3" in said
     assert "sealed: " not in said
     assert told["described"]["EnableNetworkIsolation"] is False
