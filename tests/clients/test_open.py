@@ -16,7 +16,9 @@ from service import Service
 from test_in_vpc import BUCKET, LOGS, S3, STS, ended, evidence, job, lines, results
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces of its own")
-HOST, ALSO_HOST, STRANGER, NEIGHBOUR, PORT = "203.0.113.1", "203.0.113.2", "203.0.113.10", "10.66.0.2", 8000
+HOST, ALSO_HOST, STRANGER = "203.0.113.1", "198.51.100.1", "203.0.113.10"
+"""The host has two addresses; one of them is in the neighbour's network, which is a public one."""
+NEIGHBOUR, PORT = "198.51.100.3", 8000
 
 
 def answer(address: str, text: bytes) -> None:
@@ -50,11 +52,13 @@ def service(belljar):
     with contextlib.ExitStack() as stack:
         stack.callback(hosts.remove)
         ip("-n", here, "link", "add", "wan0", "type", "veth", "peer", "name", "wan1", "netns", there)
-        for name, link, addresses in [(here, "wan0", [HOST, ALSO_HOST, "10.66.0.1"]), (there, "wan1", [STRANGER, NEIGHBOUR])]:
-            for address in addresses:
-                ip("-n", name, "addr", "add", f"{address}/24", "dev", link)
+        ends = [(here, "wan0", HOST, STRANGER, ["198.51.100.2", ALSO_HOST]), (there, "wan1", STRANGER, HOST, [NEIGHBOUR])]
+        for name, link, own, other, near in ends:
+            for address in [f"{own}/32", *(f"{address}/24" for address in near)]:
+                ip("-n", name, "addr", "add", address, "dev", link)
             ip("-n", name, "link", "set", link, "up")
             ip("-n", name, "link", "set", "lo", "up")
+            ip("-n", name, "route", "add", other, "dev", link, "src", own)
         with hosts.inside("there"):
             answer(STRANGER, b"stranger\n")
             answer(NEIGHBOUR, b"neighbour\n")

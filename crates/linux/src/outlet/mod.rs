@@ -16,6 +16,7 @@ use crate::netns::NetNs;
 use crate::router::served;
 use belljar_vpc::outlet::MARK;
 use belljar_vpc::rules::{Match, Ruleset};
+use ipnet::IpNet;
 use nlink::netlink::route::{Ipv4Route, Ipv6Route};
 use nlink::netlink::rule::RuleBuilder;
 use nlink::netlink::types::route::{RouteScope, RouteType};
@@ -47,6 +48,18 @@ pub(crate) async fn deliver(route: &Connection<Route>) -> Result<()> {
     route.add_route(v4).await.during(WHAT)?;
     let v6 = Ipv6Route::from_addr(Ipv6Addr::UNSPECIFIED, 0).table(MARK);
     served(route.add_route(v6.route_type(RouteType::Local).dev("lo")).await).during(WHAT)
+}
+
+/// The networks that the calling thread's interfaces are in: whoever is there is beside it, and is
+/// reached without a router.
+///
+/// # Errors
+/// If the kernel does not answer.
+pub async fn neighbourhood() -> Result<Vec<IpNet>> {
+    let route = Connection::<Route>::new().during("open a route socket")?;
+    let all = route.get_addresses().await.during("list the addresses")?;
+    let networks = all.iter().filter_map(|a| IpNet::new(*a.address()?, a.prefix_len()).ok());
+    Ok(networks.collect())
 }
 
 /// Makes the way out of a namespace that passes packets on, such as the world that internet gateways

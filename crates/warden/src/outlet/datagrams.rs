@@ -88,7 +88,7 @@ impl Datagrams {
                     Ok(datagram) => {
                         let pair = (datagram.from, datagram.to);
                         // What cannot be carried is lost, as on any way.
-                        let _ = self.send(pair, &bytes[..datagram.length]);
+                        let _ = self.send(pair, &bytes[..datagram.length]).await;
                     }
                     Err(_) => tokio::time::sleep(PAUSE).await,
                 },
@@ -103,21 +103,21 @@ impl Datagrams {
         }
     }
 
-    fn send(&mut self, pair: Pair, bytes: &[u8]) -> io::Result<usize> {
+    async fn send(&mut self, pair: Pair, bytes: &[u8]) -> io::Result<usize> {
         let now = millis(self.began);
         let shared = match self.all.get(&pair) {
             Some(association) => Arc::clone(&association.shared),
-            None => self.associate(pair)?,
+            None => self.associate(pair).await?,
         };
         shared.used.store(now, Ordering::Relaxed);
         Ok(send(&shared.outside, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
     }
 
-    fn associate(&mut self, pair: Pair) -> io::Result<Arc<Shared>> {
+    async fn associate(&mut self, pair: Pair) -> io::Result<Arc<Shared>> {
         if (self.lead)(pair.0, pair.1) != Target::Outside {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
-        let outside = outside::datagrams(pair.1)?;
+        let outside = outside::datagrams(pair.1).await?;
         let place = if self.all.len() < MOST { self.carrier.place() } else { None };
         let Some(place) = place.or_else(|| self.oldest()) else {
             return Err(io::ErrorKind::QuotaExceeded.into());

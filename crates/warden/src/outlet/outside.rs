@@ -2,15 +2,21 @@
 //!
 //! A process of Belljar's never leaves that network: it enters namespaces with threads that end.
 
+use belljar_linux::outlet::neighbourhood;
 use belljar_vpc::public::is_public;
+use ipnet::IpNet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdSocket};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::sync::Mutex;
 
 /// How long a connection may take to come about. Whoever waits inside has one already, so this is
 /// what its program sees of a host that does not answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// For how long it is not asked again which networks the host is in.
+const FRESH: Duration = Duration::from_secs(2);
 /// Some port: nothing is sent to it.
 const DISCARD: u16 = 9;
 /// Some address of the internet (RFC 4291: global unicast).
@@ -19,13 +25,13 @@ const SOMEWHERE_V6: Ipv6Addr = Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 1);
 /// Connects to where a connection that was taken inside was meant to go.
 pub(crate) async fn follow(inside: &TcpStream) -> io::Result<TcpStream> {
     let to = inside.local_addr()?;
-    drop(knock(to)?);
+    drop(knock(to).await?);
     tokio::time::timeout(PATIENCE, TcpStream::connect(to)).await?
 }
 
 /// A socket for datagrams to and from there alone.
-pub(super) fn datagrams(to: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = knock(to)?;
+pub(super) async fn datagrams(to: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = knock(to).await?;
     socket.set_nonblocking(true)?;
     UdpSocket::from_std(socket)
 }
@@ -36,12 +42,27 @@ pub(crate) fn has_v6() -> bool {
 }
 
 /// Asks the kernel for the way to an address, which sends nothing. What is not public has none here;
-/// nor has the host itself.
-fn knock(to: SocketAddr) -> io::Result<StdSocket> {
-    if !is_public(to.ip()) || is_own(to.ip()) {
+/// nor has the host itself, nor who is beside it, on a network that may well have public addresses.
+async fn knock(to: SocketAddr) -> io::Result<StdSocket> {
+    let is_beside = |networks: &[IpNet]| networks.iter().any(|net| net.contains(&to.ip()));
+    if !is_public(to.ip()) || is_own(to.ip()) || is_beside(&beside().await?) {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     toward(to)
+}
+
+/// The networks that the host is in, as they were a moment ago.
+async fn beside() -> io::Result<Arc<[IpNet]>> {
+    static KNOWN: Mutex<Option<(Instant, Arc<[IpNet]>)>> = Mutex::const_new(None);
+    let mut known = KNOWN.lock().await;
+    if let Some((at, networks)) = &*known
+        && at.elapsed() < FRESH
+    {
+        return Ok(Arc::clone(networks));
+    }
+    let networks: Arc<[IpNet]> = neighbourhood().await.map_err(io::Error::other)?.into();
+    *known = Some((Instant::now(), Arc::clone(&networks)));
+    Ok(networks)
 }
 
 /// Whether an address is the host's own, also one beside others on its interface: then, and only

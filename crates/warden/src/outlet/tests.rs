@@ -5,6 +5,8 @@ use super::*;
 use belljar_vpc::sealed::output_rules;
 use nlink::netlink::addr::Ipv4Address;
 use nlink::netlink::link::VethLink;
+use nlink::netlink::route::Ipv4Route;
+use nlink::netlink::types::route::RouteScope;
 use nlink::netlink::{Connection, Route};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsFd;
@@ -15,6 +17,9 @@ use tokio::time::timeout;
 
 const HOST: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 100);
 const STRANGER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
+/// The stranger on a network that the host is in, too.
+const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
+const BESIDE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 100);
 const SOON: Duration = Duration::from_secs(5);
 
 /// Runs a test in a host's network with a stranger beside it.
@@ -31,10 +36,15 @@ fn beside_a_stranger<F: Future<Output = ()>>(test: impl FnOnce(NetNs) -> F + Sen
             let other = Connection::<Route>::new_in(stranger.as_fd()).unwrap();
             let pair = VethLink::new("up", "down").peer_netns_fd(stranger.as_fd());
             one.add_link(pair).await.unwrap();
-            for (route, name, address) in [(&one, "up", HOST), (&other, "down", STRANGER)] {
+            let both =
+                [(&one, "up", HOST, BESIDE, STRANGER), (&other, "down", STRANGER, NEIGHBOUR, HOST)];
+            for (route, name, address, beside, to) in both {
                 route.set_link_up("lo").await.unwrap();
-                route.add_address(Ipv4Address::new(name, address, 24)).await.unwrap();
+                route.add_address(Ipv4Address::new(name, address, 32)).await.unwrap();
+                route.add_address(Ipv4Address::new(name, beside, 24)).await.unwrap();
                 route.set_link_up(name).await.unwrap();
+                let way = Ipv4Route::from_addr(to, 32).dev(name).prefsrc(address);
+                route.add_route(way.scope(RouteScope::Link)).await.unwrap();
             }
             test(stranger).await;
         });
@@ -82,11 +92,19 @@ fn connections_reach_the_internet_and_nothing_nearer() {
         assert_eq!(answer, b"hello");
         // Nobody listens there; nobody is there; the host itself, where somebody listens.
         let own = TcpListener::bind(at(Ipv4Addr::UNSPECIFIED)).await.unwrap();
-        for nobody in [(STRANGER, 444), (Ipv4Addr::new(198, 51, 100, 1), 443), (HOST, 443)] {
+        // And who is beside the host, whom the host reaches.
+        let near = carry::listen(&stranger, at(NEIGHBOUR)).unwrap();
+        drop(TcpStream::connect(at(NEIGHBOUR)).await.unwrap());
+        near.accept().await.unwrap();
+        let nobody = Ipv4Addr::new(192, 0, 2, 9);
+        for nobody in [(STRANGER, 444), (nobody, 443), (HOST, 443), (BESIDE, 443), (NEIGHBOUR, 443)]
+        {
             let client = connect(&ns, nobody.into()).await.unwrap();
             assert_eq!(end(client).await, std::io::ErrorKind::ConnectionReset, "{nobody:?}");
         }
-        assert!(timeout(Duration::from_millis(20), own.accept()).await.is_err());
+        for nearer in [&own, &near] {
+            assert!(timeout(Duration::from_millis(20), nearer.accept()).await.is_err());
+        }
         // What is not public is refused before.
         for refused in ["169.254.169.254:80", "10.0.0.1:443", "127.1.1.1:443"] {
             let refused = connect(&ns, refused.parse().unwrap()).await.unwrap_err();

@@ -8,6 +8,8 @@ use belljar_linux::netns::NetNs;
 use hickory_proto::op::ResponseCode;
 use nlink::netlink::addr::Ipv4Address;
 use nlink::netlink::link::VethLink;
+use nlink::netlink::route::Ipv4Route;
+use nlink::netlink::types::route::RouteScope;
 use nlink::netlink::{Connection, Route};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
@@ -84,10 +86,14 @@ impl Outside {
             one.add_link(VethLink::new("up", "down").peer_netns_fd(stranger.as_fd()))
                 .await
                 .unwrap();
-            for (route, name, address) in [(&one, "up", HOST), (&other, "down", STRANGER)] {
+            let both = [(&one, "up", HOST, STRANGER), (&other, "down", STRANGER, HOST)];
+            for (route, name, address, to) in both {
                 route.set_link_up("lo").await.unwrap();
-                route.add_address(Ipv4Address::new(name, address, 24)).await.unwrap();
+                // Not on one network: who is beside the host is not reached.
+                route.add_address(Ipv4Address::new(name, address, 32)).await.unwrap();
                 route.set_link_up(name).await.unwrap();
+                let way = Ipv4Route::from_addr(to, 32).dev(name).prefsrc(address);
+                route.add_route(way.scope(RouteScope::Link)).await.unwrap();
             }
         });
         let listener = stranger.listen((STRANGER, PORT).into()).unwrap();
