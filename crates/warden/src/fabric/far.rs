@@ -138,12 +138,7 @@ impl Space {
 fn listen(ns: &NetNs, endpoint: &EndpointId, carrier: &Arc<Carrier>) -> Result<Tasks> {
     let mut tasks = Tasks::default();
     let endpoint = endpoint.clone();
-    let lead = move |from: SocketAddr, to: SocketAddr| {
-        let (source, destination) = (plain(from), plain(to));
-        let head = Proxied { source, destination, endpoint: endpoint.clone() }.encode();
-        Target::Service(head.unwrap_or_default())
-    };
-    let lead: Arc<Lead> = Arc::new(lead);
+    let lead: Arc<Lead> = Arc::new(move |from, to| by_endpoint(&endpoint, from, to));
     for port in PORTS {
         let everywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         // A host can be booted without IPv6.
@@ -153,6 +148,14 @@ fn listen(ns: &NetNs, endpoint: &EndpointId, carrier: &Arc<Carrier>) -> Result<T
         tasks.0.push(tokio::spawn(accept));
     }
     Ok(tasks)
+}
+
+/// To the service, by an endpoint. Who cannot be said to come by it would come by none, and its policy
+/// would not be asked: such a connection is refused.
+fn by_endpoint(endpoint: &EndpointId, from: SocketAddr, to: SocketAddr) -> Target {
+    let (source, destination) = (plain(from), plain(to));
+    let head = Proxied { source, destination, endpoint: endpoint.clone() }.encode();
+    head.map_or(Target::Nowhere, Target::Service)
 }
 
 /// An IPv4 address that a socket for both kinds shows as an IPv6 one.
@@ -177,4 +180,21 @@ pub(super) fn answer_names(
 
 fn unusable(at: SocketAddr, source: std::io::Error) -> Error {
     Error { operation: format!("use the socket at {at}"), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_passes_an_endpoint_without_its_name() {
+        let endpoint = "vpce-1".parse().unwrap();
+        let to = |from: &str| {
+            by_endpoint(&endpoint, from.parse().unwrap(), "10.0.0.9:443".parse().unwrap())
+        };
+        assert!(matches!(to("10.0.0.1:5"), Target::Service(head) if head.ends_with(b"vpce-1")));
+        // As a socket for both families says it.
+        assert_eq!(to("[::ffff:10.0.0.1]:5"), to("10.0.0.1:5"));
+        assert_eq!(to("[2600::1]:5"), Target::Nowhere);
+    }
 }
