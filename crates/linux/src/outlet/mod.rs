@@ -17,6 +17,7 @@ use crate::router::served;
 use belljar_vpc::outlet::MARK;
 use belljar_vpc::rules::{Match, Ruleset};
 use ipnet::IpNet;
+use nlink::netlink::messages::AddressMessage;
 use nlink::netlink::route::{Ipv4Route, Ipv6Route};
 use nlink::netlink::rule::RuleBuilder;
 use nlink::netlink::types::route::{RouteScope, RouteType};
@@ -58,7 +59,8 @@ pub(crate) async fn deliver(route: &Connection<Route>) -> Result<()> {
 pub async fn neighbourhood() -> Result<Vec<IpNet>> {
     let route = Connection::<Route>::new().during("open a route socket")?;
     let all = route.get_addresses().await.during("list the addresses")?;
-    let networks = all.iter().filter_map(|a| IpNet::new(*a.address()?, a.prefix_len()).ok());
+    let address = |a: &AddressMessage| a.address().or_else(|| a.local()).copied();
+    let networks = all.iter().filter_map(|a| IpNet::new(address(a)?, a.prefix_len()).ok());
     Ok(networks.collect())
 }
 
