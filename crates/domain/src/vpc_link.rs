@@ -17,6 +17,9 @@ pub struct VpcLink {
     pub vpc: VpcId,
     /// And subnet.
     pub subnet: SubnetId,
+    /// The subnet's Availability Zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
     /// Its primary address.
     pub address: Ipv4Addr,
     /// Bits of the subnet's prefix.
@@ -56,6 +59,7 @@ impl VpcLink {
             interface: interface.clone(),
             vpc: subnet.vpc.clone(),
             subnet: record.subnet.clone(),
+            zone: Some(subnet.zone.clone()),
             address: record.primary()?,
             prefix: subnet.block.prefix_len(),
             gateway: Ipv4Addr::from_bits(base.saturating_add(1)),
@@ -92,6 +96,7 @@ pub(crate) mod tests {
             interface: "eni-1".parse().unwrap(),
             vpc: "vpc-1".parse().unwrap(),
             subnet: "subnet-1".parse().unwrap(),
+            zone: Some("us-east-1a".into()),
             address: [10, 0, 1, 10].into(),
             prefix: 24,
             gateway: [10, 0, 1, 1].into(),

@@ -38,7 +38,6 @@ impl Tree {
     pub(super) fn new(about: &About, account: &str, role: &str) -> Self {
         let address = about.address.map(|a| a.to_string());
         let texts = [
-            ("instance-id", about.instance_id.clone()),
             ("instance-type", about.instance_type.clone()),
             ("local-ipv4", address.clone()),
             ("mac", about.mac.clone()),
@@ -84,7 +83,6 @@ fn identity(about: &About, account: &str, address: Option<String>) -> Value {
     let members = [
         ("accountId", Some(account.to_owned())),
         ("availabilityZone", about.zone.clone()),
-        ("instanceId", about.instance_id.clone()),
         ("instanceType", about.instance_type.clone()),
         ("privateIp", address),
         ("region", Some(about.region.clone())),
@@ -118,15 +116,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_there() {
-        let about = About {
-            role_arn: "arn:aws:iam::1:role/r".into(),
-            region: "us-east-1".into(),
-            zone: None,
-            instance_id: None,
-            instance_type: None,
-            address: None,
-            mac: None,
-        };
+        let about = About::new("arn:aws:iam::1:role/r".into(), "us-east-1".into());
         let bare = Tree::new(&about, "1", "r");
         let text = |tree: &Tree, path: &str| match tree.find(path) {
             Some(Found::Text(text)) => Some(text),

@@ -64,14 +64,20 @@ pub struct About {
     pub region: String,
     /// The zone that it is in.
     pub zone: Option<String>,
-    /// The instance's id.
-    pub instance_id: Option<String>,
     /// The instance's type.
     pub instance_type: Option<String>,
     /// Its address in a VPC.
     pub address: Option<Ipv4Addr>,
     /// The interface's Ethernet address.
     pub mac: Option<String>,
+}
+
+impl About {
+    /// A container of which no more is known.
+    #[must_use]
+    pub fn new(role_arn: String, region: String) -> Self {
+        Self { role_arn, region, zone: None, instance_type: None, address: None, mac: None }
+    }
 }
 
 /// Why nothing can be served.

@@ -137,15 +137,7 @@ mod tests {
     use super::*;
 
     fn about() -> About {
-        About {
-            role_arn: "arn:aws:iam::1:role/a/r".into(),
-            region: "us-east-1".into(),
-            zone: None,
-            instance_id: None,
-            instance_type: None,
-            address: None,
-            mac: None,
-        }
+        About::new("arn:aws:iam::1:role/a/r".into(), "us-east-1".into())
     }
 
     #[test]

@@ -16,7 +16,6 @@ async fn scene(script: Vec<Result<held::Session, String>>) -> Scene {
         role_arn: "arn:aws:iam::123456789012:role/service-role/Train".into(),
         region: "us-east-1".into(),
         zone: Some("us-east-1a".into()),
-        instance_id: None,
         instance_type: Some("ml.m5.large".into()),
         address: Some([10, 0, 1, 10].into()),
         mac: Some("02:00:00:00:00:01".into()),

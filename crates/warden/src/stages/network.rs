@@ -164,8 +164,7 @@ fn credentials(cx: &Context, ns: &NetNs, link: Option<&VpcLink>) -> Result<Optio
     let about = About {
         role_arn,
         region: a.region.clone(),
-        zone: None,
-        instance_id: None,
+        zone: link.and_then(|link| link.zone.clone()),
         instance_type: Some(a.instance_type.clone()),
         address: link.map(|link| link.address),
         mac: link.map(|link| link.mac.clone()),

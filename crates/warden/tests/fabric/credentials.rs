@@ -62,15 +62,7 @@ pub(crate) fn found() -> Outcome {
     let dir = tempfile::tempdir()?;
     let socket = dir.path().join("socket");
     sts(&socket);
-    let about = About {
-        role_arn: ROLE.into(),
-        region: "us-east-1".into(),
-        zone: None,
-        instance_id: None,
-        instance_type: None,
-        address: None,
-        mac: None,
-    };
+    let about = About::new(ROLE.into(), "us-east-1".into());
     let lookup = |name: &str| {
         Some(if name == S3_SOCKET_VARIABLE { socket.to_str()?.to_owned() } else { "x".into() })
             .filter(|_| !name.starts_with("BELLJAR_") || name == S3_SOCKET_VARIABLE)
