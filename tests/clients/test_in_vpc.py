@@ -58,23 +58,8 @@ def job(name: str, config: dict | None, *arguments: str, instances: int = 1, **c
     }
 
 
-def ended(service, name: str) -> dict:
-    sagemaker = service.client("sagemaker")
-
-    def over():
-        described = sagemaker.describe_training_job(TrainingJobName=name)
-        return described if described["TrainingJobStatus"] in ("Completed", "Failed", "Stopped") else None
-
-    return until(over, name, timeout=90)
-
-
 def lines(service, name: str) -> list[str]:
-    logs, group = service.client("logs"), "/aws/sagemaker/TrainingJobs"
-    found = []
-    for stream in logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=name)["logStreams"]:
-        where = {"logGroupName": group, "logStreamName": stream["logStreamName"], "startFromHead": True}
-        found += [event["message"] for event in logs.get_log_events(**where)["events"]]
-    return found
+    return service.lines(name, "algo")
 
 
 def results(said: list[str]) -> dict[str, str]:
@@ -96,7 +81,7 @@ def test_a_container_reaches_what_its_group_allows_and_nothing_else(service, net
     targets = [f"{S3}:443", f"{LOGS}:443", f"{LOGS}:80", f"{STS}:443"]
     command = ["in-turn", "connect " + " ".join(targets), "cat /etc/resolv.conf /etc/hosts /proc/net/dev"]
     service.client("sagemaker").create_training_job(**job("inside-one", config, *command))
-    described = ended(service, "inside-one")
+    described = service.wait("inside-one")
     assert described["TrainingJobStatus"] == "Completed", (described["FailureReason"], lines(service, "inside-one"))
     said = lines(service, "inside-one")
     found = results(said)
@@ -117,7 +102,7 @@ def test_a_container_reaches_what_its_group_allows_and_nothing_else(service, net
 def test_its_evidence_does_not_call_it_sealed(service, network, bucket, probe_image):
     config = network.config(network.training)
     service.client("sagemaker").create_training_job(**job("inside-evidence", config, "exit", "0"))
-    assert ended(service, "inside-evidence")["TrainingJobStatus"] == "Completed"
+    assert service.wait("inside-evidence")["TrainingJobStatus"] == "Completed"
     verdict = evidence(service, "inside-evidence")
     assert verdict.returncode != 0
     assert "NOT A SEALED RUN" in verdict.stdout
@@ -129,7 +114,7 @@ def test_instances_meet_by_their_interfaces(service, ec2, network, bucket, probe
     config = network.config(network.training)
     sagemaker = service.client("sagemaker")
     sagemaker.create_training_job(**job("inside-two", config, "meet", str(PORT), instances=2))
-    assert ended(service, "inside-two")["TrainingJobStatus"] == "Completed", lines(service, "inside-two")
+    assert service.wait("inside-two")["TrainingJobStatus"] == "Completed", lines(service, "inside-two")
     met = [line for line in lines(service, "inside-two") if line.startswith("met ")]
     assert len(met) == 4 and all(" at 10.20." in line for line in met), met
 
@@ -141,7 +126,7 @@ def test_instances_that_encrypt_meet_by_a_link_of_their_own(service, ec2, networ
     command = ["in-turn", f"meet {PORT}", "cat /opt/ml/input/config/resourceconfig.json"]
     two = job("inside-encrypted", config, *command, instances=2, EnableInterContainerTrafficEncryption=True)
     service.client("sagemaker").create_training_job(**two)
-    assert ended(service, "inside-encrypted")["TrainingJobStatus"] == "Completed", lines(service, "inside-encrypted")
+    assert service.wait("inside-encrypted")["TrainingJobStatus"] == "Completed", lines(service, "inside-encrypted")
     said = lines(service, "inside-encrypted")
     met = [line for line in said if line.startswith("met ")]
     assert len(met) == 4 and all(" at 100.127." in line for line in met), met
@@ -154,7 +139,7 @@ def test_a_lost_interface_is_told(service, network, bucket, probe_image):
     until(lambda: "tick 2" in lines(service, "inside-lost"), "the container runs")
     (pid,) = fabrics(service)
     os.kill(pid, signal.SIGKILL)
-    described = ended(service, "inside-lost")
+    described = service.wait("inside-lost")
     assert described["TrainingJobStatus"] == "Failed"
     assert "lost its network interface" in described["FailureReason"], described["FailureReason"]
     # Another one comes, and what may be tried again is.
@@ -163,10 +148,10 @@ def test_a_lost_interface_is_told(service, network, bucket, probe_image):
     until(lambda: "tick 2" in lines(service, "inside-retried"), "the container runs")
     (pid,) = fabrics(service)
     os.kill(pid, signal.SIGKILL)
-    assert ended(service, "inside-retried")["TrainingJobStatus"] == "Completed"
+    assert service.wait("inside-retried")["TrainingJobStatus"] == "Completed"
     assert lines(service, "inside-retried").count("tick 2") == 2
     service.client("sagemaker").create_training_job(**job("inside-again", config, "connect", f"{S3}:443"))
-    assert ended(service, "inside-again")["TrainingJobStatus"] == "Completed"
+    assert service.wait("inside-again")["TrainingJobStatus"] == "Completed"
     assert results(lines(service, "inside-again")) == {f"{S3}:443": "ok"}
 
 
@@ -213,7 +198,7 @@ def test_a_service_can_require_isolation(belljar, probe_image, digits_image):
         assert "EnableNetworkIsolation" in refused["Error"]["Message"]
         sealed = job("sealed", None, "exit", "0", EnableNetworkIsolation=True)
         sagemaker.create_training_job(**sealed)
-        ended(service, "sealed")
+        service.wait("sealed")
         model = {"ModelName": "m", "PrimaryContainer": {"Image": probe_image}, "ExecutionRoleArn": service.role}
         sagemaker.create_model(**model)
         config = {"EndpointConfigName": "c", "ProductionVariants": [variant("m")]}

@@ -13,7 +13,7 @@ from conftest import import_probe
 from hosting import Hosting
 from hosts import Hosts, ip
 from service import Service
-from test_in_vpc import BUCKET, LOGS, S3, STS, ended, evidence, job, lines, results
+from test_in_vpc import BUCKET, LOGS, S3, STS, evidence, job, lines, results
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespaces of its own")
 HOST, ALSO_HOST, STRANGER = "203.0.113.1", "198.51.100.1", "203.0.113.10"
@@ -77,7 +77,7 @@ def service(belljar):
 
 def told(service, name: str, *arguments: str, **changes) -> list[str]:
     service.client("sagemaker").create_training_job(**job(name, None, *arguments, **changes))
-    described = ended(service, name)
+    described = service.wait(name)
     said = lines(service, name)
     assert described["TrainingJobStatus"] == "Completed", (described.get("FailureReason"), said)
     return said
