@@ -181,12 +181,28 @@ def test_an_endpoint_in_a_vpc(hosting, network, probe_image):
     hosting.delete(name)
 
 
-def test_several_containers_of_an_instance_are_refused(hosting, network, probe_image):
-    containers = [{"Image": probe_image, "ContainerHostname": name} for name in ("a", "b")]
-    model = hosting.model_of(Containers=containers, VpcConfig=network.config(network.serving), EnableNetworkIsolation=False)
-    asked = {"EndpointConfigName": hosting.name("config"), "ProductionVariants": [variant(model)]}
-    refused = refusal(hosting.sagemaker.create_endpoint_config, **asked)
-    assert "VpcConfig of a model with several containers" in refused["Error"]["Message"]
+def test_each_container_of_an_instance_has_an_interface(hosting, ec2, network, probe_image):
+    containers = [{"Image": probe_image, "ContainerHostname": name} for name in ("one", "two")]
+    model = hosting.model_of(
+        Containers=containers,
+        InferenceExecutionConfig={"Mode": "Direct"},
+        VpcConfig=network.config(network.serving),
+        EnableNetworkIsolation=False,
+    )
+    with hosting.endpoint(model) as name:
+        filters = [{"Name": "description", "Values": [f"*{name}"]}]
+        found = ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
+        assert len({i["PrivateIpAddress"] for i in found}) == 2 and len({i["SubnetId"] for i in found}) == 1, found
+        others = [f"{i['PrivateIpAddress']}:8080" for i in found]
+        for container in ("one", "two"):
+            asked = f"connect {S3}:443 {LOGS}:80 {' '.join(others)}"
+            said = hosting.invoke(name, asked, TargetContainerHostname=container)["Body"].decode()
+            met = results(said.splitlines())
+            # Its own address is on its own `lo`, where it serves; the other's group lets nobody in.
+            assert sorted(met.pop(other) for other in others) == ["ok", "timeout"], met
+            assert met == {f"{S3}:443": "ok", f"{LOGS}:80": "timeout"}
+    gone = lambda: not ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]  # noqa: E731
+    until(gone, "its interfaces are gone with it")
 
 
 def test_a_service_can_require_isolation(belljar, probe_image, digits_image):

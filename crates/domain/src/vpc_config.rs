@@ -174,8 +174,8 @@ impl VpcConfig {
         self.subnets.iter().find(has_room).ok_or_else(|| self.no_room(count))
     }
 
-    /// The subnet of an endpoint's further instance: of those with room, the one in whose zone
-    /// `others` has the fewest, the first of several.
+    /// The subnet of an endpoint's further instance, which has `count` interfaces: of those with
+    /// room, the one in whose zone `others` has the fewest, the first of several.
     ///
     /// # Errors
     /// [`VpcConfigError::NoRoom`] if none has.
@@ -183,11 +183,12 @@ impl VpcConfig {
         &self,
         network: &Network,
         others: &[SubnetId],
+        count: usize,
     ) -> Result<&SubnetId, VpcConfigError> {
         let zone = |id: &SubnetId| network.subnets.get(id).map(|s| s.zone.clone());
         let taken = |id: &SubnetId| others.iter().filter(|o| zone(o) == zone(id)).count();
-        let with_room = self.subnets.iter().filter(|id| free(network, id) > 0);
-        with_room.min_by_key(|id| taken(id)).ok_or_else(|| self.no_room(1))
+        let with_room = self.subnets.iter().filter(|id| free(network, id) >= count);
+        with_room.min_by_key(|id| taken(id)).ok_or_else(|| self.no_room(count))
     }
 
     fn no_room(&self, count: usize) -> VpcConfigError {
@@ -288,10 +289,12 @@ mod tests {
         assert!(together(500).unwrap_err().to_string().starts_with("InsufficientFree"));
         let mut placed: Vec<SubnetId> = Vec::new();
         for expected in ["subnet-1", "subnet-2", "subnet-1", "subnet-2"] {
-            let next = three.apart(&network, &placed).unwrap().clone();
+            let next = three.apart(&network, &placed, 1).unwrap().clone();
             assert_eq!(next.as_str(), expected);
             placed.push(next);
         }
+        assert_eq!(three.apart(&network, &[], 12).unwrap().as_str(), "subnet-2");
+        assert!(three.apart(&network, &[], 500).is_err());
         assert!(three.check_zones(&network, "ml.m5.large").is_ok());
         let one = config(&["subnet-2", "subnet-3"], &["sg-1"]);
         assert!(one.check_zones(&network, "ml.m5.large").is_err());

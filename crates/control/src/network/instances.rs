@@ -1,5 +1,6 @@
 //! The interfaces of instances: each instance of a job or an endpoint in a VPC has one, from
-//! before it starts until it is gone.
+//! before it starts until it is gone. Of an instance whose containers are in the VPC themselves,
+//! each container has one, because each has a network of its own.
 //!
 //! An interface says whose it is (`attachment.owner`: the ARN, then what tells the instance from
 //! others), so that what a killed service left is found again.
@@ -35,12 +36,14 @@ pub(crate) enum Spread {
     Apart {
         /// The instance's type, for its errors.
         instance_type: String,
+        /// How many interfaces it has.
+        interfaces: usize,
         /// The subnets of the others.
         others: Vec<SubnetId>,
     },
 }
 
-/// What came of it: links in the order of hosts, or a `FailureReason`.
+/// What came of it: links in the order of hosts or interfaces, or a `FailureReason`.
 pub(crate) type Provided = Result<Vec<VpcLink>, String>;
 
 impl Owner {
@@ -177,9 +180,10 @@ fn place(
     config.check_dhcp(network, vpc)?;
     Ok(match spread {
         Spread::Together(hosts) => (config.together(network, hosts.len())?.clone(), hosts.clone()),
-        Spread::Apart { instance_type, others } => {
+        Spread::Apart { instance_type, interfaces, others } => {
             config.check_zones(network, instance_type)?;
-            (config.apart(network, others)?.clone(), vec!["eth0".to_owned()])
+            let subnet = config.apart(network, others, *interfaces)?.clone();
+            (subnet, (0..*interfaces).map(|n| format!("eth{n}")).collect())
         }
     })
 }

@@ -8,7 +8,7 @@ use belljar_aws::AwsError;
 use belljar_domain::endpoint::{Container, Endpoint, Server, Variant};
 use belljar_domain::failure::Blame;
 use belljar_domain::preflight::{Download, Needs};
-use belljar_domain::{Assignment, JobName, VpcConfigError, VpcLink, VpcPlacement, arn};
+use belljar_domain::{Assignment, JobName, VpcConfigError, VpcPlacement, arn};
 use belljar_store::endpoints::servers;
 use belljar_store::{Connection, StoreError, identity, jobs};
 use belljar_vpc::id::SubnetId;
@@ -107,19 +107,20 @@ pub(super) async fn release(service: &Service, job: &JobName, generation: u64) {
     }
 }
 
-/// Makes the interface of an endpoint's further instance; `None` if the variant is in no VPC.
+/// Makes the interfaces of an endpoint's further instance, one for each of its containers or one
+/// for all of them; none if the variant is in no VPC.
 pub(super) async fn provide_server(
     service: &Service,
     endpoint: &Endpoint,
     server: &Server,
-) -> Result<Result<Option<VpcLink>, String>, StepError> {
+) -> Result<Provided, StepError> {
     let progress = &endpoint.progress;
     let fleets = [&progress.current, &progress.next];
     let fleet = fleets.into_iter().flatten().find(|f| f.number == server.fleet);
     let variants = fleet.map(|f| f.deployment.variants.as_slice()).unwrap_or_default();
     let variant = variants.iter().find(|v| v.name == server.variant);
     let Some((variant, placement)) = variant.and_then(|v| Some((v, v.vpc.clone()?))) else {
-        return Ok(Ok(None));
+        return Ok(Ok(Vec::new()));
     };
     let others = service.db().read(|c| others(c, server))?;
     let account = &service.config.account;
@@ -127,13 +128,14 @@ pub(super) async fn provide_server(
     let needs = needs_of(service, variant, role.as_ref());
     let spread = apart(variant, others);
     let owner = of_server(service, endpoint, &server.id);
-    let provided = enforced(service, owner, placement, spread, needs).await?;
-    Ok(provided.map(|links| links.into_iter().next()))
+    enforced(service, owner, placement, spread, needs).await
 }
 
-/// How an endpoint's instances are spread.
+/// How an endpoint's instances are spread. Containers that are sealed share an interface, which
+/// none of them has: their wardens stage by it.
 fn apart(variant: &Variant, others: Vec<SubnetId>) -> Spread {
-    Spread::Apart { instance_type: variant.instance_type.clone(), others }
+    let interfaces = if variant.is_isolated() { 1 } else { variant.containers.len() };
+    Spread::Apart { instance_type: variant.instance_type.clone(), interfaces, others }
 }
 
 /// What an instance of a variant needs.
@@ -166,7 +168,7 @@ fn of_server(service: &Service, endpoint: &Endpoint, id: &str) -> Owner {
     }
 }
 
-/// Removes the interface of an instance that is gone.
+/// Removes the interfaces of an instance that is gone.
 pub(super) async fn release_server(service: &Service, endpoint: &Endpoint, id: &str) {
     if let Err(e) = instances::release(&service.network, &of_server(service, endpoint, id)).await {
         tracing::warn!(server = id, code = %e.code, message = e.message, "an instance's network interface cannot be removed");

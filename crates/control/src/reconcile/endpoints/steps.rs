@@ -96,13 +96,16 @@ impl Endpoints {
         let made = begin::server(&self.service, endpoint, new);
         let (mut server, mut assignments) = made.ok_or("a new instance cannot be described")?;
         match vpc::provide_server(&self.service, endpoint, &server).await? {
-            Ok(None) => {}
-            Ok(Some(link)) => {
-                if let Some(subnet) = self.service.network.current().subnets.get(&link.subnet) {
-                    server.zone.clone_from(&subnet.zone);
+            Ok(links) => {
+                if let Some(zone) = links.first().and_then(|link| link.zone.clone()) {
+                    server.zone = zone;
                 }
-                let link = Box::new(link);
-                assignments.iter_mut().for_each(|a| a.vpc = Some(link.clone()));
+                // Each container has one, or all share the only one.
+                let links = links.iter().cycle();
+                assignments
+                    .iter_mut()
+                    .zip(links)
+                    .for_each(|(a, l)| a.vpc = Some(Box::new(l.clone())));
             }
             Err(reason) if is_next(endpoint, new.fleet) => {
                 return self.give_up(endpoint, reason).await;

@@ -152,11 +152,6 @@ fn variant(
     let size = size::of_type(needed.instance_type, place.machine)?;
     let vpc = model.vpc_config.as_ref().map(VpcConfig::parse).transpose()?;
     let containers = containers(model, place.mirrors)?;
-    if vpc.is_some() && !isolated && containers.len() > 1 {
-        let what = "VpcConfig of a model with several containers".to_owned();
-        let why = "each has a network of its own, and an instance one interface; set EnableNetworkIsolation".to_owned();
-        return Err(Error::NotServed { operation: OPERATION, what, why });
-    }
     let notice = open_notice(isolated, vpc.is_some()).map(str::to_owned);
     let variant = Variant {
         name: part.variant_name.clone(),
