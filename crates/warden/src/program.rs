@@ -4,11 +4,13 @@ use crate::failure::chain;
 use crate::gang::Membership;
 use crate::job::{JobDir, JobError};
 use crate::journal::Audience;
-use crate::{doctor, exec, fabric, node, run, sweep, words};
+use crate::run::{self, Ending, cannot_seal};
+use crate::{doctor, exec, fabric, node, sweep, words};
 use belljar_domain::fabric::{FOLDER, SOCKET};
 use belljar_domain::spool;
 use belljar_linux::privilege::Privilege;
 use belljar_linux::{container, privilege, process, reading};
+use std::error::Error;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
@@ -136,18 +138,17 @@ fn run(folder: PathBuf, audience: Audience) -> Result<(), JobError> {
 /// Becomes who can make a job's containers. Where they are to have interfaces of a VPC, that is
 /// with whoever holds the VPC: an ordinary user's network namespaces must belong to the user
 /// namespace of both.
-fn enter(job: &JobDir) -> belljar_linux::Result<Privilege> {
+fn enter(job: &JobDir) -> Result<Privilege, Ending> {
     // An assignment that cannot be read is told of later.
     let assignment = job.assignment().ok();
     if !assignment.and_then(|a| a.vpc).is_some_and(|link| link.inside) {
-        return privilege::enter();
+        return privilege::enter().map_err(cannot_seal);
     }
     let socket = job.state().join(FOLDER).join(SOCKET);
-    let fabric = words::listener_of(&socket).map_err(|source| belljar_linux::Error {
-        operation: "find the process that holds the VPC".into(),
-        source,
-    })?;
-    privilege::enter_beside(fabric)
+    // Whoever holds it may have ended, and is started anew: that fails this attempt, not the job.
+    let lost = |e: &dyn Error| Ending::Lost(format!("there is no holder of the VPC: {}", chain(e)));
+    let fabric = words::listener_of(&socket).map_err(|e| lost(&e))?;
+    privilege::enter_beside(fabric).map_err(|e| lost(&e))
 }
 
 /// One instance of several; started by its job's warden, with which it ends.
@@ -164,7 +165,7 @@ fn instance(
     let _lock = job.lock().map_err(|e| chain(&e))?;
     let host = reading::namespaces("self");
     privilege::assert_single_threaded().map_err(|e| chain(&e))?;
-    let who = privilege::leave_mounts().map(|()| who);
+    let who = privilege::leave_mounts().map(|()| who).map_err(cannot_seal);
     let member = Membership { hub: hub.map(PathBuf::from) };
     let ran = runtime()?.block_on(run::run(job, who, host, Audience::Pipe, Some(member)));
     ran.map_err(|e| chain(&e))

@@ -58,10 +58,11 @@ impl<E: Explain> From<E> for Ending {
     }
 }
 
-/// Runs the job in `job` to its report. An error is one that could not even be reported.
+/// Runs the job in `job` to its report, as whom `privilege` says, or to the end that kept this
+/// process from being anybody. An error is one that could not even be reported.
 pub(crate) async fn run(
     job: JobDir,
-    privilege: belljar_linux::Result<Privilege>,
+    privilege: Result<Privilege, Ending>,
     host: Namespaces,
     audience: Audience,
     member: Option<Membership>,
@@ -91,9 +92,9 @@ pub(crate) async fn run(
     }
     say_notices(&journal, &notices).await;
     let (report, journal) = match privilege {
-        Err(e) => {
-            let failure = cannot_seal(&e);
-            let outcome = outcome_of(&assignment, Err(Ending::Failed(failure)));
+        Err(Ending::Lost(why)) => return Err(JobError::Lost(why)),
+        Err(ending) => {
+            let outcome = outcome_of(&assignment, Err(ending));
             (report(&assignment, facts, outcome, Transitions::default()), journal)
         }
         Ok(privilege) => {
@@ -258,15 +259,16 @@ pub(crate) fn report(
     }
 }
 
-fn cannot_seal(e: &belljar_linux::Error) -> Failure {
-    Failure {
+/// How a job ends whose warden cannot be who makes containers.
+pub(crate) fn cannot_seal(e: belljar_linux::Error) -> Ending {
+    Ending::Failed(Failure {
         blame: Blame::Capacity,
-        text: format!("this machine cannot seal a container: {}", chain(e)),
+        text: format!("this machine cannot seal a container: {}", chain(&e)),
         hint: Some(
             "run 'belljar doctor': user namespaces may be disabled for ordinary users".to_owned(),
         ),
         machine: true,
-    }
+    })
 }
 
 /// A kernel call that failed.

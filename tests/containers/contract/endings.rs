@@ -1,8 +1,10 @@
 //! How a job ends, in SageMaker's words and in exit codes.
 
+use crate::own_warden::OwnWarden;
 use crate::support::{artifact, complete, failure, scene};
 use belljar_domain::{Event, Exit, Outcome, SecondaryStatus};
 use belljar_testkit::{As, Training};
+use serde_json::json;
 
 #[test]
 fn an_exit_code_without_a_word() {
@@ -109,5 +111,24 @@ fn out_of_time_is_stopped_and_keeps_its_artifacts() {
         assert_eq!(run.code, Some(3), "{who:?}");
         assert_eq!(run.report().exit.unwrap().code, 143, "{who:?}: TERM came first");
         assert!(artifact(&scene, "time", "model.tar.gz").is_file(), "{who:?}");
+    }
+}
+
+/// Without a report, the attempt is lost, and the service may begin another one.
+#[test]
+fn a_vpc_that_nobody_holds_fails_the_attempt_and_not_the_job() {
+    for who in As::all() {
+        let scene = scene(who);
+        let warden = OwnWarden::new(&scene, "no-fabric", &["exit", "0"], |assignment| {
+            assignment["vpc"] = json!({
+                "interface": "eni-1", "vpc": "vpc-1", "subnet": "subnet-1", "address": "10.0.1.10",
+                "prefix": 24, "gateway": "10.0.1.1", "mac": "02:00:00:00:00:01", "addressV6": null,
+                "resolvers": [], "search": null, "inside": true,
+            });
+        });
+        let run = warden.end();
+        assert!(!run.events.iter().any(|e| matches!(e, Event::Report(_))), "{who:?}: {run:?}");
+        assert!(run.stderr.contains("there is no holder of the VPC"), "{who:?}: {}", run.stderr);
+        assert_eq!(run.code, Some(70), "{who:?}");
     }
 }
