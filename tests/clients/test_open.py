@@ -7,11 +7,13 @@ import contextlib
 import os
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from conftest import import_probe
 from hosting import Hosting
-from hosts import Hosts, ip
+from hosts import Hosts, ip, see_instead
 from service import Service
 from test_in_vpc import BUCKET, LOGS, S3, STS, evidence, job, lines, results
 
@@ -19,6 +21,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespa
 HOST, ALSO_HOST, STRANGER = "203.0.113.1", "198.51.100.1", "203.0.113.10"
 """The host has two addresses; one of them is in the neighbour's network, which is a public one."""
 NEIGHBOUR, PORT = "198.51.100.3", 8000
+NAME = "stranger.example.com"
 
 
 def answer(address: str, text: bytes) -> None:
@@ -45,6 +48,25 @@ def ask(address: str) -> bytes:
         return one.recv(100)
 
 
+def answer_names(address: str) -> None:
+    """A name server on the internet that knows one name (RFC 1035 §4)."""
+    udp = socket.socket(type=socket.SOCK_DGRAM)
+    udp.bind((address, 53))
+    known = b"".join(bytes([len(label)]) + label.encode() for label in NAME.split(".")) + b"\0"
+
+    def names():
+        while True:
+            asked, who = udp.recvfrom(512)
+            question = asked[12 : asked.index(0, 12) + 5]
+            found = question == known + b"\0\1\0\1"
+            flags = b"\x81\x80" if question.startswith(known) else b"\x81\x83"
+            counts = b"\0\1" + bytes([0, found]) + b"\0" * 4
+            record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + socket.inet_aton(STRANGER) if found else b""
+            udp.sendto(asked[:2] + flags + counts + question + record, who)
+
+    threading.Thread(target=names, daemon=True).start()
+
+
 @pytest.fixture(scope="module")
 def service(belljar):
     hosts = Hosts(0)
@@ -62,13 +84,25 @@ def service(belljar):
         with hosts.inside("there"):
             answer(STRANGER, b"stranger\n")
             answer(NEIGHBOUR, b"neighbour\n")
+            answer_names(STRANGER)
         stack.enter_context(hosts.inside("here"))
         answer(HOST, b"host\n")
         answer(ALSO_HOST, b"host\n")
         # The controls: what follows is there, for whoever is on the host.
         there = [ask(address) for address in (STRANGER, NEIGHBOUR, HOST, ALSO_HOST)]
         assert there == [b"stranger\n", b"neighbour\n", b"host\n", b"host\n"]
-        service = Service(belljar, state=belljar.new_folder("open")).start()
+        conf = belljar.new_folder("conf") / "resolv.conf"
+        conf.write_text(f"nameserver {STRANGER}\n")
+        conf.chmod(0o644)
+
+        def start() -> Service:
+            """On a host that asks the stranger for names."""
+            see_instead(Path("/etc/resolv.conf"), conf)
+            with hosts.inside("here"):
+                return Service(belljar, state=belljar.new_folder("open")).start()
+
+        with ThreadPoolExecutor(1) as once:
+            service = once.submit(start).result()
         import_probe(belljar, service.state)
         stack.callback(service.stop)
         service.client("s3").create_bucket(Bucket=BUCKET)
@@ -105,9 +139,15 @@ def test_it_reaches_the_internet_and_neither_the_host_nor_its_neighbours(service
     assert "It was not isolated: it could reach the internet through the host." in verdict.stdout
 
 
+def test_names_are_asked_of_the_hosts_servers(service):
+    said = told(service, "named", "in-turn", f"ask {NAME}:{PORT}", f"connect no.example.com:{PORT}")
+    assert answers([line for line in said if line.startswith(NAME)]) == ["stranger"], said
+    assert results(said) == {f"no.example.com:{PORT}": "unresolved"}, said
+
+
 def test_one_that_is_isolated_reaches_nothing(service):
-    said = told(service, "shut", *ASK.split(), EnableNetworkIsolation=True)
-    assert answers(said) == ["-"] * 8, said
+    said = told(service, "shut", *ASK.split(), f"{NAME}:{PORT}", EnableNetworkIsolation=True)
+    assert answers(said) == ["-"] * 9, said
     assert "VALID" in evidence(service, "shut").stdout
 
 
