@@ -26,9 +26,28 @@ fn words(answer: &Reach) -> String {
     answer.blockers.iter().map(line).collect()
 }
 
+/// The lines are such that a shell can run one after the other: no id is made up, and no variable is
+/// set twice or used before it is set.
+fn runs(answer: &Reach) {
+    let fixes = answer.blockers.iter().filter_map(|b| b.fix.as_ref());
+    let mut set = std::collections::BTreeSet::new();
+    assert!(answer.blockers.iter().all(|b| !b.text.contains("-fix")), "{}", words(answer));
+    for line in fixes.flat_map(|f| &f.cli) {
+        assert!(!line.contains("-fix"), "{line}");
+        let begins = line.split_once("=$(").filter(|(variable, _)| !variable.contains(' '));
+        for word in line.split(' ').filter_map(|w| w.strip_prefix('$')) {
+            assert!(set.contains(word), "{word} is not known: {line}");
+        }
+        if let Some((variable, _)) = begins {
+            assert!(set.insert(variable.to_owned()), "{line}");
+        }
+    }
+}
+
 /// Returns the number of blockers, all of which have fixes; `None` of a flow that nothing mends.
 fn prove(network: &Network, flow: &Flow) -> Option<usize> {
     let answer = reach(network, flow);
+    runs(&answer);
     if answer.blockers.iter().any(|b| b.fix.is_none()) {
         return None;
     }
@@ -68,6 +87,7 @@ fn random_flows_are_of_all_kinds() {
         let mut dice = Dice::new(seed);
         for flow in (0..5).filter_map(|_| sample::flow(&network, &mut dice)) {
             let answer = reach(&network, &flow);
+            runs(&answer);
             for code in answer.codes() {
                 *codes.entry(code).or_insert(0) += 1;
             }
