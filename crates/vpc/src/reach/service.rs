@@ -133,6 +133,12 @@ fn unresolved(network: &Network, vpc: &VpcId, call: &Call<'_>) -> Blocker {
         let by_interface = matches!(e.kind, EndpointKind::Interface { .. });
         e.vpc == *vpc && e.service == full && by_interface
     });
+    // Before an endpoint is made: without it AWS makes none with private DNS.
+    if !record.is_some_and(|v| v.dns_hostnames) {
+        let to = there.map_or("an endpoint", |(id, _)| id.as_str());
+        let text = format!("{name} does not lead to {to}: enableDnsHostnames of {vpc} is off");
+        return blocker(Code::PrivateDnsDisabled, component, text, enable);
+    }
     let Some((id, endpoint)) = there else {
         let edits = create(network, call.from, &full);
         if network.internet_gateway(vpc).is_some() {
@@ -145,10 +151,6 @@ fn unresolved(network: &Network, vpc: &VpcId, call: &Call<'_>) -> Blocker {
         let text = format!("{name} has no address: {vpc} has no endpoint of {full}");
         return blocker(Code::DnsNameUnresolved, component, text, edits);
     };
-    if !record.is_some_and(|v| v.dns_hostnames) {
-        let text = format!("{name} does not lead to {id}: enableDnsHostnames of {vpc} is off");
-        return blocker(Code::PrivateDnsDisabled, component, text, enable);
-    }
     let component = Component::Record(RecordId::Endpoint(id.clone()));
     if matches!(endpoint.kind, EndpointKind::Interface { private_dns: false, .. }) {
         let text = format!("{name} does not lead to {id}: its private DNS is off");

@@ -84,6 +84,19 @@ fn case_10_without_an_endpoint_a_name_leads_nowhere() {
 }
 
 #[test]
+fn case_10_the_attributes_come_before_the_endpoint_that_needs_them() {
+    let mut alone = description("");
+    alone.internet_gateways.clear();
+    let vpc = Arc::make_mut(alone.vpcs.get_mut(&"vpc-a".parse().unwrap()).unwrap());
+    vpc.dns_hostnames = false;
+    let answer = call(alone, "logs", None);
+    assert_eq!(found(&answer), [PrivateDnsDisabled, DnsNameUnresolved]);
+    let lines = cli(&answer);
+    assert!(lines[0].contains("--enable-dns-hostnames"), "{lines:?}");
+    assert!(lines[1].contains("--private-dns-enabled"), "{lines:?}");
+}
+
+#[test]
 fn by_an_internet_gateway_services_are_reached_without_an_endpoint() {
     let public = "
 eni eni-a subnet-a 10.0.1.10=203.0.113.7 sg-open
