@@ -47,15 +47,25 @@ pub fn service_of(name: &str) -> Option<(String, String)> {
     Some((region.to_owned(), service.to_owned()))
 }
 
+/// Whether a service's name is the one that its region's host has, or one below it, as private DNS of
+/// interface endpoints knows it: not S3's without a region, or of both families (Amazon S3 User
+/// Guide, "AWS PrivateLink for Amazon S3").
+#[must_use]
+pub fn is_regional(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    service_of(&name)
+        .is_some_and(|(region, service)| fits(&format!("*.{}", host_of(&region, &service)), &name))
+}
+
 /// What an interface endpoint of the VPC with private DNS answers, and how long the name of its
-/// zone is. It needs both DNS attributes.
+/// zone is. It needs both DNS attributes, and is asked by the service's regional names.
 pub(super) fn endpoint(
     network: &Network,
     vpc: &VpcId,
     name: &str,
     kind: RecordType,
 ) -> Option<(usize, Answer)> {
-    let (region, service) = service_of(name)?;
+    let (region, service) = service_of(name).filter(|_| is_regional(name))?;
     let full = format!("com.amazonaws.{region}.{service}");
     let is = |e: &Endpoint| {
         let private = matches!(e.kind, EndpointKind::Interface { private_dns: true, .. });
@@ -97,7 +107,7 @@ pub(super) fn answer(
         });
     }
     if let Some(address) = dashed(bare, "ip-", &[".ec2.internal", ".compute.internal"]) {
-        let there = network.interface_at(vpc, address.into()).is_some();
+        let there = is_named(network, vpc, address.into());
         return Some(if there {
             addresses(name, kind, ENDPOINT_TTL, std::iter::once(address.into()))
         } else {
@@ -174,6 +184,14 @@ fn dashed(name: &str, prefix: &str, suffixes: &[&str]) -> Option<Ipv4Addr> {
     suffixes.iter().find(|s| name.ends_with(**s))?;
     let (label, _) = name.strip_prefix(prefix)?.split_once('.')?;
     label.replace('-', ".").parse().ok()
+}
+
+/// Whether a private address has a name in a VPC: an interface of it or of a peered one has the
+/// address, and both DNS attributes are on ("Understanding Amazon DNS").
+fn is_named(network: &Network, vpc: &VpcId, address: IpAddr) -> bool {
+    let near = |v: &&VpcId| *v == vpc || network.peering(vpc, v).is_some();
+    network.vpc(vpc).is_some_and(|v| v.dns_hostnames)
+        && network.vpcs.keys().filter(near).any(|v| network.interface_at(v, address).is_some())
 }
 
 /// What the public name of an address means: the private address for whom it is in the VPC, or in

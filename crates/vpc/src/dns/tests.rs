@@ -153,6 +153,41 @@ fn instances_have_names() {
 }
 
 #[test]
+fn private_names_of_instances_need_both_attributes_and_reach_into_peered_vpcs() {
+    let more = "subnet subnet-p vpc-b us-east-1a 10.1.1.0/24\neni eni-p subnet-p 10.1.1.10 -\n";
+    let with = |status: &str, hostnames: bool| {
+        let text = format!("{NETWORK}{more}peering pcx-a vpc-a vpc-b {status}\n");
+        let mut d = sample::read(&text).unwrap();
+        let vpc = Arc::make_mut(d.vpcs.get_mut(&"vpc-a".parse().unwrap()).unwrap());
+        vpc.dns_hostnames = hostnames;
+        Network::new(d).unwrap()
+    };
+    assert_eq!(a(&with("active", true), "ip-10-0-1-10.ec2.internal"), ["10.0.1.10"]);
+    assert_eq!(a(&with("active", true), "ip-10-1-1-10.ec2.internal"), ["10.1.1.10"]);
+    assert!(a(&with("pending", true), "ip-10-1-1-10.ec2.internal").is_empty());
+    let answer = resolve(
+        &with("active", false),
+        &"vpc-a".parse().unwrap(),
+        "ip-10-0-1-10.ec2.internal",
+        RecordType::A,
+    );
+    assert_eq!(answer, Answer::NoName(vec![]));
+}
+
+#[test]
+fn an_endpoints_private_dns_is_of_the_regional_names() {
+    let text = NETWORK.replace("s3 eni-l\n", "s3 eni-l private\n");
+    let n = Network::new(sample::read(&text).unwrap()).unwrap();
+    assert_eq!(a(&n, "s3.us-east-1.amazonaws.com"), ["10.0.1.20"]);
+    assert_eq!(a(&n, "b.s3.us-east-1.amazonaws.com"), ["10.0.1.20"]);
+    for public in
+        ["s3.amazonaws.com", "b.s3.amazonaws.com", "b.s3.dualstack.us-east-1.amazonaws.com"]
+    {
+        assert_eq!(a(&n, public), ["52.216.0.1"], "{public}");
+    }
+}
+
+#[test]
 fn zones_answer_for_all_that_is_below_them() {
     let n = network();
     assert_eq!(a(&n, "DB.corp.example.com"), ["10.0.1.50"]);
