@@ -225,8 +225,10 @@ fn denied(
     id: &EndpointId,
     request: &Request,
 ) -> Option<Blocker> {
-    let policy = network.endpoints.get(id)?.policy.as_deref()?;
+    let endpoint = network.endpoints.get(id)?;
+    let policy = endpoint.policy.as_deref()?;
     let mut request = request.clone();
+    request.gateway = matches!(endpoint.kind, EndpointKind::Gateway { .. });
     let address = network.interfaces.get(from).and_then(|i| i.primary());
     let known = [
         ("aws:SourceVpce", Some(id.to_string())),
@@ -254,17 +256,25 @@ fn denied(
     Some(Blocker { code, component, direction: Leg::Request, text, fix })
 }
 
-/// The policy with one more statement, which allows just this; `None` if something denies it.
+/// The policy with one more statement, which allows just this; `None` if something denies it. To a
+/// gateway endpoint a condition says who (VPC Guide, "Principals for gateway endpoints").
 fn allowing(policy: &str, request: &Request) -> Option<String> {
     let mut document: Value = serde_json::from_str(policy).ok()?;
-    let principal =
-        if request.principal.is_empty() { json!("*") } else { json!({ "AWS": request.principal }) };
-    let more = json!({
+    let arn = request.context.get("aws:PrincipalArn").filter(|_| request.gateway);
+    let principal = if request.principal.is_empty() || arn.is_some() {
+        json!("*")
+    } else {
+        json!({ "AWS": request.principal })
+    };
+    let mut more = json!({
         "Effect": "Allow",
         "Principal": principal,
         "Action": request.action,
         "Resource": request.resource,
     });
+    if let Some(arn) = arn {
+        more["Condition"] = json!({ "ArnEquals": { "aws:PrincipalArn": arn } });
+    }
     let statements = document.get_mut("Statement")?;
     match statements {
         Value::Array(all) => all.push(more),
