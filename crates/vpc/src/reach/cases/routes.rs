@@ -295,3 +295,32 @@ fn ipv6_goes_without_translation() {
     // ICMP of the other family is none.
     assert_eq!(codes(&n, "eni-a", "2600:1:0:1::10", "icmp 8"), [(NoPath, Request)]);
 }
+
+#[test]
+fn case_08_a_dead_route_is_replaced_and_a_live_one_stays() {
+    let lines = |routes: &str| {
+        let n = network(&format!("table rtb-a vpc-a subnet-a\n{routes}"));
+        let answer = ask(&n, "eni-a", "8.8.8.8", "tcp 443");
+        assert_eq!(answer.codes().collect::<Vec<_>>(), [Code::BadStateRoute]);
+        cli(&answer).join("\n")
+    };
+    let to = "--destination-cidr-block";
+    // The line for a route that is there is `replace-route`; a deleted one could not be replaced.
+    assert_eq!(
+        lines("  0.0.0.0/0 nat-gone\n"),
+        format!(
+            "aws ec2 replace-route --route-table-id rtb-a {to} 0.0.0.0/0 --nat-gateway-id nat-a"
+        )
+    );
+    assert_eq!(
+        lines("  8.0.0.0/8 igw-gone\n  0.0.0.0/0 nat-a\n"),
+        format!("aws ec2 delete-route --route-table-id rtb-a {to} 8.0.0.0/8")
+    );
+    // One that leads elsewhere may be wanted by others.
+    assert_eq!(
+        lines("  8.0.0.0/8 igw-gone\n  0.0.0.0/0 eni-a\n"),
+        format!(
+            "aws ec2 create-route --route-table-id rtb-a {to} 8.8.8.8/32 --nat-gateway-id nat-a"
+        )
+    );
+}
