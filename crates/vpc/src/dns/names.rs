@@ -107,7 +107,7 @@ pub(super) fn answer(
         });
     }
     if let Some(address) = dashed(bare, "ip-", &[".ec2.internal", ".compute.internal"]) {
-        let there = is_named(network, vpc, address.into());
+        let there = is_named(network, vpc, address);
         return Some(if there {
             addresses(name, kind, ENDPOINT_TTL, std::iter::once(address.into()))
         } else {
@@ -187,9 +187,13 @@ fn dashed(name: &str, prefix: &str, suffixes: &[&str]) -> Option<Ipv4Addr> {
 }
 
 /// Whether a private address has a name in a VPC: an interface of it or of a peered one has the
-/// address, and both DNS attributes are on ("Understanding Amazon DNS").
-fn is_named(network: &Network, vpc: &VpcId, address: IpAddr) -> bool {
-    let near = |v: &&VpcId| *v == vpc || network.peering(vpc, v).is_some();
+/// address, and both DNS attributes are on ("Understanding Amazon DNS"). Of a peered one outside of
+/// RFC 1918 the connection must resolve names (VPC Peering Guide, "limitations").
+fn is_named(network: &Network, vpc: &VpcId, address: Ipv4Addr) -> bool {
+    let joined = |v: &VpcId| network.peering(vpc, v).and_then(|id| network.peerings.get(id));
+    let resolves = |v: &VpcId| joined(v).is_some_and(|p| p.dns_resolution || address.is_private());
+    let near = |v: &&VpcId| *v == vpc || resolves(v);
+    let address = IpAddr::V4(address);
     network.vpc(vpc).is_some_and(|v| v.dns_hostnames)
         && network.vpcs.keys().filter(near).any(|v| network.interface_at(v, address).is_some())
 }

@@ -165,6 +165,15 @@ fn private_names_of_instances_need_both_attributes_and_reach_into_peered_vpcs() 
     assert_eq!(a(&with("active", true), "ip-10-0-1-10.ec2.internal"), ["10.0.1.10"]);
     assert_eq!(a(&with("active", true), "ip-10-1-1-10.ec2.internal"), ["10.1.1.10"]);
     assert!(a(&with("pending", true), "ip-10-1-1-10.ec2.internal").is_empty());
+    // Of blocks that are not private only if the connection resolves names.
+    let text = "vpc vpc-q 198.18.0.0/16\nsubnet subnet-q vpc-q us-east-1a 198.18.1.0/24\n\
+        eni eni-q subnet-q 198.18.1.10 -\npeering pcx-q vpc-a vpc-q active\n";
+    let mut d = sample::read(&format!("{NETWORK}{text}")).unwrap();
+    let name = "ip-198-18-1-10.ec2.internal";
+    assert!(a(&Network::new(d.clone()).unwrap(), name).is_empty());
+    let peering = d.peerings.get_mut(&"pcx-q".parse().unwrap()).unwrap();
+    Arc::make_mut(peering).dns_resolution = true;
+    assert_eq!(a(&Network::new(d).unwrap(), name), ["198.18.1.10"]);
     let answer = resolve(
         &with("active", false),
         &"vpc-a".parse().unwrap(),
