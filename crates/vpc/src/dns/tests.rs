@@ -253,3 +253,39 @@ fn dhcp_options_say_who_is_asked() {
         assert_eq!(servers(&Network::new(d).unwrap(), &vpc), expected);
     }
 }
+
+#[test]
+fn what_is_inside_is_asked_of_nobody_outside() {
+    let mut d = description();
+    let more = "vpc vpc-q 198.51.100.0/24 2600:9::/56\nvpc vpc-r 203.0.113.0/24\n\
+        peering pcx-q vpc-q vpc-a active\n";
+    let more = sample::read(&format!("{NETWORK}{more}")).unwrap();
+    (d.vpcs, d.peerings) = (more.vpcs, more.peerings);
+    let n = Network::new(d.clone()).unwrap();
+    let ask = |n: &Network, name: &str| resolve(n, &"vpc-a".parse().unwrap(), name, RecordType::A);
+    for name in [
+        "10.1.0.10.in-addr.arpa.",
+        "5.64.16.172.in-addr.arpa",
+        "7.100.51.198.in-addr.arpa",
+        "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.9.0.0.0.0.0.6.2.ip6.arpa",
+        "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa",
+        "host.ec2.internal",
+        "host.eu-west-1.compute.internal",
+    ] {
+        assert_eq!(ask(&n, name), Answer::NoName(vec![]), "{name}");
+    }
+    for name in [
+        "8.8.8.8.in-addr.arpa",
+        "9.113.0.203.in-addr.arpa",
+        "x.in-addr.arpa",
+        "1.ip6.arpa",
+        "compute.internal",
+    ] {
+        assert!(matches!(ask(&n, name), Answer::Forward(..)), "{name}");
+    }
+    // A customer's zone of them answers.
+    let own = "10.in-addr.arpa.";
+    let zone = zone(own, &[("10.1.0.10.in-addr.arpa.", RecordType::Cname, "db.corp.example.com.")]);
+    d.zones.insert("ZREV".parse().unwrap(), Arc::new(zone));
+    assert_eq!(a(&Network::new(d).unwrap(), "10.1.0.10.in-addr.arpa"), ["10.0.1.50"]);
+}
