@@ -28,6 +28,7 @@ pub use router::{
     DENIED_GROUP, DENIED_SNAP_LENGTH, End, Hop, Link, NEXT_V4, NEXT_V6, Name, ROUTER_MAC, Router,
     Routes,
 };
+pub(crate) use routes::SERVICES_V6;
 pub use rules::{
     Action, Chain, Family, Field, Holds, Hook, Kind, Layer, Match, Part, Rule, Set, State, Value,
 };
