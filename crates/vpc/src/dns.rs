@@ -14,7 +14,7 @@
 mod names;
 mod zones;
 
-pub use names::{host_of, service_of};
+pub use names::{host_of, is_regional, service_of};
 
 use crate::id::VpcId;
 use crate::network::{Network, PROVIDED, RecordType};

@@ -52,6 +52,9 @@ pub struct Request {
     pub principal: String,
     /// The account of who asks.
     pub account: String,
+    /// Whether it comes by a gateway endpoint, to which an account is its root user alone (VPC Guide,
+    /// "Principals for gateway endpoints").
+    pub gateway: bool,
     /// Condition keys and their values: `aws:SourceIp`, `aws:SourceVpce`. Keys are compared
     /// without regard to case.
     pub context: BTreeMap<String, Vec<String>>,

@@ -4,7 +4,7 @@ use crate::args_network::ProtocolArg;
 use crate::exit::Exit;
 use crate::terminal::printable;
 use crate::trouble::Trouble;
-use belljar_vpc::dns::service_of;
+use belljar_vpc::dns::{is_regional, service_of};
 use belljar_vpc::id::InterfaceId;
 use belljar_vpc::text::EPHEMERAL;
 use belljar_vpc::traffic::{Payload, Transport};
@@ -53,7 +53,10 @@ impl Target {
         match &self.place {
             Place::Service(service) => Some((here.to_owned(), (*service).to_owned())),
             Place::Host(host) => {
-                service_of(host).filter(|(_, service)| SERVICES.contains(&service.as_str()))
+                // Other names of S3 lead past its interface endpoints.
+                let regional = is_regional(host);
+                service_of(host)
+                    .filter(|(_, service)| regional && SERVICES.contains(&service.as_str()))
             }
             Place::Address(_) | Place::Interface(_) => None,
         }

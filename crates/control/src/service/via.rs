@@ -8,7 +8,7 @@ use belljar_domain::proxy::Proxied;
 use belljar_store::identity::Owner;
 use belljar_store::{State, StoreError};
 use belljar_vpc::id::EndpointId;
-use belljar_vpc::network::{self, Endpoint};
+use belljar_vpc::network::{self, Endpoint, EndpointKind};
 use belljar_vpc::policy::{self, Request};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -121,6 +121,7 @@ impl Via {
         let Wanted { principal, action, resource } = wanted;
         let mut request = asked(principal, &self.account, action, resource);
         request.context.extend(self.context());
+        request.gateway = matches!(self.endpoint.kind, EndpointKind::Gateway { .. });
         let allowed = policy::allows(self.endpoint.policy.as_deref(), &request);
         match allowed.inspect_err(|e| tracing::error!(error = %e, "a policy cannot be read")) {
             Ok(true) => Ok(()),
@@ -151,6 +152,7 @@ pub(crate) fn asked(principal: &Principal, account: &str, action: &str, resource
         resource: resource.to_owned(),
         principal: principal.arn.clone(),
         account: account.to_owned(),
+        gateway: false,
         context: BTreeMap::from([
             one("aws:PrincipalArn", &principal.of),
             one("aws:PrincipalAccount", account),

@@ -12,8 +12,8 @@ use crate::id::{InterfaceId, SubnetId, VpcId};
 use crate::network::{Direction, EndpointKind, Interface, PeeringStatus, Subnet, Vpc};
 use crate::rules::{ICMP, ICMPV6, TCP};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv6Addr};
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 
 /// Links that may send what is not from them.
 const SENDERS: &str = "senders";
@@ -64,7 +64,7 @@ fn take(router: &mut Router, set: &str, key: &[Part]) {
     }
 }
 
-fn rule(matches: Vec<Match>, action: Action) -> Rule {
+pub(super) fn rule(matches: Vec<Match>, action: Action) -> Rule {
     Rule::new(matches, action)
 }
 
@@ -149,7 +149,7 @@ fn source_rules(vpc: &Vpc, gateway: Option<&Name>) -> Vec<Rule> {
 }
 
 /// Private and shared addresses, which the internet does not carry (RFC 1918, 4193, 6598).
-fn private() -> impl Iterator<Item = IpNet> {
+pub(super) fn private() -> impl Iterator<Item = IpNet> {
     let v4 =
         [([10, 0, 0, 0], 8), ([172, 16, 0, 0], 12), ([192, 168, 0, 0], 16), ([100, 64, 0, 0], 10)];
     let v4 = v4.into_iter().map(|(a, length)| IpNet::V4(Ipv4Net::new_assert(a.into(), length)));
@@ -268,7 +268,7 @@ pub(super) fn guard(router: &mut Router, link: &Name, direction: Direction, verd
 }
 
 /// A link that is no interface's: no subnet's boundary, no group.
-fn outside(router: &mut Router, id: &str, end: End, egress: Value) {
+pub(super) fn outside(router: &mut Router, id: &str, end: End, egress: Value) {
     let name = link(id);
     let one = Key::one(Part::Link(name.clone()));
     for way in &acl::WAYS {
@@ -323,99 +323,6 @@ pub(super) fn peerings(router: &mut Router, network: &Network, vpc: &VpcId) {
         let end = End::Peering { id: id.clone(), peer: peer.clone() };
         outside(router, id.as_str(), end, Value::Accept);
     }
-}
-
-/// The internet gateway: one public address for one private one, and none without.
-pub(super) fn internet(router: &mut Router, network: &Network, id: &VpcId, vpc: &Vpc) {
-    let Some(gateway) = network.internet_gateway(id) else { return };
-    let name = link(gateway.as_str());
-    let (from, to) = (|| Match::From(name.clone()), || Match::To(name.clone()));
-    let mut demands = Vec::new();
-    for block in private() {
-        let matches = vec![to(), Match::Block { source: false, block }];
-        demands.push(rule(matches, Action::Deny(Layer::Public)));
-    }
-    for family in Family::BOTH {
-        let set: Name = format!("public-{}", family.name()).into();
-        let has = |field| Match::In(vec![field], set.clone());
-        demands.push(rule(vec![to(), has(Field::Source(family))], Action::Accept));
-        demands.push(rule(vec![from(), has(Field::Destination(family))], Action::Accept));
-    }
-    demands.push(rule(vec![to()], Action::Deny(Layer::Public)));
-    demands.push(rule(vec![from()], Action::Deny(Layer::Public)));
-    demands.push(rule(vec![], Action::Accept));
-    // Without state: an address that is somebody else's now is so for every packet, and a connection
-    // may come by the gateway one way and not the other.
-    let (inner, outer): (Name, Name) = ("to-private".into(), "to-public".into());
-    let arrive = (Action::ToPrivate(inner.clone()), Action::QuotedToPrivate(inner));
-    let leave = (Action::ToPublic(outer.clone()), Action::QuotedToPublic(outer));
-    let (arrive, leave) = (translate(&from(), arrive), translate(&to(), leave));
-    let hooks = [(Hook::Public, demands), (Hook::Arrive, arrive), (Hook::Leave, leave)];
-    for (hook, rules) in hooks {
-        router.chains.insert(hook.name().into(), Chain { hook: Some(hook), rules }.into());
-    }
-    let blocks_v6 = vpc.cidrs.iter().filter_map(|c| match c.block {
-        IpNet::V6(net) => Some(net),
-        IpNet::V4(_) => None,
-    });
-    let blocks_v6 = blocks_v6.collect();
-    let end = End::Internet { id: gateway.clone(), public: BTreeSet::new(), blocks_v6 };
-    outside(router, gateway.as_str(), end, Value::Accept);
-    public_addresses(router, network, id);
-}
-
-/// Which interfaces the internet gateway, if there is one, knows by which public address.
-pub(super) fn public_addresses(router: &mut Router, network: &Network, vpc: &VpcId) {
-    let Some(gateway) = network.internet_gateway(vpc) else { return };
-    let mut private_v4 = Set::new(&[Kind::Address(Family::V4)], false, Holds::Members);
-    let mut private_v6 = Set::new(&[Kind::Address(Family::V6)], false, Holds::Members);
-    let mut in_map = Set::new(&[Kind::Address(Family::V4)], false, Holds::Addresses);
-    let mut out_map = in_map.clone();
-    let mut all_public = BTreeSet::new();
-    for (address, name) in &router.hosts {
-        let key = Key::one(Part::Address(*address));
-        let IpAddr::V4(inner) = *address else {
-            private_v6.insert(key);
-            continue;
-        };
-        let Some(End::Interface { id, .. }) = router.links.get(name).map(|l| &l.end) else {
-            continue;
-        };
-        let Some(outer) = network.public_of(id, inner) else { continue };
-        private_v4.insert(key.clone());
-        out_map.elements.insert(key, Value::Address(outer));
-        if network.at_public(outer) == Some((id, inner)) {
-            let key = Key::one(Part::Address(IpAddr::V4(outer)));
-            in_map.elements.insert(key, Value::Address(inner));
-            all_public.insert(outer);
-        }
-    }
-    let sets = [
-        ("public-v4", private_v4),
-        ("public-v6", private_v6),
-        ("to-private", in_map),
-        ("to-public", out_map),
-    ];
-    for (name, set) in sets {
-        router.sets.insert(name.into(), set.into());
-    }
-    if let Some(link) = router.links.get_mut(&link(gateway.as_str()))
-        && let End::Internet { public, .. } = &mut link.end
-    {
-        *public = all_public;
-    }
-}
-
-/// The rules of a translation: of errors also what they quote, so that the size of a path's packets
-/// is found out.
-fn translate(by: &Match, (address, quoted): (Action, Action)) -> Vec<Rule> {
-    // Destination unreachable, time exceeded, parameter problem (RFC 792).
-    let errors = [3u16, 11, 12].map(|kind| {
-        let kind = Match::Between(Field::TypeCode, kind << 8, kind << 8 | 0xff);
-        let matches = vec![by.clone(), Match::Family(Family::V4), Match::Protocol(ICMP), kind];
-        rule(matches, quoted.clone())
-    });
-    errors.into_iter().chain([rule(vec![by.clone()], address)]).collect()
 }
 
 /// What comes by a link that is no interface's is for this VPC or for nobody.

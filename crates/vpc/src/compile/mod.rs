@@ -13,6 +13,7 @@ mod acl;
 mod boxes;
 mod changed;
 mod groups;
+mod internet;
 mod links;
 pub(crate) mod names;
 mod router;
@@ -28,6 +29,7 @@ pub use router::{
     DENIED_GROUP, DENIED_SNAP_LENGTH, End, Hop, Link, NEXT_V4, NEXT_V6, Name, ROUTER_MAC, Router,
     Routes,
 };
+pub(crate) use routes::SERVICES_V6;
 pub use rules::{
     Action, Chain, Family, Field, Holds, Hook, Kind, Layer, Match, Part, Rule, Set, State, Value,
 };
@@ -68,7 +70,7 @@ pub fn compile(network: &Network, id: &VpcId) -> Router {
     guards(&mut router, Source { network, vpc: id, before: None });
     links::endpoints(&mut router, network, id);
     links::peerings(&mut router, network, id);
-    links::internet(&mut router, network, id, vpc);
+    internet::gateway(&mut router, network, id, vpc);
     links::arrivals(&mut router, vpc);
     router
 }
@@ -113,7 +115,7 @@ fn change(network: &Network, id: &VpcId, before: Before<'_>) -> Option<Router> {
     router.sets.retain(|name, _| !groups::is_of_groups(name));
     router.chains.retain(|name, _| !groups::is_of_groups(name));
     guards(&mut router, Source { network, vpc: id, before: Some(before) });
-    links::public_addresses(&mut router, network, id);
+    internet::public_addresses(&mut router, network, id);
     Some(router)
 }
 

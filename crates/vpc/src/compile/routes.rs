@@ -33,18 +33,22 @@ pub(super) fn add(router: &mut Router, routes: Routes) -> u32 {
 }
 
 /// What is never forwarded, whatever the routes say: link-local, loopback, multicast, unspecified
-/// and reserved addresses (RFC 6890).
+/// and reserved addresses (RFC 6890), and AWS's own.
 const NEVER_V4: [(Ipv4Addr, u8); 4] = [
     (Ipv4Addr::UNSPECIFIED, 8),
     (Ipv4Addr::new(127, 0, 0, 0), 8),
     (Ipv4Addr::new(169, 254, 0, 0), 16),
     (Ipv4Addr::new(224, 0, 0, 0), 3),
 ];
-const NEVER_V6: [Ipv6Net; 3] = [
+const NEVER_V6: [Ipv6Net; 4] = [
     Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 127),
     LINK_LOCAL,
+    SERVICES_V6,
     Ipv6Net::new_assert(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0), 8),
 ];
+/// What AWS keeps for its resolver, metadata and the like (VPC User Guide, "Subnet route tables").
+pub(crate) const SERVICES_V6: Ipv6Net =
+    Ipv6Net::new_assert(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0), 32);
 /// Addresses of a link (RFC 4291, 2.5.6).
 pub(super) const LINK_LOCAL: Ipv6Net =
     Ipv6Net::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10);

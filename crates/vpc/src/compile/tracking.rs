@@ -4,9 +4,10 @@
 
 use crate::Network;
 use crate::id::{GroupId, InterfaceId, VpcId};
-use crate::network::{Direction, GroupRule, Peer, differing};
+use crate::network::{Chosen, Direction, GroupRule, Peer, Target, differing};
 use crate::reach;
 use crate::traffic::{Header, Payload, Traffic, Transport};
+use std::net::IpAddr;
 
 /// A change of the network, as far as it cuts connections off.
 #[derive(Debug, Clone, Copy)]
@@ -71,7 +72,39 @@ pub fn untracked(
     };
     let all_back =
         |r: &GroupRule| r.direction == back && is_everywhere(r, Some(v4)) && is_all(r, transport);
-    rules(network, interface).any(there) && rules(network, interface).any(all_back)
+    rules(network, interface).any(there)
+        && rules(network, interface).any(all_back)
+        && !always_tracked(network, interface, direction, header)
+}
+
+/// Whether a connection is tracked whatever the groups say: one through a NAT gateway, and one of an
+/// interface endpoint ("Automatically tracked connections").
+fn always_tracked(
+    network: &Network,
+    interface: &InterfaceId,
+    direction: Direction,
+    header: &Header,
+) -> bool {
+    let other = match direction {
+        Direction::Egress => header.destination,
+        Direction::Ingress => header.source,
+    };
+    let Some(vpc) = network.vpc_of(interface) else { return false };
+    let near = network.vpcs.keys().filter(|v| *v == vpc || network.peering(vpc, v).is_some());
+    let mut theirs = near.filter_map(|v| network.interface_at(v, other));
+    let special = |i: &InterfaceId| network.endpoint_at(i).is_some() || network.nat_at(i).is_some();
+    network.endpoint_at(interface).is_some()
+        || theirs.any(special)
+        || (direction == Direction::Egress && by_nat(network, interface, other))
+}
+
+/// Whether an interface's subnet sends what is for an address to a NAT gateway.
+fn by_nat(network: &Network, interface: &InterfaceId, to: IpAddr) -> bool {
+    let subnet = network.interfaces.get(interface).map(|i| &i.subnet);
+    let Some((_, table)) = subnet.and_then(|s| network.route_table(s)) else { return false };
+    let list = |id: &_| network.prefix_lists.get(id).map(AsRef::as_ref);
+    let chosen = network.vpc(&table.vpc).and_then(|vpc| table.choose(vpc, list, to));
+    matches!(chosen, Some(Chosen::Route(r)) if matches!(r.target, Target::Nat(_)))
 }
 
 fn is_all(rule: &GroupRule, of: Transport) -> bool {
@@ -149,6 +182,39 @@ mod tests {
         // Another rule lets it through.
         assert!(!cuts(OPEN, &OPEN.replace("0.0.0.0/0\n  egress", "10.1.0.0/16\n  egress")));
         assert!(!cuts(OPEN, &OPEN.replace("0.0.0.0/0\n  egress", "sg-b\n  egress")));
+    }
+
+    #[test]
+    fn case_02_what_goes_by_a_nat_gateway_or_to_an_interface_endpoint_is_always_tracked() {
+        const OUT: &str = "group sg-a vpc-a\n  ingress all 0.0.0.0/0\n  egress tcp 443 0.0.0.0/0\n\
+            subnet subnet-n vpc-a us-east-1a 10.0.9.0/24\neni eni-n subnet-n 10.0.9.10 -\n\
+            nat nat-a subnet-n eni-n\neni eni-e subnet-n 10.0.9.20 sg-a\n\
+            eni eni-x subnet-n 10.0.9.30 sg-a\n\
+            interface vpce-l vpc-a com.amazonaws.us-east-1.logs eni-e private\n";
+        let cuts = |more: &str, from: &str, to: &str| {
+            let closed = OUT.replace("  egress tcp 443 0.0.0.0/0\n", "");
+            let old = network(&format!("{OUT}{more}"));
+            let new = network(&format!("{closed}{more}"));
+            let vpc = "vpc-a".parse().unwrap();
+            let payload =
+                Payload::Ports { transport: Transport::Tcp, source: 50_000, destination: 443 };
+            let (source, destination) = (from.parse().unwrap(), to.parse().unwrap());
+            let cut = Cut { vpc: &vpc, old: &old, new: &new };
+            cut.may() && cut.cuts(&Header { source, destination, payload })
+        };
+        let by = |target: &str| format!("table rtb-a vpc-a subnet-a\n  0.0.0.0/0 {target}\n");
+        assert!(cuts(&by("igw-a"), "10.0.1.10", "8.8.8.8"));
+        assert!(!cuts(&by("nat-a"), "10.0.1.10", "8.8.8.8"));
+        assert!(cuts("", "10.0.1.10", "10.0.9.30"));
+        assert!(!cuts("", "10.0.1.10", "10.0.9.20"));
+        // By a peering connection, too.
+        let peer = "group sg-b vpc-b\n  ingress all 0.0.0.0/0\n  egress all 0.0.0.0/0\n\
+            interface vpce-p vpc-b com.amazonaws.us-east-1.logs eni-b private\n\
+            peering pcx-a vpc-a vpc-b active\n";
+        assert!(!cuts(peer, "10.0.1.10", "10.1.1.10"));
+        let plain =
+            peer.replace("interface vpce-p vpc-b com.amazonaws.us-east-1.logs eni-b private\n", "");
+        assert!(cuts(&plain, "10.0.1.10", "10.1.1.10"));
     }
 
     #[test]

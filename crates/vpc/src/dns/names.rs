@@ -3,6 +3,7 @@
 use super::{Answer, SERVICES, addresses};
 use crate::id::{EndpointId, InterfaceId, VpcId};
 use crate::network::{Endpoint, EndpointKind, Network, RecordType};
+use crate::public::is_public;
 use crate::services;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -47,15 +48,50 @@ pub fn service_of(name: &str) -> Option<(String, String)> {
     Some((region.to_owned(), service.to_owned()))
 }
 
+/// Whether a service's name is the one that its region's host has, or one below it, as private DNS of
+/// interface endpoints knows it: not S3's without a region, or of both families (Amazon S3 User
+/// Guide, "AWS PrivateLink for Amazon S3").
+#[must_use]
+pub fn is_regional(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    service_of(&name)
+        .is_some_and(|(region, service)| fits(&format!("*.{}", host_of(&region, &service)), &name))
+}
+
+/// What private names of instances stand below.
+const INTERNAL: [&str; 2] = [".ec2.internal", ".compute.internal"];
+
+/// Whether nobody outside is to be asked of a name, because the resolver has a rule of its own for
+/// it: what is below the domains of instances, and the names of addresses that are no public ones
+/// or are the VPC's or a peered one's (Route 53 Developer Guide, "autodefined system rules").
+fn is_inner(network: &Network, vpc: &VpcId, name: &str) -> bool {
+    let near = |id: &VpcId| id == vpc || network.peering(vpc, id).is_some();
+    let ours = |a: IpAddr| network.vpcs.iter().any(|(id, v)| near(id) && v.has(a));
+    let inside = |a: IpAddr| !is_public(a) || ours(a);
+    INTERNAL.iter().any(|domain| name.ends_with(domain)) || reverse(name).is_some_and(inside)
+}
+
+/// The address in `10.1.0.10.in-addr.arpa` and its like (RFC 1035, 3.5; RFC 3596, 2.5).
+fn reverse(name: &str) -> Option<IpAddr> {
+    if let Some(rest) = name.strip_suffix(".in-addr.arpa") {
+        let octets: Vec<&str> = rest.split('.').rev().collect();
+        return octets.join(".").parse().ok().map(IpAddr::V4);
+    }
+    let digits: Vec<&str> = name.strip_suffix(".ip6.arpa")?.split('.').rev().collect();
+    let whole = digits.len() == 32 && digits.iter().all(|d| d.len() == 1);
+    let bits = u128::from_str_radix(&digits.concat(), 16).ok().filter(|_| whole)?;
+    Some(IpAddr::V6(bits.into()))
+}
+
 /// What an interface endpoint of the VPC with private DNS answers, and how long the name of its
-/// zone is. It needs both DNS attributes.
+/// zone is. It needs both DNS attributes, and is asked by the service's regional names.
 pub(super) fn endpoint(
     network: &Network,
     vpc: &VpcId,
     name: &str,
     kind: RecordType,
 ) -> Option<(usize, Answer)> {
-    let (region, service) = service_of(name)?;
+    let (region, service) = service_of(name).filter(|_| is_regional(name))?;
     let full = format!("com.amazonaws.{region}.{service}");
     let is = |e: &Endpoint| {
         let private = matches!(e.kind, EndpointKind::Interface { private_dns: true, .. });
@@ -82,7 +118,8 @@ fn of_endpoint<'a>(
     })
 }
 
-/// What AWS's public names answer inside of a VPC. `None` of a name that is none of them.
+/// What AWS's public names, and those that only it knows, answer inside of a VPC. `None` of a name
+/// that is none of them.
 pub(super) fn answer(
     network: &Network,
     vpc: &VpcId,
@@ -96,13 +133,16 @@ pub(super) fn answer(
             None => Answer::NoName(vec![]),
         });
     }
-    if let Some(address) = dashed(bare, "ip-", &[".ec2.internal", ".compute.internal"]) {
-        let there = network.interface_at(vpc, address.into()).is_some();
+    if let Some(address) = dashed(bare, "ip-", &INTERNAL) {
+        let there = is_named(network, vpc, address);
         return Some(if there {
             addresses(name, kind, ENDPOINT_TTL, std::iter::once(address.into()))
         } else {
             Answer::NoName(vec![])
         });
+    }
+    if is_inner(network, vpc, bare) {
+        return Some(Answer::NoName(vec![]));
     }
     let public = [".compute-1.amazonaws.com", ".compute.amazonaws.com"];
     if let Some(address) = dashed(bare, "ec2-", &public) {
@@ -174,6 +214,18 @@ fn dashed(name: &str, prefix: &str, suffixes: &[&str]) -> Option<Ipv4Addr> {
     suffixes.iter().find(|s| name.ends_with(**s))?;
     let (label, _) = name.strip_prefix(prefix)?.split_once('.')?;
     label.replace('-', ".").parse().ok()
+}
+
+/// Whether a private address has a name in a VPC: an interface of it or of a peered one has the
+/// address, and both DNS attributes are on ("Understanding Amazon DNS"). Of a peered one outside of
+/// RFC 1918 the connection must resolve names (VPC Peering Guide, "limitations").
+fn is_named(network: &Network, vpc: &VpcId, address: Ipv4Addr) -> bool {
+    let joined = |v: &VpcId| network.peering(vpc, v).and_then(|id| network.peerings.get(id));
+    let resolves = |v: &VpcId| joined(v).is_some_and(|p| p.dns_resolution || address.is_private());
+    let near = |v: &&VpcId| *v == vpc || resolves(v);
+    let address = IpAddr::V4(address);
+    network.vpc(vpc).is_some_and(|v| v.dns_hostnames)
+        && network.vpcs.keys().filter(near).any(|v| network.interface_at(v, address).is_some())
 }
 
 /// What the public name of an address means: the private address for whom it is in the VPC, or in

@@ -153,6 +153,50 @@ fn instances_have_names() {
 }
 
 #[test]
+fn private_names_of_instances_need_both_attributes_and_reach_into_peered_vpcs() {
+    let more = "subnet subnet-p vpc-b us-east-1a 10.1.1.0/24\neni eni-p subnet-p 10.1.1.10 -\n";
+    let with = |status: &str, hostnames: bool| {
+        let text = format!("{NETWORK}{more}peering pcx-a vpc-a vpc-b {status}\n");
+        let mut d = sample::read(&text).unwrap();
+        let vpc = Arc::make_mut(d.vpcs.get_mut(&"vpc-a".parse().unwrap()).unwrap());
+        vpc.dns_hostnames = hostnames;
+        Network::new(d).unwrap()
+    };
+    assert_eq!(a(&with("active", true), "ip-10-0-1-10.ec2.internal"), ["10.0.1.10"]);
+    assert_eq!(a(&with("active", true), "ip-10-1-1-10.ec2.internal"), ["10.1.1.10"]);
+    assert!(a(&with("pending", true), "ip-10-1-1-10.ec2.internal").is_empty());
+    // Of blocks that are not private only if the connection resolves names.
+    let text = "vpc vpc-q 198.18.0.0/16\nsubnet subnet-q vpc-q us-east-1a 198.18.1.0/24\n\
+        eni eni-q subnet-q 198.18.1.10 -\npeering pcx-q vpc-a vpc-q active\n";
+    let mut d = sample::read(&format!("{NETWORK}{text}")).unwrap();
+    let name = "ip-198-18-1-10.ec2.internal";
+    assert!(a(&Network::new(d.clone()).unwrap(), name).is_empty());
+    let peering = d.peerings.get_mut(&"pcx-q".parse().unwrap()).unwrap();
+    Arc::make_mut(peering).dns_resolution = true;
+    assert_eq!(a(&Network::new(d).unwrap(), name), ["198.18.1.10"]);
+    let answer = resolve(
+        &with("active", false),
+        &"vpc-a".parse().unwrap(),
+        "ip-10-0-1-10.ec2.internal",
+        RecordType::A,
+    );
+    assert_eq!(answer, Answer::NoName(vec![]));
+}
+
+#[test]
+fn an_endpoints_private_dns_is_of_the_regional_names() {
+    let text = NETWORK.replace("s3 eni-l\n", "s3 eni-l private\n");
+    let n = Network::new(sample::read(&text).unwrap()).unwrap();
+    assert_eq!(a(&n, "s3.us-east-1.amazonaws.com"), ["10.0.1.20"]);
+    assert_eq!(a(&n, "b.s3.us-east-1.amazonaws.com"), ["10.0.1.20"]);
+    for public in
+        ["s3.amazonaws.com", "b.s3.amazonaws.com", "b.s3.dualstack.us-east-1.amazonaws.com"]
+    {
+        assert_eq!(a(&n, public), ["52.216.0.1"], "{public}");
+    }
+}
+
+#[test]
 fn zones_answer_for_all_that_is_below_them() {
     let n = network();
     assert_eq!(a(&n, "DB.corp.example.com"), ["10.0.1.50"]);
@@ -208,4 +252,40 @@ fn dhcp_options_say_who_is_asked() {
         Arc::make_mut(d.vpcs.get_mut(&vpc).unwrap()).dhcp_options = Some("dopt-a".parse().unwrap());
         assert_eq!(servers(&Network::new(d).unwrap(), &vpc), expected);
     }
+}
+
+#[test]
+fn what_is_inside_is_asked_of_nobody_outside() {
+    let mut d = description();
+    let more = "vpc vpc-q 198.51.100.0/24 2600:9::/56\nvpc vpc-r 203.0.113.0/24\n\
+        peering pcx-q vpc-q vpc-a active\n";
+    let more = sample::read(&format!("{NETWORK}{more}")).unwrap();
+    (d.vpcs, d.peerings) = (more.vpcs, more.peerings);
+    let n = Network::new(d.clone()).unwrap();
+    let ask = |n: &Network, name: &str| resolve(n, &"vpc-a".parse().unwrap(), name, RecordType::A);
+    for name in [
+        "10.1.0.10.in-addr.arpa.",
+        "5.64.16.172.in-addr.arpa",
+        "7.100.51.198.in-addr.arpa",
+        "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.9.0.0.0.0.0.6.2.ip6.arpa",
+        "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f.ip6.arpa",
+        "host.ec2.internal",
+        "host.eu-west-1.compute.internal",
+    ] {
+        assert_eq!(ask(&n, name), Answer::NoName(vec![]), "{name}");
+    }
+    for name in [
+        "8.8.8.8.in-addr.arpa",
+        "9.113.0.203.in-addr.arpa",
+        "x.in-addr.arpa",
+        "1.ip6.arpa",
+        "compute.internal",
+    ] {
+        assert!(matches!(ask(&n, name), Answer::Forward(..)), "{name}");
+    }
+    // A customer's zone of them answers.
+    let own = "10.in-addr.arpa.";
+    let zone = zone(own, &[("10.1.0.10.in-addr.arpa.", RecordType::Cname, "db.corp.example.com.")]);
+    d.zones.insert("ZREV".parse().unwrap(), Arc::new(zone));
+    assert_eq!(a(&Network::new(d).unwrap(), "10.1.0.10.in-addr.arpa"), ["10.0.1.50"]);
 }

@@ -165,7 +165,7 @@ enum Effect {
 #[derive(Debug, Clone)]
 struct Statement {
     effect: Effect,
-    principal: Option<Among>,
+    principal: Among,
     action: Among,
     resource: Among,
     conditions: Vec<Condition>,
@@ -235,9 +235,9 @@ impl Statement {
         let action = Among::of(raw.action, raw.not_action, "either Action or NotAction")?;
         let resource = Among::of(raw.resource, raw.not_resource, "either Resource or NotResource")?;
         let principal = match (raw.principal, raw.not_principal) {
-            (None, None) => None,
-            (Some(these), None) => Some(Among { patterns: principals(these)?, not: false }),
-            (None, Some(others)) => Some(Among { patterns: principals(others)?, not: true }),
+            (Some(these), None) => Among { patterns: principals(these)?, not: false },
+            (None, Some(others)) => Among { patterns: principals(others)?, not: true },
+            // The policy of an endpoint must have one (VPC Guide, "Endpoint policies").
             _ => return Err(PolicyError::Missing("either Principal or NotPrincipal")),
         };
         let mut conditions = Vec::new();
@@ -253,7 +253,7 @@ impl Statement {
         let action = request.action.to_ascii_lowercase();
         self.action.has(|p| wildcard(&p.to_ascii_lowercase(), &action))
             && self.resource.has(|p| wildcard(p, &request.resource))
-            && self.principal.as_ref().is_none_or(|p| p.has(|p| is_principal(p, request)))
+            && self.principal.has(|p| is_principal(p, request))
             && self.conditions.iter().all(|c| c.holds(request))
     }
 }
@@ -278,7 +278,8 @@ fn principals(raw: RawPrincipal) -> Result<Vec<String>, PolicyError> {
     }
 }
 
-/// `*` is anybody; an account or its root anybody of it; a role also its sessions, whose role
+/// `*` is anybody; an account or its root anybody of it, or to a gateway endpoint its root user; a
+/// role also its sessions, whose role
 /// `aws:PrincipalArn` says. A principal is no pattern: `*` inside of an ARN means nothing (IAM User
 /// Guide, "Principal").
 fn is_principal(principal: &str, request: &Request) -> bool {
@@ -289,12 +290,16 @@ fn is_principal(principal: &str, request: &Request) -> bool {
     let whole = !account.is_empty() && account.bytes().all(|b| b.is_ascii_digit());
     principal == "*"
         || principal == request.principal
-        || (whole && account == request.account)
+        || (whole && account == request.account && (!request.gateway || is_root(request)))
         || request
             .context
             .get("aws:PrincipalArn")
             .is_some_and(|of| of.iter().any(|p| p == principal))
         || role_of_session(&request.principal).is_some_and(|role| role == principal)
+}
+
+fn is_root(request: &Request) -> bool {
+    request.principal == format!("arn:aws:iam::{}:root", request.account)
 }
 
 /// The role of `arn:aws:sts::ACCOUNT:assumed-role/NAME/SESSION`. One below a path cannot be told

@@ -10,6 +10,7 @@ fn get(key: &str) -> Request {
             ("aws:SourceIp".to_owned(), vec!["10.0.1.10".to_owned()]),
             ("aws:SourceVpce".to_owned(), vec!["vpce-a".to_owned()]),
         ]),
+        gateway: false,
     }
 }
 
@@ -80,6 +81,24 @@ fn principals_are_accounts_roles_and_sessions() {
 }
 
 #[test]
+fn an_account_is_its_root_user_alone_to_a_gateway_endpoint() {
+    for (principal, interface, gateway) in [
+        (r#"{"AWS":"111122223333"}"#, true, false),
+        (r#"{"AWS":"arn:aws:iam::111122223333:root"}"#, true, false),
+        (r#""*""#, true, true),
+    ] {
+        let text = statement(&format!(
+            r#""Effect":"Allow","Principal":{principal},"Action":"*","Resource":"*""#
+        ));
+        let with = |gateway| allows(Some(&text), &Request { gateway, ..get("a") }).unwrap();
+        assert_eq!([with(false), with(true)], [interface, gateway], "{principal}");
+        let root = "arn:aws:iam::111122223333:root".to_owned();
+        let request = Request { gateway: true, principal: root, ..get("a") };
+        assert!(allows(Some(&text), &request).unwrap(), "{principal}");
+    }
+}
+
+#[test]
 fn conditions_hold_or_not() {
     for yes in [
         r#""StringEquals":{"AWS:sourcevpce":["vpce-b","vpce-a"]}"#,
@@ -122,7 +141,7 @@ fn arns_are_compared_part_by_part() {
         ("arn:aws:s3::*:role/Trainer", false),
     ] {
         let text = statement(&format!(
-            r#""Effect":"Allow","Action":"*","Resource":"*",
+            r#""Effect":"Allow","Principal":"*","Action":"*","Resource":"*",
                "Condition":{{"ArnLike":{{"aws:PrincipalArn":"{pattern}"}}}}"#
         ));
         assert_eq!(allows(Some(&text), &request).unwrap(), yes, "{pattern}");
@@ -132,7 +151,8 @@ fn arns_are_compared_part_by_part() {
 #[test]
 fn what_is_not_served_is_refused_by_name() {
     let with = |inner: &str| {
-        let inner = format!(r#""Effect":"Allow","Action":"*","Resource":"*",{inner}"#);
+        let who = if inner.contains("Principal") { "" } else { r#""Principal":"*","# };
+        let inner = format!(r#""Effect":"Allow","Action":"*","Resource":"*",{who}{inner}"#);
         Document::read(&statement(&inner)).unwrap_err().to_string()
     };
     let e = with(r#""Condition":{"DateLessThan":{"aws:CurrentTime":"2026-01-01"}}"#);
@@ -143,6 +163,8 @@ fn what_is_not_served_is_refused_by_name() {
     assert!(with(r#""Principal":{"Service":"x"}"#).contains("AWS"));
     assert!(with(r#""NotAction":"*""#).contains("NotAction"));
     assert!(with(r#""Extra":1"#).contains("Extra"));
+    let nobody = statement(r#""Effect":"Allow","Action":"*","Resource":"*""#);
+    assert!(matches!(Document::read(&nobody), Err(PolicyError::Missing(_))));
     let long = format!("{{\"Statement\":[]}}{}", " ".repeat(MAX_CHARACTERS));
     assert!(matches!(Document::read(&long), Err(PolicyError::TooLong(_))));
     assert!(Document::read("[").is_err());

@@ -3,6 +3,7 @@
 use super::Code;
 use super::answer::Component;
 use super::walk::Failure;
+use crate::compile::SERVICES_V6;
 use crate::id::VpcId;
 use crate::network::{Network, Subnet};
 use crate::traffic::Header;
@@ -35,7 +36,7 @@ pub(crate) fn is_router(network: &Network, vpc: &VpcId, address: IpAddr) -> bool
 }
 
 /// Why a packet's destination is never forwarded, whatever the routes say: link-local, loopback,
-/// multicast and unspecified addresses.
+/// multicast and unspecified addresses, and those that AWS keeps for its services.
 pub(super) fn never_routed(vpc: &VpcId, header: &Header) -> Option<Failure> {
     let to = header.destination;
     let never = match to {
@@ -44,7 +45,8 @@ pub(super) fn never_routed(vpc: &VpcId, header: &Header) -> Option<Failure> {
             v4.is_link_local() || v4.is_loopback() || first == 0 || first >= 224
         }
         IpAddr::V6(v6) => {
-            v6.is_loopback() || v6.is_unspecified() || v6.is_multicast() || is_link_local(v6)
+            let near = v6.is_loopback() || v6.is_unspecified() || is_link_local(v6);
+            near || v6.is_multicast() || SERVICES_V6.contains(&v6)
         }
     };
     let text = || format!("{to} is not an address that is routed");

@@ -2,8 +2,8 @@
 
 use super::fix::{Edit, Fix};
 use crate::network::{
-    Description, Direction, EndpointKind, GroupRule, Origin, Peer, PeeringStatus, Record, Route,
-    RouteDestination, Target,
+    Description, Direction, EndpointKind, GroupRule, Origin, Peer, PeeringStatus, Record, RecordId,
+    Route, RouteDestination, Target,
 };
 use crate::traffic::{Traffic, Transport};
 use ipnet::IpNet;
@@ -90,15 +90,69 @@ fn set_route(routes: &mut Vec<Route>, route: &Route) {
     }
 }
 
+/// Variables of a shell for the ids of new records: what AWS will call them is known only when they
+/// are made.
+#[derive(Debug, Default)]
+pub(super) struct Names(Vec<(RecordId, String)>);
+
+impl Names {
+    /// A variable for a new record, which no other one has.
+    fn give(&mut self, id: RecordId, name: &str) -> String {
+        let taken = |variable: &str| self.0.iter().any(|(_, other)| other == variable);
+        let mut variable = name.to_owned();
+        let mut number = 2;
+        while taken(&variable) {
+            variable = format!("{name}{number}");
+            number += 1;
+        }
+        self.0.push((id, variable.clone()));
+        variable
+    }
+
+    /// A line with the variables in the place of ids, which are words of it.
+    fn put_into(&self, line: &str) -> String {
+        let word = |word: &str| match self.0.iter().find(|(id, _)| id.as_str() == word) {
+            Some((_, variable)) => format!("${variable}"),
+            None => word.to_owned(),
+        };
+        line.split(' ').map(word).collect::<Vec<_>>().join(" ")
+    }
+
+    /// A sentence with words in the place of ids.
+    pub(super) fn told(&self, mut sentence: String) -> String {
+        // The last one's number may begin with that of an earlier one.
+        for (id, _) in self.0.iter().rev() {
+            let what = match id {
+                RecordId::InternetGateway(_) => "the new internet gateway",
+                RecordId::Peering(_) => "the new peering connection",
+                _ => continue,
+            };
+            sentence = sentence.replace(id.as_str(), what);
+        }
+        sentence
+    }
+}
+
 impl Fix {
     /// A fix of these edits; `replaces` says whether a number of an ACL or a destination of a
     /// table is taken, so that it must be replaced.
     pub(crate) fn new(edits: Vec<Edit>, replaces: impl Fn(&Edit) -> bool) -> Self {
+        Self::spelled(edits, replaces, &mut Names::default())
+    }
+
+    /// As [`Self::new`], behind other fixes, whose new records it may name.
+    pub(super) fn spelled(
+        edits: Vec<Edit>,
+        replaces: impl Fn(&Edit) -> bool,
+        names: &mut Names,
+    ) -> Self {
         let mut cli = Vec::new();
-        let mut made: Vec<(String, &'static str)> = Vec::new();
-        for edit in &edits {
+        for (place, edit) in edits.iter().enumerate() {
             // `create-vpc-endpoint` makes the routes, too.
-            let made_here = |id: &crate::id::EndpointId| made.iter().any(|m| m.0 == id.as_str());
+            let made_here = |id: &crate::id::EndpointId| {
+                let is = |e: &Edit| matches!(e, Edit::Create(r) if r.id().as_str() == id.as_str());
+                edits[..place].iter().any(is)
+            };
             let done = match edit {
                 Edit::JoinEndpoint(id, ..) => made_here(id),
                 // An endpoint's interfaces are made with it.
@@ -108,17 +162,10 @@ impl Fix {
             if done {
                 continue;
             }
-            let mut text = line(edit, replaces(edit));
-            if let Some((variable, query)) = answered(edit) {
+            let mut text = names.put_into(&line(edit, replaces(edit)));
+            if let (Edit::Create(record), Some((name, query))) = (edit, answered(edit)) {
+                let variable = names.give(record.id(), name);
                 text = format!("{variable}=$({text} --query {query} --output text)");
-            }
-            // What AWS will call it is known only when it is made.
-            for (id, variable) in &made {
-                text = text.replace(id, &format!("${variable}"));
-            }
-            if let Edit::Create(record) = edit {
-                let variable = answered(edit).map_or("ID", |(variable, _)| variable);
-                made.push((record.id().as_str().to_owned(), variable));
             }
             cli.push(text);
         }

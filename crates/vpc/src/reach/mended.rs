@@ -1,6 +1,7 @@
 //! A network with the fixes that were found so far: what the next check is held against, so that
 //! one evaluation finds all that must be mended.
 
+use super::edit::Names;
 use super::fix::{Edit, Fix};
 use crate::id::{
     AclId, AllocationId, EndpointId, GroupId, InterfaceId, InternetGatewayId, RouteTableId,
@@ -134,7 +135,12 @@ impl<'a> Mended<'a> {
 
     /// Carries edits out and makes a fix of them.
     pub(super) fn mend(&mut self, edits: Vec<Edit>) -> Fix {
-        let fix = Fix::new(edits, |edit| self.replaces(edit));
+        self.mend_behind(edits, &mut Names::default())
+    }
+
+    /// As [`Self::mend`], behind other fixes, whose new records the lines may name.
+    pub(super) fn mend_behind(&mut self, edits: Vec<Edit>, names: &mut Names) -> Fix {
+        let fix = Fix::spelled(edits, |edit| self.replaces(edit), names);
         for edit in &fix.edits {
             for id in edit.touches() {
                 self.load(&id);

@@ -51,6 +51,7 @@ use crate::flow::{Flow, Source};
 use crate::id::{InterfaceId, VpcId};
 use crate::network::{GroupRule, Network, RecordId};
 use crate::traffic::{Header, Payload};
+use edit::Names;
 use mended::Mended;
 use std::net::IpAddr;
 use walk::{End, Entrance, Failure, Lost, Place, Walk};
@@ -65,7 +66,20 @@ pub fn reach(network: &Network, flow: &Flow) -> Reach {
     if !answer.passes() && answer.blockers.iter().all(|b| b.fix.is_some()) {
         settle(network, flow, &mut answer);
     }
+    spell(network, &mut answer);
     answer
+}
+
+/// Writes the lines of all fixes so that they can be carried out one after the other in one shell:
+/// what one makes, those behind it call by the same variable. In sentences it has no name yet.
+fn spell(network: &Network, answer: &mut Reach) {
+    let (mut net, mut names) = (Mended::new(network), Names::default());
+    for blocker in &mut answer.blockers {
+        blocker.text = names.told(std::mem::take(&mut blocker.text));
+        if let Some(fix) = &mut blocker.fix {
+            *fix = net.mend_behind(std::mem::take(&mut fix.edits), &mut names);
+        }
+    }
 }
 
 /// Whether a rule of a VPC's group is about an address, as things are.

@@ -2,10 +2,12 @@
 
 use super::{Component, Leg, Reach, reach, reach_all};
 use crate::flow::Flow;
-use crate::network::{Description, Network, RecordId};
+use crate::network::{Description, Network, RecordId, RouteDestination};
 use crate::sample::{self, Dice};
 use crate::traffic::Payload;
+use ipnet::IpNet;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 fn with_fixes(network: &Network, answer: &Reach, without: Option<usize>) -> Network {
     let mut d: Description = network.description().clone();
@@ -26,9 +28,65 @@ fn words(answer: &Reach) -> String {
     answer.blockers.iter().map(line).collect()
 }
 
+/// Routes and entries that lines of the AWS CLI can make, replace and delete, by how these name them.
+fn places(network: &Network) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for (id, table) in &network.route_tables {
+        for route in &table.routes {
+            let to = match &route.destination {
+                RouteDestination::Cidr(IpNet::V4(net)) => format!("cidr-block {net}"),
+                RouteDestination::Cidr(IpNet::V6(net)) => format!("ipv6-cidr-block {net}"),
+                RouteDestination::PrefixList(list) => format!("prefix-list-id {list}"),
+            };
+            all.insert(format!("route --route-table-id {id} --destination-{to}"));
+        }
+    }
+    for (id, acl) in &network.acls {
+        for (way, entries) in [("ingress", &acl.ingress), ("egress", &acl.egress)] {
+            let entry =
+                |n| format!("network-acl-entry --network-acl-id {id} --{way} --rule-number {n}");
+            all.extend(entries.keys().map(entry));
+        }
+    }
+    all
+}
+
+/// The lines are such that a shell can run one after the other: no id is made up, no variable is
+/// set twice or used before it is set, what is made is not there, and what is replaced or deleted is.
+fn runs(network: &Network, answer: &Reach) {
+    let mut there = places(network);
+    let fixes = answer.blockers.iter().filter_map(|b| b.fix.as_ref());
+    let mut set = BTreeSet::new();
+    assert!(answer.blockers.iter().all(|b| !b.text.contains("-fix")), "{}", words(answer));
+    for line in fixes.flat_map(|f| &f.cli) {
+        assert!(!line.contains("-fix"), "{line}");
+        let begins = line.split_once("=$(").filter(|(variable, _)| !variable.contains(' '));
+        for word in line.split(' ').filter_map(|w| w.strip_prefix('$')) {
+            assert!(set.contains(word), "{word} is not known: {line}");
+        }
+        let words: Vec<&str> = line.split(' ').skip(2).collect();
+        if let Some((verb, _)) = words[0].split_once('-')
+            && (words[0].ends_with("-route") || words[0].ends_with("-network-acl-entry"))
+        {
+            let length = if words[0].ends_with("-route") { 5 } else { 6 };
+            let place = words[..length].join(" ").replacen(&format!("{verb}-"), "", 1);
+            let did = match verb {
+                "create" => there.insert(place),
+                "delete" => there.remove(&place),
+                _ => there.contains(&place),
+            };
+            assert!(did, "{line}\n{}", self::words(answer));
+        }
+        if let Some((variable, _)) = begins {
+            assert!(set.insert(variable.to_owned()), "{line}");
+        }
+    }
+}
+
 /// Returns the number of blockers, all of which have fixes; `None` of a flow that nothing mends.
 fn prove(network: &Network, flow: &Flow) -> Option<usize> {
     let answer = reach(network, flow);
+    runs(network, &answer);
     if answer.blockers.iter().any(|b| b.fix.is_none()) {
         return None;
     }
@@ -68,6 +126,7 @@ fn random_flows_are_of_all_kinds() {
         let mut dice = Dice::new(seed);
         for flow in (0..5).filter_map(|_| sample::flow(&network, &mut dice)) {
             let answer = reach(&network, &flow);
+            runs(&network, &answer);
             for code in answer.codes() {
                 *codes.entry(code).or_insert(0) += 1;
             }

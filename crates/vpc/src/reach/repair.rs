@@ -72,23 +72,55 @@ pub(super) fn edits(
             }
         };
     }
-    let does = |net: &Mended<'_>, edits: &Vec<Edit>| routes::goes(&net.trial(edits), leg, wanted);
-    if let Some((_, target)) = found {
-        let little = if net.blackhole(wanted.vpc, target) {
-            revive(net, wanted, target)
-        } else {
-            candidate(net, wanted, true)
-        };
-        if let Some(edits) = little.filter(|edits| does(net, edits)) {
+    let does = |net: &Mended<'_>, edits: &Vec<Edit>| {
+        is_free(net, edits) && routes::goes(&net.trial(edits), leg, wanted)
+    };
+    let Some((_, target)) = found else {
+        return candidate(net, wanted, false).filter(|edits| does(net, edits));
+    };
+    // A blackhole's own target, or another one in its place; or else a route beside the wrong one.
+    let mut little = Vec::new();
+    if net.blackhole(wanted.vpc, target) {
+        little.extend(revive(net, wanted, target));
+        little.extend(candidate(net, wanted, false));
+    } else {
+        little.extend(candidate(net, wanted, true));
+    }
+    if let Some(edits) = little.into_iter().find(|edits| does(net, edits)) {
+        return Some(edits);
+    }
+    let (mut edits, left) = without(net, wanted, leg)?;
+    if !left {
+        if let Some(edits) = candidate(net, wanted, true).filter(|edits| does(net, edits)) {
             return Some(edits);
         }
-        let (mut edits, left) = without(net, wanted, leg)?;
-        if !left {
-            edits.extend(candidate(net, wanted, false)?);
-        }
-        return Some(edits).filter(|edits| does(net, edits));
+        let more = candidate(net, wanted, false)?;
+        edits.retain(|old| !more.iter().any(|new| takes_place(new, old)));
+        edits.extend(more);
     }
-    candidate(net, wanted, false).filter(|edits| does(net, edits))
+    Some(edits).filter(|edits| does(net, edits))
+}
+
+/// Whether no gateway endpoint gets a route where there is one to its list: that must go first.
+fn is_free(net: &Mended<'_>, edits: &[Edit]) -> bool {
+    let is_taken = |edit: &Edit| {
+        let Edit::JoinEndpoint(_, table, list) = edit else { return false };
+        let to = RouteDestination::PrefixList(list.clone());
+        let routes = net.table_by_id(table).map(|t| &t.routes);
+        let there = routes.is_some_and(|r| r.iter().any(|r| r.destination == to));
+        there && !edits.contains(&Edit::RemoveRoute(table.clone(), to))
+    };
+    !edits.iter().any(is_taken)
+}
+
+/// Whether a new route replaces one that was to be taken away.
+fn takes_place(new: &Edit, old: &Edit) -> bool {
+    match (new, old) {
+        (Edit::SetRoute(table, route), Edit::RemoveRoute(of, to)) => {
+            table == of && route.destination == *to
+        }
+        _ => false,
+    }
 }
 
 /// Takes away every route that does not do, until one does (`true`) or none is left.

@@ -133,6 +133,12 @@ fn unresolved(network: &Network, vpc: &VpcId, call: &Call<'_>) -> Blocker {
         let by_interface = matches!(e.kind, EndpointKind::Interface { .. });
         e.vpc == *vpc && e.service == full && by_interface
     });
+    // Before an endpoint is made: without it AWS makes none with private DNS.
+    if !record.is_some_and(|v| v.dns_hostnames) {
+        let to = there.map_or("an endpoint", |(id, _)| id.as_str());
+        let text = format!("{name} does not lead to {to}: enableDnsHostnames of {vpc} is off");
+        return blocker(Code::PrivateDnsDisabled, component, text, enable);
+    }
     let Some((id, endpoint)) = there else {
         let edits = create(network, call.from, &full);
         if network.internet_gateway(vpc).is_some() {
@@ -145,10 +151,6 @@ fn unresolved(network: &Network, vpc: &VpcId, call: &Call<'_>) -> Blocker {
         let text = format!("{name} has no address: {vpc} has no endpoint of {full}");
         return blocker(Code::DnsNameUnresolved, component, text, edits);
     };
-    if !record.is_some_and(|v| v.dns_hostnames) {
-        let text = format!("{name} does not lead to {id}: enableDnsHostnames of {vpc} is off");
-        return blocker(Code::PrivateDnsDisabled, component, text, enable);
-    }
     let component = Component::Record(RecordId::Endpoint(id.clone()));
     if matches!(endpoint.kind, EndpointKind::Interface { private_dns: false, .. }) {
         let text = format!("{name} does not lead to {id}: its private DNS is off");
@@ -223,8 +225,10 @@ fn denied(
     id: &EndpointId,
     request: &Request,
 ) -> Option<Blocker> {
-    let policy = network.endpoints.get(id)?.policy.as_deref()?;
+    let endpoint = network.endpoints.get(id)?;
+    let policy = endpoint.policy.as_deref()?;
     let mut request = request.clone();
+    request.gateway = matches!(endpoint.kind, EndpointKind::Gateway { .. });
     let address = network.interfaces.get(from).and_then(|i| i.primary());
     let known = [
         ("aws:SourceVpce", Some(id.to_string())),
@@ -252,17 +256,25 @@ fn denied(
     Some(Blocker { code, component, direction: Leg::Request, text, fix })
 }
 
-/// The policy with one more statement, which allows just this; `None` if something denies it.
+/// The policy with one more statement, which allows just this; `None` if something denies it. To a
+/// gateway endpoint a condition says who (VPC Guide, "Principals for gateway endpoints").
 fn allowing(policy: &str, request: &Request) -> Option<String> {
     let mut document: Value = serde_json::from_str(policy).ok()?;
-    let principal =
-        if request.principal.is_empty() { json!("*") } else { json!({ "AWS": request.principal }) };
-    let more = json!({
+    let arn = request.context.get("aws:PrincipalArn").filter(|_| request.gateway);
+    let principal = if request.principal.is_empty() || arn.is_some() {
+        json!("*")
+    } else {
+        json!({ "AWS": request.principal })
+    };
+    let mut more = json!({
         "Effect": "Allow",
         "Principal": principal,
         "Action": request.action,
         "Resource": request.resource,
     });
+    if let Some(arn) = arn {
+        more["Condition"] = json!({ "ArnEquals": { "aws:PrincipalArn": arn } });
+    }
     let statements = document.get_mut("Statement")?;
     match statements {
         Value::Array(all) => all.push(more),

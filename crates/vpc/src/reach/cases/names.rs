@@ -14,6 +14,7 @@ eni eni-l subnet-a 10.0.1.20 sg-l
 eni eni-l2 subnet-b 10.0.2.20 sg-l
 interface vpce-l vpc-a com.amazonaws.us-east-1.logs eni-l,eni-l2 private
 ";
+const TRAINER: &str = "arn:aws:iam::111122223333:role/Trainer";
 const S3: &str = "
 gateway vpce-s3 vpc-a com.amazonaws.us-east-1.s3 rtb-a
 table rtb-a vpc-a subnet-a
@@ -84,6 +85,19 @@ fn case_10_without_an_endpoint_a_name_leads_nowhere() {
 }
 
 #[test]
+fn case_10_the_attributes_come_before_the_endpoint_that_needs_them() {
+    let mut alone = description("");
+    alone.internet_gateways.clear();
+    let vpc = Arc::make_mut(alone.vpcs.get_mut(&"vpc-a".parse().unwrap()).unwrap());
+    vpc.dns_hostnames = false;
+    let answer = call(alone, "logs", None);
+    assert_eq!(found(&answer), [PrivateDnsDisabled, DnsNameUnresolved]);
+    let lines = cli(&answer);
+    assert!(lines[0].contains("--enable-dns-hostnames"), "{lines:?}");
+    assert!(lines[1].contains("--private-dns-enabled"), "{lines:?}");
+}
+
+#[test]
 fn by_an_internet_gateway_services_are_reached_without_an_endpoint() {
     let public = "
 eni eni-a subnet-a 10.0.1.10=203.0.113.7 sg-open
@@ -109,8 +123,9 @@ fn case_10_an_endpoints_policy_is_asked() {
         let request = Request {
             action: action.to_owned(),
             resource: "arn:aws:s3:::data/x".to_owned(),
-            principal: "arn:aws:iam::111122223333:role/Trainer".to_owned(),
+            principal: TRAINER.to_owned(),
             account: "111122223333".to_owned(),
+            context: [("aws:PrincipalArn".to_owned(), vec![TRAINER.to_owned()])].into(),
             ..Request::default()
         };
         call(d, "s3", Some(&request))
@@ -118,7 +133,16 @@ fn case_10_an_endpoints_policy_is_asked() {
     assert!(with(policy, "s3:GetObject").passes());
     let answer = with(policy, "s3:PutObject");
     assert_eq!(found(&answer), [EndpointPolicyDeny]);
-    assert!(cli(&answer)[0].contains("s3:PutObject"), "{answer:?}");
+    // To a gateway endpoint a condition says who asks.
+    let line = &cli(&answer)[0];
+    assert!(
+        line.contains("s3:PutObject") && line.contains(r#""Principal":"*","Resource""#),
+        "{line}"
+    );
+    assert!(
+        line.contains(&format!(r#"{{"ArnEquals":{{"aws:PrincipalArn":["{TRAINER}"]}}}}"#)),
+        "{line}"
+    );
     let deny = r#"{"Statement":[{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}]}"#;
     assert!(with(deny, "s3:GetObject").blockers[0].fix.is_none());
 }

@@ -295,3 +295,50 @@ fn ipv6_goes_without_translation() {
     // ICMP of the other family is none.
     assert_eq!(codes(&n, "eni-a", "2600:1:0:1::10", "icmp 8"), [(NoPath, Request)]);
 }
+
+#[test]
+fn case_08_what_aws_keeps_for_its_services_is_never_forwarded() {
+    let n = network(
+        "vpc vpc-a 10.0.0.0/16 2600:1::/56\n\
+         subnet subnet-a vpc-a us-east-1a 10.0.1.0/24 2600:1::/64\n\
+         eni eni-a subnet-a 10.0.1.10,2600:1::10 sg-open\n\
+         group sg-open vpc-a\n  egress all 0.0.0.0/0\n  egress all ::/0\n\
+         table rtb-a vpc-a subnet-a\n  0.0.0.0/0 igw-a\n  ::/0 igw-a\n  fd00::/8 eni-n\n",
+    );
+    for to in ["169.254.169.123", "fd00:ec2::254"] {
+        let answer = ask(&n, "eni-a", to, "tcp 80");
+        assert_eq!(answer.codes().collect::<Vec<_>>(), [UnknownDestination], "{to}");
+        let router = crate::compile(&n, &"vpc-a".parse().unwrap());
+        let to = to.parse().unwrap();
+        assert!(router.tables.keys().all(|mark| router.route(*mark, to).is_none()), "{to}");
+    }
+}
+
+#[test]
+fn case_08_a_dead_route_is_replaced_and_a_live_one_stays() {
+    let lines = |routes: &str| {
+        let n = network(&format!("table rtb-a vpc-a subnet-a\n{routes}"));
+        let answer = ask(&n, "eni-a", "8.8.8.8", "tcp 443");
+        assert_eq!(answer.codes().collect::<Vec<_>>(), [Code::BadStateRoute]);
+        cli(&answer).join("\n")
+    };
+    let to = "--destination-cidr-block";
+    // The line for a route that is there is `replace-route`; a deleted one could not be replaced.
+    assert_eq!(
+        lines("  0.0.0.0/0 nat-gone\n"),
+        format!(
+            "aws ec2 replace-route --route-table-id rtb-a {to} 0.0.0.0/0 --nat-gateway-id nat-a"
+        )
+    );
+    assert_eq!(
+        lines("  8.0.0.0/8 igw-gone\n  0.0.0.0/0 nat-a\n"),
+        format!("aws ec2 delete-route --route-table-id rtb-a {to} 8.0.0.0/8")
+    );
+    // One that leads elsewhere may be wanted by others.
+    assert_eq!(
+        lines("  8.0.0.0/8 igw-gone\n  0.0.0.0/0 eni-a\n"),
+        format!(
+            "aws ec2 create-route --route-table-id rtb-a {to} 8.8.8.8/32 --nat-gateway-id nat-a"
+        )
+    );
+}
