@@ -15,7 +15,8 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "belljar", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(
-    after_help = "Exit codes: 0 completed, 1 the job failed, 2 wrong usage, 3 stopped or out of time,\n4 this machine cannot, 70 a bug."
+    after_help = "Exit codes: 0 completed, 1 the job failed or something else did not succeed, \
+                  2 wrong usage, 3 stopped or out of time, 4 this machine cannot, 70 a bug."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -76,7 +77,7 @@ pub(crate) enum Command {
     Train(Box<TrainArgs>),
     /// Serve a model from sealed containers, on a local address
     Serve(Box<ServeArgs>),
-    /// Serve the SageMaker API, S3, logs and identity on this machine
+    /// Serve SageMaker, S3, EC2's networks, Route 53, logs and identity on this machine
     Up(UpArgs),
     /// Print what a shell needs to reach the service: eval "$(belljar env)"
     Env,
@@ -84,10 +85,10 @@ pub(crate) enum Command {
     #[command(
         override_usage = "belljar exec [OPTIONS] -- COMMAND [ARGUMENT]...",
         after_help = "\
-Every name of AWS leads to the service, with TLS that the command trusts; every other name does not
-exist, and every other address refuses at once. What was tried is told at the end. The command keeps
-its user, files and terminal. Its exit code is the command's (128 and the signal's number if it was
-killed by one); 126: it cannot be executed, 127: it is not there."
+Every name of AWS leads to the service, with TLS that the command trusts; every other name does \
+not exist, and every other address refuses at once. What was tried is told at the end. The command \
+keeps its user, files and terminal. Its exit code is the command's (128 and the signal's number if \
+it was killed by one); 126: it cannot be executed, 127: it is not there."
     )]
     Exec(ExecArgs),
     /// Make, list and revoke access keys of the service
@@ -98,10 +99,10 @@ killed by one); 126: it cannot be executed, 127: it is not there."
     Node(NodeCommand),
     /// Say whether a job, an endpoint or an address reaches another in the VPC, and what mends it
     #[command(after_help = "\
-Every place on the way is shown with the rule that decided there, for the request and its reply;
-then all that is in the way, each with AWS's code and the lines of the AWS CLI that mend it. Exit
-code 0: it passes, 1: it does not. A sealed container reaches nothing; what is staged for it goes by
-its interface, and is what --to s3 explains.")]
+Every place on the way is shown with the rule that decided there, for the request and its reply; \
+then all that is in the way, each with AWS's code and the lines of the AWS CLI that mend it. Exit \
+code 0: it passes, 1: it does not, 2: that cannot be said. A sealed container reaches nothing; what \
+is staged for it goes by its interface, and is what --to s3 explains.")]
     Explain(ExplainArgs),
     /// Show the network: as a tree, or drawn
     #[command(subcommand)]

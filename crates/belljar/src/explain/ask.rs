@@ -14,7 +14,8 @@ use std::net::IpAddr;
 
 /// Answers the whole question.
 pub(crate) fn all(source: &Source, target: &Target) -> Answer {
-    // Nobody sends from a sealed container; only what is staged for it has a way.
+    // Nobody sends from a sealed container; only what is staged for it has a way. One that is in no
+    // VPC has no ends.
     let sealed = source.ends.iter().all(|end| end.sealed);
     let asked = if sealed && !target.is_staged() { &[][..] } else { &source.ends };
     let paths: Vec<Path> = asked.iter().map(|end| path(source, end, target)).collect();
@@ -23,7 +24,8 @@ pub(crate) fn all(source: &Source, target: &Target) -> Answer {
         to: target.said.clone(),
         protocol: protocol_name(target.protocol),
         port: target.port,
-        passes: !paths.is_empty() && paths.iter().all(|p| p.passes),
+        passes: target.is_staged() && source.ends.is_empty()
+            || !paths.is_empty() && paths.iter().all(|p| p.passes),
         sealed: sealed.then(|| isolation(source, source.ends.first())),
         paths,
     }

@@ -5,7 +5,7 @@ use super::way::{self, component, cross, tick};
 use crate::doctor::wrap;
 use crate::network::names::Names;
 use crate::terminal::printable;
-use belljar_vpc::reach::{Blocker, DetailCode};
+use belljar_vpc::reach::{Blocker, Component, DetailCode};
 use owo_colors::OwoColorize;
 use std::fmt::Write;
 
@@ -23,7 +23,7 @@ pub(super) fn text(names: &Names<'_>, answer: &Answer, columns: usize) -> String
         [] => {}
         [first, rest @ ..] if rest.iter().all(|other| agree(first, other)) => {
             let _ = writeln!(out, "\n{}", place(names, first));
-            way::write(&mut out, names, first);
+            way::write(&mut out, names, first, columns);
             details(&mut out, first);
             match first.passes {
                 true => {
@@ -46,13 +46,16 @@ pub(super) fn text(names: &Names<'_>, answer: &Answer, columns: usize) -> String
 fn isolated(out: &mut String, sealed: &Blocker, staged: bool, columns: usize) {
     let said = format!("{}: {}", sealed.code, printable(&sealed.text));
     let _ = writeln!(out, "\n{} {}", cross(), wrap(&said, "  ", columns));
-    let more = match staged {
-        true => {
-            "  What is staged for it from and to S3 goes by its interface, and is explained here:"
+    let more = match (&sealed.component, staged) {
+        (Component::Internet, _) => {
+            "It is in no VPC: what is staged for it from and to S3 goes by this machine's own network."
         }
-        false => "  Only what is staged for it goes by its interface, from and to S3 (--to s3).",
+        (_, true) => {
+            "What is staged for it from and to S3 goes by its interface, and is explained here:"
+        }
+        _ => "Only what is staged for it goes by its interface, from and to S3 (--to s3).",
     };
-    let _ = writeln!(out, "{more}");
+    let _ = writeln!(out, "  {}", wrap(more, "  ", columns));
 }
 
 /// Whether two interfaces' explanations come to the same.
