@@ -29,6 +29,7 @@ pub(super) fn text(names: &Names<'_>, answer: &Answer, columns: usize) -> String
                 true => {
                     let said = format!("{what} passes, request and reply.");
                     let _ = writeln!(out, "\n{} {}", tick(), said.green().bold());
+                    policy(&mut out, names, first, columns);
                 }
                 false => {
                     let said = format!("{what} does not pass. In the way:");
@@ -56,6 +57,17 @@ fn isolated(out: &mut String, sealed: &Blocker, staged: bool, columns: usize) {
         _ => "Only what is staged for it goes by its interface, from and to S3 (--to s3).",
     };
     let _ = writeln!(out, "  {}", wrap(more, "  ", columns));
+}
+
+/// What is not asked here: packets pass, and yet a request may be refused.
+fn policy(out: &mut String, names: &Names<'_>, path: &Path, columns: usize) {
+    let Some(id) = &path.endpoint_policy else { return };
+    let said = format!(
+        "{} has a policy, which decides each request and is not asked here. What it refuses is \
+         AccessDenied, and stands in the FailureReason of what it stops.",
+        names.label(id.as_str())
+    );
+    let _ = writeln!(out, "  {}", wrap(&said, "  ", columns));
 }
 
 /// Whether two interfaces' explanations come to the same.
@@ -136,6 +148,7 @@ fn same(out: &mut String, names: &Names<'_>, others: &[Path]) {
 fn short(out: &mut String, names: &Names<'_>, path: &Path, columns: usize) {
     if path.passes {
         let _ = writeln!(out, "\n{} {}: {}", tick(), place(names, path), "it passes".green());
+        policy(out, names, path, columns);
         return;
     }
     let _ = writeln!(out, "\n{} {}: {}", cross(), place(names, path), "it does not pass".red());

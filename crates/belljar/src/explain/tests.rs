@@ -91,6 +91,28 @@ fn a_sealed_job_in_no_vpc_is_told_so() {
 }
 
 #[test]
+fn a_policy_that_is_not_asked_is_named() {
+    let said = |policy: Option<&str>, to: &str| {
+        let mut description = network(TEXT).description().clone();
+        for id in ["vpce-s3", "vpce-sm"] {
+            let endpoint = description.endpoints.get_mut(&id.parse().unwrap()).unwrap();
+            Arc::make_mut(endpoint).policy = policy.map(str::to_owned);
+        }
+        let view = view(Network::new(description).unwrap(), vec![]);
+        let answer = ask(&view, "eni-t1", to).unwrap();
+        assert!(answer.passes, "{answer:?}");
+        let named = answer.paths[0].endpoint_policy.as_ref().map(ToString::to_string);
+        let text = say::text(&Names::new(&view.network, &view.tags), &answer, 100);
+        assert_eq!(text.contains("has a policy"), named.is_some(), "{text}");
+        named
+    };
+    let policy = r#"{"Statement": []}"#;
+    assert_eq!(said(Some(policy), "s3").as_deref(), Some("vpce-s3"));
+    assert_eq!(said(Some(policy), "sagemaker.api").as_deref(), Some("vpce-sm"));
+    assert_eq!(said(None, "s3"), None);
+}
+
+#[test]
 fn lines_fit_the_terminal() {
     let view = view(network(TEXT), vec![]);
     let tags = tags(&[("sg-train", "training-instances-of-the-team-for-recommendations")]);
