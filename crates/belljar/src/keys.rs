@@ -1,6 +1,6 @@
 //! `belljar keys`: who may call the service. With a running service or without.
 
-use crate::args::KeysCommand;
+use crate::args_service::KeysCommand;
 use crate::deps::Deps;
 use crate::exit::Exit;
 use crate::run::{runtime, state_path};
