@@ -2,9 +2,10 @@ use super::layout::{Layout, Rect, arrange};
 use super::nodes::Node;
 use super::*;
 use crate::network::testing::{TEXT, network, tags};
+use belljar_vpc::Network;
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn vpc() -> VpcId {
     "vpc-a".parse().unwrap()
@@ -75,8 +76,17 @@ fn every_box_and_arrow_is_there() {
     assert_eq!((counts["rect subnet"], counts["rect subnet public"]), (2, 1), "{counts:#?}");
     let arrows: usize =
         counts.iter().filter(|(k, _)| k.starts_with("path flow")).map(|(_, n)| n).sum();
+    // Fewer boxes begin something than there are colours, so no two have the same one.
+    let colours = counts.keys().filter(|k| k.starts_with("path flow")).count();
+    assert_eq!(colours, lines_from(&network, &nodes, &flows), "{counts:#?}");
     // One has a head at both ends.
     assert_eq!(arrows, expected.len() - 1);
+}
+
+/// How many boxes a line begins at.
+fn lines_from(network: &Network, nodes: &[Node], flows: &flows::Flows) -> usize {
+    let lines = lines::of(flows, &layout::columns(network, &vpc(), nodes));
+    lines.iter().map(|line| line.from).collect::<BTreeSet<_>>().len()
 }
 
 /// A line through a lane: straight, so that its corners say where it goes.
