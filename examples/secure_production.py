@@ -1,8 +1,8 @@
 """From data to predictions with the SageMaker Python SDK 2, and no container that could tell anyone.
 
-    belljar image import ROOTFS --tag digits --entrypoint /usr/bin/digits
+    make quickstart                     (once: it makes the image belljar/digits)
     belljar up &
-    belljar exec -- python examples/secure_production.py digits
+    belljar exec -- python examples/secure_production.py belljar/digits
 
 A network without a way to the internet is made first (private_network.py). In it two instances train on
 handwritten digits; what passes between them is encrypted, and what they read and write goes to S3 by a

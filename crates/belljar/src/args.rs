@@ -1,13 +1,11 @@
 //! What can be typed.
 
 use crate::args_network::{ExplainArgs, NetworkCommand};
+use crate::args_service::{ExecArgs, KeysCommand, NodeCommand, UpArgs};
+use belljar_control::request::TrainRequest;
 use belljar_control::request::serve::ServeRequest;
-use belljar_control::request::{Mirror, TrainRequest};
-use belljar_control::service::{Capacity, DEFAULT_LISTEN};
-use belljar_domain::{NodeName, OutputCompression};
+use belljar_domain::OutputCompression;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
-use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 /// Trains and serves machine-learning models in containers sealed off the network, behind the
@@ -15,7 +13,8 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "belljar", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(
-    after_help = "Exit codes: 0 completed, 1 the job failed, 2 wrong usage, 3 stopped or out of time,\n4 this machine cannot, 70 a bug."
+    after_help = "Exit codes: 0 completed, 1 the job failed or something else did not succeed, \
+                  2 wrong usage, 3 stopped or out of time, 4 this machine cannot, 70 a bug."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -76,7 +75,7 @@ pub(crate) enum Command {
     Train(Box<TrainArgs>),
     /// Serve a model from sealed containers, on a local address
     Serve(Box<ServeArgs>),
-    /// Serve the SageMaker API, S3, logs and identity on this machine
+    /// Serve SageMaker, S3, EC2's networks, Route 53, logs and identity on this machine
     Up(UpArgs),
     /// Print what a shell needs to reach the service: eval "$(belljar env)"
     Env,
@@ -84,10 +83,10 @@ pub(crate) enum Command {
     #[command(
         override_usage = "belljar exec [OPTIONS] -- COMMAND [ARGUMENT]...",
         after_help = "\
-Every name of AWS leads to the service, with TLS that the command trusts; every other name does not
-exist, and every other address refuses at once. What was tried is told at the end. The command keeps
-its user, files and terminal. Its exit code is the command's (128 and the signal's number if it was
-killed by one); 126: it cannot be executed, 127: it is not there."
+Every name of AWS leads to the service, with TLS that the command trusts; every other name does \
+not exist, and every other address refuses at once. What was tried is told at the end. The command \
+keeps its user, files and terminal. Its exit code is the command's (128 and the signal's number if \
+it was killed by one); 126: it cannot be executed, 127: it is not there."
     )]
     Exec(ExecArgs),
     /// Make, list and revoke access keys of the service
@@ -98,10 +97,10 @@ killed by one); 126: it cannot be executed, 127: it is not there."
     Node(NodeCommand),
     /// Say whether a job, an endpoint or an address reaches another in the VPC, and what mends it
     #[command(after_help = "\
-Every place on the way is shown with the rule that decided there, for the request and its reply;
-then all that is in the way, each with AWS's code and the lines of the AWS CLI that mend it. Exit
-code 0: it passes, 1: it does not. A sealed container reaches nothing; what is staged for it goes by
-its interface, and is what --to s3 explains.")]
+Every place on the way is shown with the rule that decided there, for the request and its reply; \
+then all that is in the way, each with AWS's code and the lines of the AWS CLI that mend it. Exit \
+code 0: it passes, 1: it does not, 2: that cannot be said. A sealed container reaches nothing; what \
+is staged for it goes by its interface, and is what --to s3 explains.")]
     Explain(ExplainArgs),
     /// Show the network: as a tree, or drawn
     #[command(subcommand)]
@@ -116,56 +115,6 @@ its interface, and is what --to s3 explains.")]
     Doctor,
     /// Train an example in a sealed container, ask it, and show the proof
     Quickstart(QuickstartArgs),
-}
-
-/// `belljar up`.
-#[derive(Debug, Args)]
-pub(crate) struct UpArgs {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = DEFAULT_LISTEN)]
-    pub(crate) listen: SocketAddr,
-    /// The region that the service is
-    #[arg(long, value_name = "REGION", default_value = "us-east-1", value_parser = region)]
-    pub(crate) region: String,
-    /// The account that the service is
-    #[arg(long, value_name = "ID", default_value = "123456789012", value_parser = account)]
-    pub(crate) account: String,
-    /// Zones over which the instances of an endpoint are spread [default: three of the region]
-    #[arg(long, value_name = "ZONE", value_delimiter = ',', value_parser = zone)]
-    pub(crate) zones: Vec<String>,
-    /// An instance type larger than this machine: clamp gives the job what there is, strict lets it
-    /// fail with CapacityError
-    #[arg(long, value_name = "HOW", default_value = "clamp", hide_possible_values = true)]
-    pub(crate) capacity: CapacityArg,
-    /// Refuse jobs and endpoints without EnableNetworkIsolation, which could reach the internet or
-    /// their VPC
-    #[arg(long)]
-    pub(crate) require_isolation: bool,
-    /// Use another S3 in place of the own one, as http://127.0.0.1:9000, with the keys that the
-    /// environment has for it
-    #[arg(long, value_name = "URL")]
-    pub(crate) s3_endpoint: Option<String>,
-    /// Get images whose names begin with FROM as if they began with TO (may be repeated)
-    #[arg(long, value_name = "FROM=TO", action = ArgAction::Append)]
-    pub(crate) registry_mirror: Vec<Mirror>,
-}
-
-/// `--capacity`.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum CapacityArg {
-    /// What there is
-    Clamp,
-    /// All or nothing
-    Strict,
-}
-
-impl From<CapacityArg> for Capacity {
-    fn from(given: CapacityArg) -> Self {
-        match given {
-            CapacityArg::Clamp => Self::Clamp,
-            CapacityArg::Strict => Self::Strict,
-        }
-    }
 }
 
 /// `--output-compression`.
@@ -184,56 +133,6 @@ impl From<CompressionArg> for OutputCompression {
             CompressionArg::None => Self::None,
         }
     }
-}
-
-/// `belljar keys`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeysCommand {
-    /// Make a key; its secret is shown this once
-    Create,
-    /// List the keys
-    List,
-    /// Take a key's right to call the service away, at once
-    Revoke {
-        /// The access key, as AKIA...
-        id: String,
-    },
-}
-
-/// `belljar node`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum NodeCommand {
-    /// Let another machine join the running service, and make its ticket, a secret
-    Add {
-        /// What to call it
-        name: NodeName,
-        /// The ticket's file, which must not be there yet [default: NAME.ticket]
-        #[arg(long, value_name = "FILE")]
-        ticket: Option<PathBuf>,
-    },
-    /// Join the service that gave the ticket, and run instances for it until Ctrl-C
-    Join {
-        /// The file that `belljar node add` made
-        ticket: PathBuf,
-        /// This machine's address, at which the other ones reach it
-        #[arg(long, value_name = "IP")]
-        address: IpAddr,
-    },
-    /// List the machines that may join
-    List,
-    /// Take a machine's right to join away
-    Remove {
-        /// Its name
-        name: NodeName,
-    },
-}
-
-/// `belljar exec`.
-#[derive(Debug, Args)]
-pub(crate) struct ExecArgs {
-    /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<OsString>,
 }
 
 /// `belljar image`.
@@ -480,24 +379,5 @@ fn pair(text: &str) -> Result<(String, String), String> {
         Some(("", _)) => Err("there is nothing before the equals sign".to_owned()),
         Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
         None => Err("write a name, an equals sign and a value".to_owned()),
-    }
-}
-
-fn region(text: &str) -> Result<String, String> {
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    match (1..=32).contains(&text.len()) && text.bytes().all(plain) {
-        true => Ok(text.to_owned()),
-        false => Err("write a region as us-east-1".to_owned()),
-    }
-}
-
-fn zone(text: &str) -> Result<String, String> {
-    region(text).map_err(|_| "write zones as us-east-1a,us-east-1b".to_owned())
-}
-
-fn account(text: &str) -> Result<String, String> {
-    match text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit()) {
-        true => Ok(text.to_owned()),
-        false => Err("an account has twelve digits".to_owned()),
     }
 }

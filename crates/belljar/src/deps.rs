@@ -53,10 +53,23 @@ pub struct Deps {
 }
 
 impl Deps {
-    /// Prints what was asked for.
+    /// Prints what was asked for. A reader who has seen enough (`| head`) is no error: what the
+    /// command found out, and so its exit code, is the same.
     pub(crate) fn print(&mut self, text: &str) -> Result<(), Trouble> {
-        let printed = self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush());
-        printed.map_err(|e| Trouble::stdout(&e))
+        match self.write(text) {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.map_err(|e| Trouble::stdout(&e)),
+        }
+    }
+
+    /// Prints what is lost if nobody reads it.
+    pub(crate) fn print_once(&mut self, text: &str) -> Result<(), Trouble> {
+        self.write(text).map_err(|e| Trouble::stdout(&e))
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        self.stdout.write_all(text.as_bytes())?;
+        self.stdout.flush()
     }
 
     /// This process and this machine.
@@ -95,4 +108,32 @@ impl Deps {
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    struct Gone(io::ErrorKind);
+
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_who_has_seen_enough_is_no_error() {
+        let to = |kind| Deps { stdout: Box::new(Gone(kind)), ..Deps::real() };
+        to(io::ErrorKind::BrokenPipe).print("long").unwrap();
+        let full = to(io::ErrorKind::StorageFull).print("long").unwrap_err();
+        assert_eq!(full.exit, Exit::Failed);
+        // A secret that nobody has read is lost.
+        to(io::ErrorKind::BrokenPipe).print_once("secret").unwrap_err();
+    }
 }

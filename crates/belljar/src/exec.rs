@@ -1,7 +1,7 @@
 //! `belljar exec`: a command where all of AWS is the running service. The warden makes that place;
 //! this process becomes it, so that exit code, signals and terminal are the command's own.
 
-use crate::args::ExecArgs;
+use crate::args_service::ExecArgs;
 use crate::deps::Deps;
 use crate::exit::Exit;
 use crate::run::{state_path, warden_path};

@@ -1,6 +1,6 @@
 //! `belljar keys`: who may call the service. With a running service or without.
 
-use crate::args::KeysCommand;
+use crate::args_service::KeysCommand;
 use crate::deps::Deps;
 use crate::exit::Exit;
 use crate::run::{runtime, state_path};
@@ -20,20 +20,19 @@ pub(crate) fn run(
     let state = State::open(&state_path(&deps, given)?)?;
     let state = state.path();
     let runtime = runtime()?;
-    let text = match command {
+    match command {
         KeysCommand::Create => {
             let key = runtime.block_on(create_key(state, (deps.now)()))?;
             console.say("keep the secret: it is not shown again");
-            format!("AWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}\n", key.id, key.secret())
+            let (id, secret) = (&key.id, key.secret());
+            deps.print_once(&format!("AWS_ACCESS_KEY_ID={id}\nAWS_SECRET_ACCESS_KEY={secret}\n"))?;
         }
-        KeysCommand::List => table(&keys(state)?),
+        KeysCommand::List => deps.print(&table(&keys(state)?))?,
         KeysCommand::Revoke { id } => {
             runtime.block_on(revoke_key(state, id.clone()))?;
             console.say(&format!("revoked {}", printable(&id)));
-            String::new()
         }
-    };
-    deps.print(&text)?;
+    }
     Ok(Exit::Completed)
 }
 

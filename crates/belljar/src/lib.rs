@@ -6,6 +6,7 @@
 
 mod args;
 mod args_network;
+mod args_service;
 pub mod bug;
 mod deps;
 mod doctor;

@@ -1,6 +1,6 @@
 //! `belljar node`: further machines for jobs with several instances.
 
-use crate::args::NodeCommand;
+use crate::args_service::NodeCommand;
 use crate::deps::Deps;
 use crate::exit::Exit;
 use crate::run::{runtime, state_path, warden_path};

@@ -51,17 +51,15 @@ pub fn run(mut deps: Deps, args: impl IntoIterator<Item = OsString>) -> ExitCode
 /// Help and version go to standard output and are no error.
 fn usage(deps: &mut Deps, error: &clap::Error) -> Exit {
     let text = error.render();
-    let (written, exit) = if error.use_stderr() {
+    if error.use_stderr() {
         let mut stderr = (deps.stderr)(ColorChoice::Auto);
-        (write!(stderr, "{}", text.ansi()).and_then(|()| stderr.flush()), Exit::Usage)
-    } else {
-        (write!(deps.stdout, "{text}").and_then(|()| deps.stdout.flush()), Exit::Completed)
-    };
-    match written {
-        Ok(()) => exit,
-        // Nobody listens; that the usage was wrong is still true.
-        Err(_) if exit == Exit::Usage => exit,
-        Err(_) => Exit::Failed,
+        // Perhaps nobody listens; that the usage was wrong is still true.
+        let _ = write!(stderr, "{}", text.ansi()).and_then(|()| stderr.flush());
+        return Exit::Usage;
+    }
+    match deps.print(&text.to_string()) {
+        Ok(()) => Exit::Completed,
+        Err(trouble) => trouble.exit,
     }
 }
 

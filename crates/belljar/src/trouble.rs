@@ -74,7 +74,9 @@ impl From<ServiceError> for Trouble {
     fn from(e: ServiceError) -> Self {
         let exit = match &e {
             e if e.usage() => Exit::Usage,
-            ServiceError::NotRunning(_) | ServiceError::NoNetwork(_) => Exit::Failed,
+            // Of `explain`, 1 says that something does not pass.
+            ServiceError::NoNetwork(_) => Exit::Usage,
+            ServiceError::NotRunning(_) => Exit::Failed,
             _ => Exit::Machine,
         };
         Self::of(exit, &e, e.hint())

@@ -1,6 +1,6 @@
 //! `belljar up`: the service, in the foreground.
 
-use crate::args::UpArgs;
+use crate::args_service::UpArgs;
 use crate::deps::Deps;
 use crate::exit::Exit;
 use crate::run::{runtime, state_path, warden_path};

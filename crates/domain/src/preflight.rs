@@ -53,6 +53,15 @@ pub struct Obstacle {
     pub text: String,
     /// All that must be mended, each once.
     pub blockers: Vec<Blocker>,
+    /// Whether it is about S3.
+    pub to_s3: bool,
+}
+
+impl Obstacle {
+    /// Whether `belljar explain --to s3` shows it: it asks of the way, and of no single request.
+    fn is_explained(&self) -> bool {
+        self.to_s3 && self.blockers.iter().any(|b| b.code != Code::EndpointPolicyDeny)
+    }
 }
 
 /// All that is in the way of these instances, by purpose; empty if they can start.
@@ -77,7 +86,7 @@ pub fn preflight(
     let to_s3 = to_s3.chain(further);
     let mut found = Vec::new();
     if let Some(text) = to_s3_text(needs.download) {
-        found.push(Obstacle { text, blockers: once(to_s3) });
+        found.push(Obstacle { text, blockers: once(to_s3), to_s3: true });
     }
     if needs.peers {
         let text = "The instances cannot reach each other: their security groups must allow it, in both directions, from and to themselves";
@@ -94,7 +103,7 @@ pub fn preflight(
 }
 
 /// `FailureReason` of what [`preflight`] found: the texts with the codes of all that is in the way;
-/// the sentences too, if there is room. `whose` is what `belljar explain` takes.
+/// the sentences too, if there is room. `whose` is what `belljar explain` takes, where that says more.
 #[must_use]
 pub fn failure_reason(obstacles: &[Obstacle], whose: &str) -> String {
     let say = |blocker: &dyn Fn(&Blocker) -> String| {
@@ -105,8 +114,13 @@ pub fn failure_reason(obstacles: &[Obstacle], whose: &str) -> String {
                 format!("{} [{}]", o.text, blockers.join("; "))
             })
             .collect();
-        let hint = format!("`belljar explain --from {whose} --to s3` says how to mend it");
-        format!("{}. {hint}", parts.join(". "))
+        let said = parts.join(". ");
+        match obstacles.iter().any(Obstacle::is_explained) {
+            true => {
+                format!("{said}. `belljar explain --from {whose} --to s3` says how to mend it")
+            }
+            false => said,
+        }
     };
     let long = say(&|b| b.to_string());
     let room = limits::MAX_FAILURE_REASON - "ClientError: ".len();
@@ -146,7 +160,7 @@ fn between(
             }
         }
     }
-    Obstacle { text: text.to_owned(), blockers: once(blockers) }
+    Obstacle { text: text.to_owned(), blockers: once(blockers), to_s3: false }
 }
 
 /// Each kind at each component once: instances in one subnet with one group meet the same. A policy

@@ -111,10 +111,11 @@ impl State {
         Ok(Self { folder, db, _lock: lock })
     }
 
-    /// Whether a service ever made its database here.
+    /// Whether a service ever made its database here. Where that cannot be told, it is there: who
+    /// opens it is told what is wrong.
     #[must_use]
     pub fn exists(state: &Path) -> bool {
-        state.join(FOLDER).join(DATABASE).exists()
+        state.join(FOLDER).join(DATABASE).try_exists().unwrap_or(true)
     }
 
     /// Opens the database without the lock, to read and write keys while a service may be running.

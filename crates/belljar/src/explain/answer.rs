@@ -1,6 +1,6 @@
 //! What `belljar explain` answers: with `--json` this is what is printed.
 
-use belljar_vpc::id::InterfaceId;
+use belljar_vpc::id::{EndpointId, InterfaceId};
 use belljar_vpc::reach::{Blocker, Reach};
 use serde::Serialize;
 use std::net::IpAddr;
@@ -43,6 +43,8 @@ pub(crate) struct Path {
     /// Whether they do once all fixes are carried out, in their order: it was tried. None if nothing
     /// is in the way.
     pub(crate) passes_mended: Option<bool>,
+    /// The VPC endpoint on the way whose policy has the last word on each request.
+    pub(crate) endpoint_policy: Option<EndpointId>,
     /// The way, and what is in it.
     pub(crate) reach: Reach,
 }

@@ -7,14 +7,15 @@ use super::target::{HTTPS, Target, protocol_name};
 use crate::args_network::ProtocolArg;
 use belljar_vpc::Network;
 use belljar_vpc::flow::{Flow, Source as Begins};
-use belljar_vpc::id::InterfaceId;
+use belljar_vpc::id::{EndpointId, InterfaceId};
 use belljar_vpc::network::RecordId;
 use belljar_vpc::reach::{Blocker, Call, Code, Component, Leg, Reach, reach, reach_service};
 use std::net::IpAddr;
 
 /// Answers the whole question.
 pub(crate) fn all(source: &Source, target: &Target) -> Answer {
-    // Nobody sends from a sealed container; only what is staged for it has a way.
+    // Nobody sends from a sealed container; only what is staged for it has a way. One that is in no
+    // VPC has no ends.
     let sealed = source.ends.iter().all(|end| end.sealed);
     let asked = if sealed && !target.is_staged() { &[][..] } else { &source.ends };
     let paths: Vec<Path> = asked.iter().map(|end| path(source, end, target)).collect();
@@ -23,7 +24,8 @@ pub(crate) fn all(source: &Source, target: &Target) -> Answer {
         to: target.said.clone(),
         protocol: protocol_name(target.protocol),
         port: target.port,
-        passes: !paths.is_empty() && paths.iter().all(|p| p.passes),
+        passes: target.is_staged() && source.ends.is_empty()
+            || !paths.is_empty() && paths.iter().all(|p| p.passes),
         sealed: sealed.then(|| isolation(source, source.ends.first())),
         paths,
     }
@@ -62,6 +64,7 @@ fn path(source: &Source, end: &End, target: &Target) -> Path {
         mended.is_some_and(|mended| explain(&mended, end, target).0.passes())
     });
     let begins = reach.forward.first().map(|hop| hop.header.source);
+    let endpoint_policy = reach.forward.iter().find_map(|hop| policy(network, &hop.component));
     Path {
         interface: interface(end),
         planned: end.planned,
@@ -69,8 +72,19 @@ fn path(source: &Source, end: &End, target: &Target) -> Path {
         destination,
         passes: reach.passes(),
         passes_mended,
+        endpoint_policy,
         reach,
     }
+}
+
+/// The VPC endpoint that is at a place of the way, if it has a policy of its own.
+fn policy(network: &Network, at: &Component) -> Option<EndpointId> {
+    let id = match at {
+        Component::Record(RecordId::Endpoint(id)) => id,
+        Component::Record(RecordId::Interface(id)) => network.endpoint_at(id)?,
+        _ => return None,
+    };
+    network.endpoints.get(id)?.policy.as_ref().map(|_| id.clone())
 }
 
 /// Where a conversation that came nowhere would have begun.

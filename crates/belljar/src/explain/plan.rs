@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// endpoint's.
 pub(super) fn plan(of: &Workload, network: &Network) -> Result<(Network, Vec<End>), Trouble> {
     let failed = |e: &dyn Error| {
-        let mut trouble = Trouble::of(Exit::Failed, e, None);
+        let mut trouble = Trouble::of(Exit::Usage, e, None);
         trouble.text = format!("the {} {} has no place: {}", of.kind, of.name, trouble.text);
         trouble
     };
@@ -51,7 +51,7 @@ pub(super) fn plan(of: &Workload, network: &Network) -> Result<(Network, Vec<End
     }
     if ends.is_empty() {
         let said = format!("none of the subnets of {} {} has a free address", of.kind, of.name);
-        return Err(Trouble::new(Exit::Failed, said));
+        return Err(Trouble::new(Exit::Usage, said));
     }
     Ok((Network::new(description).map_err(|e| failed(&e))?, ends))
 }

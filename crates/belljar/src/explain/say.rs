@@ -5,7 +5,7 @@ use super::way::{self, component, cross, tick};
 use crate::doctor::wrap;
 use crate::network::names::Names;
 use crate::terminal::printable;
-use belljar_vpc::reach::{Blocker, DetailCode};
+use belljar_vpc::reach::{Blocker, Component, DetailCode};
 use owo_colors::OwoColorize;
 use std::fmt::Write;
 
@@ -23,12 +23,13 @@ pub(super) fn text(names: &Names<'_>, answer: &Answer, columns: usize) -> String
         [] => {}
         [first, rest @ ..] if rest.iter().all(|other| agree(first, other)) => {
             let _ = writeln!(out, "\n{}", place(names, first));
-            way::write(&mut out, names, first);
+            way::write(&mut out, names, first, columns);
             details(&mut out, first);
             match first.passes {
                 true => {
                     let said = format!("{what} passes, request and reply.");
                     let _ = writeln!(out, "\n{} {}", tick(), said.green().bold());
+                    policy(&mut out, names, first, columns);
                 }
                 false => {
                     let said = format!("{what} does not pass. In the way:");
@@ -46,13 +47,27 @@ pub(super) fn text(names: &Names<'_>, answer: &Answer, columns: usize) -> String
 fn isolated(out: &mut String, sealed: &Blocker, staged: bool, columns: usize) {
     let said = format!("{}: {}", sealed.code, printable(&sealed.text));
     let _ = writeln!(out, "\n{} {}", cross(), wrap(&said, "  ", columns));
-    let more = match staged {
-        true => {
-            "  What is staged for it from and to S3 goes by its interface, and is explained here:"
+    let more = match (&sealed.component, staged) {
+        (Component::Internet, _) => {
+            "It is in no VPC: what is staged for it from and to S3 goes by this machine's own network."
         }
-        false => "  Only what is staged for it goes by its interface, from and to S3 (--to s3).",
+        (_, true) => {
+            "What is staged for it from and to S3 goes by its interface, and is explained here:"
+        }
+        _ => "Only what is staged for it goes by its interface, from and to S3 (--to s3).",
     };
-    let _ = writeln!(out, "{more}");
+    let _ = writeln!(out, "  {}", wrap(more, "  ", columns));
+}
+
+/// What is not asked here: packets pass, and yet a request may be refused.
+fn policy(out: &mut String, names: &Names<'_>, path: &Path, columns: usize) {
+    let Some(id) = &path.endpoint_policy else { return };
+    let said = format!(
+        "{} has a policy, which decides each request and is not asked here. What it refuses is \
+         AccessDenied, and stands in the FailureReason of what it stops.",
+        names.label(id.as_str())
+    );
+    let _ = writeln!(out, "  {}", wrap(&said, "  ", columns));
 }
 
 /// Whether two interfaces' explanations come to the same.
@@ -133,6 +148,7 @@ fn same(out: &mut String, names: &Names<'_>, others: &[Path]) {
 fn short(out: &mut String, names: &Names<'_>, path: &Path, columns: usize) {
     if path.passes {
         let _ = writeln!(out, "\n{} {}: {}", tick(), place(names, path), "it passes".green());
+        policy(out, names, path, columns);
         return;
     }
     let _ = writeln!(out, "\n{} {}: {}", cross(), place(names, path), "it does not pass".red());

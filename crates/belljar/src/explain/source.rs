@@ -12,6 +12,7 @@ use belljar_vpc::Network;
 use belljar_vpc::flow::Source as Begins;
 use belljar_vpc::id::InterfaceId;
 use belljar_vpc::network::{Interface, Vpc};
+use belljar_vpc::public::is_public;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub(crate) struct Source {
     pub(crate) said: String,
     /// The network, with the interfaces that are only planned.
     pub(crate) network: Network,
-    /// Where conversations begin: one or several.
+    /// Where conversations begin: none of what is sealed and in no VPC.
     pub(crate) ends: Vec<End>,
 }
 
@@ -68,7 +69,7 @@ pub(crate) fn find(text: &str, view: &NetworkView) -> Result<Source, Trouble> {
     match text.parse::<IpAddr>() {
         Ok(address) => at(address, network),
         Err(_) => {
-            let said = format!("there is no training job or endpoint {text}");
+            let said = format!("there is no training job or endpoint '{text}'");
             let hint = "write a name or an ARN, an interface as eni-0123, or an address";
             Err(Trouble::new(Exit::Usage, said).hint(hint))
         }
@@ -108,6 +109,10 @@ fn outside(address: IpAddr, network: Network) -> Result<Source, Trouble> {
         let said = format!("no network interface has {address}");
         return Err(Trouble::new(Exit::Usage, said).hint(SHOW));
     }
+    if !is_public(address) {
+        let said = format!("{address} is no address of a VPC, and none of the internet");
+        return Err(Trouble::new(Exit::Usage, said).hint(SHOW));
+    }
     let ends = vec![End { begins: Begins::Internet { address }, planned: false, sealed: false }];
     Ok(Source { said: format!("{address} on the internet"), network, ends })
 }
@@ -116,11 +121,15 @@ fn outside(address: IpAddr, network: Network) -> Result<Source, Trouble> {
 /// none.
 fn workload(of: &Workload, network: Network) -> Result<Source, Trouble> {
     let said = format!("{} {}", of.kind, printable(&of.name));
+    if of.placements.is_empty() && of.isolated {
+        return Ok(Source { said, network, ends: Vec::new() });
+    }
     if of.placements.is_empty() {
-        let trouble =
-            Trouble::new(Exit::Failed, format!("{said} is in no VPC: it has no VpcConfig"));
-        return Err(trouble.hint(
-            "what is staged for it goes by this machine's own network, which no rule here is about",
+        let said =
+            format!("{said} is in no VPC: it has no VpcConfig, and no EnableNetworkIsolation");
+        return Err(Trouble::new(Exit::Usage, said).hint(
+            "it reaches public addresses by this machine's own network, which no rule here is about; \
+             its evidence lists what was refused",
         ));
     }
     let is_of = |owner: &str| {

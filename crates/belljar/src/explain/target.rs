@@ -90,6 +90,10 @@ pub(crate) fn protocol_name(protocol: ProtocolArg) -> &'static str {
 
 /// Reads what was written behind `--to`.
 pub(crate) fn parse(text: &str, protocol: ProtocolArg) -> Result<Target, Trouble> {
+    if text.contains("://") {
+        let trouble = Trouble::new(Exit::Usage, format!("'{text}' is a URL"));
+        return Err(trouble.hint("write the host in it and perhaps :PORT, or s3 for a bucket"));
+    }
     let (place, port) = split(text)?;
     if protocol == ProtocolArg::Icmp && port.is_some() {
         let trouble = Trouble::new(Exit::Usage, "an echo of ICMP has no port");
@@ -110,16 +114,26 @@ fn place(text: &str) -> Result<Place, Trouble> {
         return Ok(Place::Interface(id));
     }
     let short = belljar_vpc::network::service(text).map_or(text, |(_, short)| short);
-    if let Some(service) = SERVICES.iter().find(|service| **service == short) {
+    if let Some(service) = SERVICES.iter().find(|service| service.eq_ignore_ascii_case(short)) {
         return Ok(Place::Service(service));
     }
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-    if text.contains('.') && text.bytes().all(plain) {
-        return Ok(Place::Host(text.trim_end_matches('.').to_ascii_lowercase()));
+    if let Some(host) = host(text) {
+        return Ok(Place::Host(host));
     }
     let trouble = format!("'{text}' is no service, address, host name or network interface");
     Err(Trouble::new(Exit::Usage, trouble)
         .hint(format!("services are {}; addresses as 10.0.1.5:5432", SERVICES.join(", "))))
+}
+
+/// A host name of several labels, in lower case and without the dot at its end. No domain at the top
+/// is a number (RFC 3696, section 2): what ends in one is an address that was mistyped.
+fn host(text: &str) -> Option<String> {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_".contains(&b);
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let (_, top) = name.rsplit_once('.')?;
+    let labels = name.split('.').all(|label| !label.is_empty() && label.bytes().all(plain));
+    let number = top.bytes().all(|b| b.is_ascii_digit());
+    (labels && !number).then(|| name.to_ascii_lowercase())
 }
 
 /// A place and a port behind it: `10.0.0.1:80`, `[fd00::1]:80`, `s3:80`.

@@ -1,6 +1,7 @@
 //! The way of a packet, for a person: place by place, with the rule that decided there.
 
 use super::answer::Path;
+use crate::doctor::wrap;
 use crate::network::facts::{target_id, works};
 use crate::network::names::Names;
 use belljar_vpc::network::{Direction, RecordId};
@@ -12,12 +13,14 @@ use std::net::SocketAddr;
 
 /// Columns of the place at which something was decided, at most.
 const PLACE: usize = 48;
+/// Columns that are left for what was decided there, at least.
+const DECIDED: usize = 40;
 
 /// Both ways of an interface's packets. (Writing into a `String` cannot fail.)
-pub(super) fn write(out: &mut String, names: &Names<'_>, path: &Path) {
+pub(super) fn write(out: &mut String, names: &Names<'_>, path: &Path, columns: usize) {
     let hops = path.reach.forward.iter().chain(&path.reach.backward);
     let width = hops.map(|hop| component(names, &hop.component).chars().count()).max();
-    let width = width.unwrap_or(0).min(PLACE);
+    let width = width.unwrap_or(0).min(PLACE).min(columns.saturating_sub(DECIDED));
     let blockers = &path.reach.blockers;
     let mut left: Vec<(usize, &Blocker)> = (1..).zip(blockers).collect();
     for (leg, hops) in [(Leg::Request, &path.reach.forward), (Leg::Reply, &path.reach.backward)] {
@@ -39,13 +42,28 @@ pub(super) fn write(out: &mut String, names: &Names<'_>, path: &Path) {
                 said = format!("{said}, now {}", ends(&hop.header));
             }
             before = hop.header;
-            let _ = writeln!(out, "  {mark} {at:width$}  {said}");
+            let _ = writeln!(out, "  {mark} {}", line(&at, &said, width, columns));
         }
         let lost = left.iter().filter(|(_, b)| b.direction == leg && b.fix.is_none());
         for (number, blocker) in lost {
             let at = component(names, &blocker.component);
-            let _ = writeln!(out, "  {} {at:width$}  see {number}: here it ends", cross());
+            let said = format!("see {number}: here it ends");
+            let _ = writeln!(out, "  {} {}", cross(), line(&at, &said, width, columns));
         }
+    }
+}
+
+/// A place and what was decided there, which has a column of its own, also where it is long.
+fn line(at: &str, said: &str, width: usize, columns: usize) -> String {
+    let long = at.chars().count();
+    if 4 + long.max(width) + 2 + said.chars().count() <= columns {
+        return format!("{at:width$}  {said}");
+    }
+    let indent = " ".repeat(4 + width + 2);
+    let said = wrap(said, &indent, columns);
+    match long > width {
+        true => format!("{at}\n{indent}{said}"),
+        false => format!("{at:width$}  {said}"),
     }
 }
 

@@ -89,19 +89,22 @@ impl<'a> Names<'a> {
     }
 }
 
-/// An interface's owner, as its attachment has it: a job or endpoint by name and the last part of
-/// what follows, its instance; anything else as it is.
+/// An interface's owner, as its attachment has it: a job or endpoint by name, and its instance;
+/// anything else as it is. After an ARN there are a job's attempt and the instance's host name, or
+/// an endpoint's instance and the host name that all of them have (`control::network::instances`).
 fn owner(text: &str) -> (String, Option<String>) {
-    let of = |kind: &str, word: &str| {
+    let parts = |kind: &str| {
         let (_, rest) = text.strip_prefix("arn:")?.split_once(kind)?;
-        let (name, instance) = match rest.split_once('/') {
-            Some((name, parts)) => (name, parts.rsplit('/').next()),
-            None => (rest, None),
-        };
-        Some((format!("{word} {}", printable(name)), instance.map(printable)))
+        let mut parts = rest.split('/');
+        Some((printable(parts.next()?), parts))
     };
-    let job = of(":training-job/", "training job");
-    job.or_else(|| of(":endpoint/", "endpoint")).unwrap_or_else(|| (printable(text), None))
+    if let Some((name, mut instance)) = parts(":training-job/") {
+        return (format!("training job {name}"), instance.next_back().map(printable));
+    }
+    if let Some((name, mut instance)) = parts(":endpoint/") {
+        return (format!("endpoint {name}"), instance.next().map(printable));
+    }
+    (printable(text), None)
 }
 
 #[cfg(test)]
@@ -116,7 +119,7 @@ mod tests {
                 "arn:aws:sagemaker:us-east-1:1:training-job/j1/2/algo-1",
                 ("training job j1", Some("algo-1")),
             ),
-            ("arn:aws:sagemaker:us-east-1:1:endpoint/e/i-1", ("endpoint e", Some("i-1"))),
+            ("arn:aws:sagemaker:us-east-1:1:endpoint/e/i-1/eth0", ("endpoint e", Some("i-1"))),
             ("amazon-elb", ("amazon-elb", None)),
             ("arn:aws:x\u{1b}[2J", ("arn:aws:x\\u{1b}[2J", None)),
         ] {

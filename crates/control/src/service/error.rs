@@ -122,6 +122,9 @@ impl ServiceError {
     /// Whether the command was wrong, as against this machine.
     #[must_use]
     pub fn usage(&self) -> bool {
-        matches!(self, Self::NoKey(_) | Self::LastKey(_) | Self::Folder(StateError::NoPlace))
+        matches!(
+            self,
+            Self::NoKey(_) | Self::LastKey(_) | Self::NoNode(_) | Self::Folder(StateError::NoPlace)
+        )
     }
 }

@@ -2,8 +2,10 @@
 
 use super::ServiceError;
 use belljar_domain::Timestamp;
+use belljar_domain::serving::FOLDER;
 use belljar_store::identity::{self, AccessKey, Owner};
 use belljar_store::{State, StoreError};
+use std::fmt::Display;
 use std::path::Path;
 
 /// A key, for people.
@@ -33,12 +35,21 @@ impl From<AccessKey> for Key {
         let owner = match key.owner {
             Owner::Root => "account".to_owned(),
             Owner::Role { arn, session } => format!("{arn} as {session}"),
-            Owner::Job { name, generation } => format!("training job {name}, attempt {generation}"),
+            Owner::Job { name, generation } => attempt(&name, generation),
             Owner::Execution { role, name, generation } => {
-                format!("{role} for training job {name}, attempt {generation}")
+                format!("{role} for {}", attempt(&name, generation))
             }
         };
         Self { id: key.id, owner, created: key.created, expires: key.expires, secret: key.secret }
+    }
+}
+
+/// Of what an attempt is one: a training job, or a container of an endpoint's instance
+/// (`reconcile::start::key_name`).
+fn attempt(name: &str, generation: impl Display) -> String {
+    match name.strip_prefix(FOLDER).and_then(|rest| rest.strip_prefix('/')) {
+        Some(container) => format!("endpoint container {container}, attempt {generation}"),
+        None => format!("training job {name}, attempt {generation}"),
     }
 }
 
@@ -101,4 +112,15 @@ pub fn root_key(state: &Path) -> Result<Key, ServiceError> {
     let keys = State::peek(state)?.read(identity::list_keys)?;
     let root = keys.into_iter().find(|k| k.owner == Owner::Root && k.expires.is_none());
     root.map(Key::from).ok_or_else(|| ServiceError::NotRunning(state.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_says_what_it_was_made_for() {
+        assert_eq!(attempt("job-1", 2), "training job job-1, attempt 2");
+        assert_eq!(attempt("endpoints/i-1-1", 1), "endpoint container i-1-1, attempt 1");
+    }
 }

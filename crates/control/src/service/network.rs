@@ -32,6 +32,8 @@ pub struct Workload {
     /// Where its instances are, or would be, and how many: one for a job, one for each variant of an
     /// endpoint that is in a VPC. With none, it is in no VPC.
     pub placements: Vec<(VpcPlacement, usize)>,
+    /// Whether all of its containers are sealed, in a VPC or not.
+    pub isolated: bool,
 }
 
 /// Reads the network, and looks for the training job or endpoint of a name or an ARN.
@@ -58,6 +60,8 @@ fn workloads(c: &Connection, of: &str) -> Result<Vec<Workload>, StoreError> {
         kind: "training job",
         name: job.name.to_string(),
         arn: job.arn,
+        // As in `execution`: records always say it.
+        isolated: job.definition.request["EnableNetworkIsolation"] != false,
         placements: {
             let count = &job.definition.request["ResourceConfig"]["InstanceCount"];
             let count = count.as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
@@ -66,6 +70,7 @@ fn workloads(c: &Connection, of: &str) -> Result<Vec<Workload>, StoreError> {
     });
     let endpoint = endpoints::get(c, &endpoint_name)?.map(|endpoint| {
         let variants = endpoint.progress.shown().map(|f| f.deployment.variants.as_slice());
+        let isolated = variants.unwrap_or_default().iter().all(Variant::is_isolated);
         let placement = |v: &Variant| Some((v.vpc.clone()?, v.count as usize));
         let placements = variants.unwrap_or_default().iter().filter_map(placement);
         Workload {
@@ -73,6 +78,7 @@ fn workloads(c: &Connection, of: &str) -> Result<Vec<Workload>, StoreError> {
             name: endpoint.name.clone(),
             arn: endpoint.arn.clone(),
             placements: placements.collect(),
+            isolated,
         }
     });
     Ok(job.into_iter().chain(endpoint).collect())
@@ -83,6 +89,15 @@ mod tests {
     use super::*;
     use belljar_vpc::network::Change;
     use belljar_vpc::sample;
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_said_to_be_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        // Also root is not let into a folder that is none.
+        std::fs::write(dir.path().join("service"), "").unwrap();
+        let error = network(dir.path(), None).unwrap_err();
+        assert!(!matches!(error, ServiceError::NoNetwork(_)), "{error}");
+    }
 
     #[tokio::test]
     async fn a_network_is_read_without_a_service() {

@@ -5,7 +5,7 @@ use super::lines::Line;
 use super::svg::{COLOURS, Drawn, escaped};
 use super::words;
 use crate::network::names::Names;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 /// Radius of a corner.
@@ -34,6 +34,7 @@ pub(super) fn write(out: &mut String, names: &Names<'_>, port: u16, drawn: &Draw
     let places = places(drawn);
     let turns = turns(drawn);
     let said = |place: usize| words::of_node(names, &drawn.nodes[place]).0;
+    let colours = colours(drawn);
     for (number, line) in drawn.lines.iter().enumerate() {
         let (begin, end) = slots(number, line);
         let (from, to) = (places[&begin], places[&end]);
@@ -46,7 +47,7 @@ pub(super) fn write(out: &mut String, names: &Names<'_>, port: u16, drawn: &Draw
                 cornered(&[a, (x1, a.1), (x1, y), (x2, y), (x2, b.1), b])
             }
         };
-        let colour = line.from % COLOURS.len();
+        let colour = colours[&line.from];
         let head = |which: &str| format!(" marker-{which}=\"url(#head{colour})\"");
         let start = if line.both { head("start") } else { String::new() };
         let arrow = if line.both { "↔" } else { "→" };
@@ -60,7 +61,7 @@ pub(super) fn write(out: &mut String, names: &Names<'_>, port: u16, drawn: &Draw
     }
     for (from, _) in drawn.flows.all.iter().filter(|(from, to)| from == to) {
         let at = &drawn.layout.nodes[*from];
-        let colour = from % COLOURS.len();
+        let colour = colours[from];
         let (x, y) = (at.right() + 3, at.y + 12);
         let title = format!("{} ↻ (tcp {port})", said(*from));
         let _ = writeln!(
@@ -69,6 +70,14 @@ pub(super) fn write(out: &mut String, names: &Names<'_>, port: u16, drawn: &Draw
             escaped(&title)
         );
     }
+}
+
+/// The colour of each box that something begins at: by turns, so that no two have the same one before
+/// all are used.
+fn colours(drawn: &Drawn<'_>) -> BTreeMap<usize, usize> {
+    let loops = drawn.flows.all.iter().filter(|(from, to)| from == to).map(|(from, _)| *from);
+    let from: BTreeSet<usize> = drawn.lines.iter().map(|line| line.from).chain(loops).collect();
+    from.into_iter().zip((0..COLOURS.len()).cycle()).collect()
 }
 
 /// The places that a line begins and ends at.

@@ -5,15 +5,18 @@ use crate::network::facts::public;
 use belljar_vpc::Network;
 use belljar_vpc::flow::Flow;
 use belljar_vpc::id::{EndpointId, InterfaceId, VpcId};
-use belljar_vpc::network::RecordId;
+use belljar_vpc::network::{Interface, RecordId};
 use belljar_vpc::reach::{Component, reach};
 use belljar_vpc::text::EPHEMERAL;
 use belljar_vpc::traffic::{Payload, Transport};
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// A host on the internet: one of those that no network has (RFC 5737).
-const INTERNET: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+/// A host on the internet: one of those that no network has (RFC 5737, RFC 3849).
+const INTERNET: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+];
 
 /// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -66,25 +69,40 @@ fn questions(network: &Network, (from, to): (&Node, &Node), port: u16) -> Vec<Fl
     let payload =
         Payload::Ports { transport: Transport::Tcp, source: EPHEMERAL, destination: port };
     if let (Node::Internet(_), Node::Class(class)) = (from, to) {
-        let first = class.members.first().map(|id| public(network, id)).unwrap_or_default();
-        return first.into_iter().map(|a| Flow::from_internet(INTERNET, a, payload)).collect();
+        let [v4, v6] = INTERNET;
+        let first = class.members.first();
+        let public = first.map(|id| public(network, id)).unwrap_or_default();
+        let own = first.and_then(|id| network.interfaces.get(id)).and_then(|i| first_v6(i));
+        let by_v4 = public.into_iter().map(|to| Flow::from_internet(v4, to, payload));
+        let by_v6 = own.into_iter().map(|to| Flow::from_internet(v6, to, payload));
+        return by_v4.chain(by_v6).collect();
     }
     let Some(sender) = from.class().filter(|c| c.role == Role::Ordinary) else { return Vec::new() };
     let Some(id) = sender.members.first() else { return Vec::new() };
     let destinations = match to {
         Node::Class(class) if matches!(class.role, Role::Nat(_)) => Vec::new(),
-        Node::Class(class) => other_member(network, class, id).into_iter().collect(),
-        Node::Internet(_) => vec![INTERNET],
+        Node::Class(class) => other_member(network, class, id),
+        Node::Internet(_) => INTERNET.to_vec(),
         Node::Endpoint(endpoint) => behind(network, endpoint).into_iter().collect(),
         Node::Peering(_, other) => first_of_each(network, other),
     };
     destinations.into_iter().map(|to| Flow::from_interface(id.clone(), to, payload)).collect()
 }
 
-/// The address of the first of a class that is not the sender itself.
-fn other_member(network: &Network, class: &Class, sender: &InterfaceId) -> Option<IpAddr> {
-    let other = class.members.iter().find(|id| *id != sender)?;
-    network.interfaces.get(other)?.primary().map(IpAddr::V4)
+/// The addresses, of both families, of the first of a class that is not the sender itself.
+fn other_member(network: &Network, class: &Class, sender: &InterfaceId) -> Vec<IpAddr> {
+    class.members.iter().find(|id| *id != sender).map(|id| both(network, id)).unwrap_or_default()
+}
+
+/// An interface's first address of each family.
+fn both(network: &Network, id: &InterfaceId) -> Vec<IpAddr> {
+    let interface = network.interfaces.get(id);
+    let v4 = interface.and_then(|i| i.primary()).map(IpAddr::V4);
+    v4.into_iter().chain(interface.and_then(|i| first_v6(i))).collect()
+}
+
+fn first_v6(interface: &Interface) -> Option<IpAddr> {
+    interface.addresses_v6.first().copied().map(IpAddr::V6)
 }
 
 /// An address of the service that a gateway endpoint leads to.
@@ -94,12 +112,9 @@ fn behind(network: &Network, endpoint: &EndpointId) -> Option<IpAddr> {
     list.entries.keys().find_map(|block| block.hosts().next())
 }
 
-/// An address of each class of another VPC.
+/// The addresses of one of each class of another VPC.
 fn first_of_each(network: &Network, vpc: &VpcId) -> Vec<IpAddr> {
     let ordinary = classes(network, vpc).into_iter().filter(|c| !matches!(c.role, Role::Nat(_)));
-    let address = |class: Class| {
-        let first = network.interfaces.get(class.members.first()?)?;
-        first.primary().map(IpAddr::V4)
-    };
-    ordinary.filter_map(address).collect()
+    let first = |class: Class| class.members.into_iter().next();
+    ordinary.filter_map(first).flat_map(|id| both(network, &id)).collect()
 }

@@ -29,6 +29,8 @@ pub(super) struct Class {
     pub(super) role: Role,
     /// Whether they have public addresses.
     pub(super) public: bool,
+    /// Whether they have IPv6 addresses.
+    pub(super) v6: bool,
     /// At least one.
     pub(super) members: Vec<InterfaceId>,
 }
@@ -86,10 +88,17 @@ pub(super) fn classes(network: &Network, vpc: &VpcId) -> Vec<Class> {
         let mut groups = interface.groups.clone();
         groups.sort();
         let has_public = !public(network, id).is_empty();
-        let key = (interface.subnet.clone(), role, groups, has_public);
+        let v6 = !interface.addresses_v6.is_empty();
+        let key = (interface.subnet.clone(), role, groups, has_public, v6);
         all.entry(key).or_default().push(id.clone());
     }
-    let class =
-        |((subnet, role, groups, public), members)| Class { subnet, groups, role, public, members };
+    let class = |((subnet, role, groups, public, v6), members)| Class {
+        subnet,
+        groups,
+        role,
+        public,
+        v6,
+        members,
+    };
     all.into_iter().map(class).collect()
 }

@@ -21,6 +21,11 @@ pub(super) const COLOURS: [(&str, &str); 6] = [
     ("#1d7d80", "#5fd0d3"),
 ];
 
+/// At the right side of a box, where nothing is written.
+const CLIP: i32 = 6;
+/// So many lines hide each other: they are drawn thinner.
+const MANY: usize = 120;
+
 /// What is drawn.
 pub(super) struct Drawn<'a> {
     pub(super) nodes: &'a [Node],
@@ -45,7 +50,10 @@ pub(super) fn write(names: &Names<'_>, vpc: &VpcId, port: u16, drawn: &Drawn<'_>
     let _ = writeln!(out, "<rect class=\"back\" width=\"{w}\" height=\"{h}\"/>");
     frame(&mut out, names, vpc, layout);
     // Below the boxes: an arrow that crosses one goes on behind it.
+    let many = if drawn.lines.len() > MANY { " class=\"many\"" } else { "" };
+    let _ = writeln!(out, "<g{many}>");
     arrows::write(&mut out, names, port, drawn);
+    out.push_str("</g>\n");
     for (node, rect) in drawn.nodes.iter().zip(&layout.nodes) {
         self::node(&mut out, names, node, rect);
     }
@@ -70,6 +78,8 @@ text.dim { fill: #5a6475; }
 .box { fill: #e9eff8; stroke: #5b6f8f; }
 .box.edge { fill: #f3ecdf; stroke: #8f7a4f; }
 .flow { fill: none; stroke-width: 1.6; }
+.many .flow { stroke-width: 1; stroke-opacity: 0.35; }
+.flow:hover { stroke-width: 4; stroke-opacity: 1; }
 text.loop { font-size: 16px; stroke: none; }
 ",
     );
@@ -112,8 +122,13 @@ fn frame(out: &mut String, names: &Names<'_>, vpc: &VpcId, layout: &Layout) {
         all.join(", ")
     });
     let (x, y) = (layout.vpc.x + 14, layout.vpc.y + 28);
-    text(out, "big", (x, y), &format!("VPC {}", names.label(vpc.as_str())));
-    text(out, "dim", (x, y + 20), &blocks.unwrap_or_default());
+    let room = layout.vpc.w - 28;
+    let name = format!("VPC {}", names.short(vpc.as_str()));
+    // Its letters are of 17 px.
+    text(out, "big", (x, y), &words::fitting(&name, room * 12 / 17, true));
+    let id = names.name(vpc.as_str()).map(|_| format!("{vpc} · ")).unwrap_or_default();
+    let below = format!("{id}{}", blocks.unwrap_or_default());
+    text(out, "dim", (x, y + 20), &words::fitting(&below, room, false));
     for (zone, at) in &layout.zones {
         rect(out, "zone", 8, at);
         text(out, "name", (at.x + 12, at.y + 23), &format!("zone {zone}"));
@@ -122,14 +137,23 @@ fn frame(out: &mut String, names: &Names<'_>, vpc: &VpcId, layout: &Layout) {
         let public = is_public(names.network, id);
         let (class, kind) =
             if public { ("subnet public", "public") } else { ("subnet", "private") };
-        rect(out, class, 6, at);
         let block = names.network.subnets.get(id).map(|s| s.block.to_string()).unwrap_or_default();
-        let free = free(names.network, id);
-        clipped(out, at, |out| {
-            text(out, "name", (12, 21), &names.label(id.as_str()));
-            text(out, "dim", (12, 40), &format!("{block} · {kind} · {free} addresses free"));
-        });
+        let second = format!("{block} · {kind} · {} free", free(names.network, id));
+        let all = format!("{}\n{second}", names.label(id.as_str()));
+        let _ = writeln!(out, "<g><title>{}</title>", escaped(&all));
+        rect(out, class, 6, at);
+        lines(out, at, 12, (21, &names.short(id.as_str())), (40, &second));
+        out.push_str("</g>\n");
     }
+}
+
+/// Two lines of a box: as much as is seen of them.
+fn lines(out: &mut String, at: &Rect, x: i32, first: (i32, &str), second: (i32, &str)) {
+    let room = at.w - CLIP - x;
+    clipped(out, at, |out| {
+        text(out, "name", (x, first.0), &words::fitting(first.1, room, true));
+        text(out, "dim", (x, second.0), &words::fitting(second.1, room, false));
+    });
 }
 
 fn node(out: &mut String, names: &Names<'_>, node: &Node, at: &Rect) {
@@ -137,10 +161,7 @@ fn node(out: &mut String, names: &Names<'_>, node: &Node, at: &Rect) {
     let class = if node.class().is_some() { "box" } else { "box edge" };
     let _ = writeln!(out, "<g><title>{}</title>", escaped(&words::all_of_node(names, node)));
     rect(out, class, 5, at);
-    clipped(out, at, |out| {
-        text(out, "name", (10, 20), &first);
-        text(out, "dim", (10, 38), &second);
-    });
+    lines(out, at, 10, (20, &first), (38, &second));
     out.push_str("</g>\n");
 }
 
@@ -153,9 +174,11 @@ fn legend(out: &mut String, port: u16, drawn: &Drawn<'_>) {
     );
     text(out, "dim", (x, y + 18), &said);
     let cut = match flows.tried == flows.pairs {
-        true => {
-            format!("All {} pairs of boxes were asked for, by one interface of each.", flows.pairs)
-        }
+        true => format!(
+            "All {} pairs of boxes were asked for, by one interface of each. Point at something for \
+             its names.",
+            flows.pairs
+        ),
         false => format!(
             "Only {} of {} pairs of boxes were asked for: arrows are missing.",
             flows.tried, flows.pairs
@@ -175,7 +198,7 @@ fn rect(out: &mut String, class: &str, round: i32, at: &Rect) {
 /// What `inside` writes is seen only inside of the rectangle: an `svg` in an `svg` is clipped.
 fn clipped(out: &mut String, at: &Rect, inside: impl FnOnce(&mut String)) {
     let Rect { x, y, w, h } = at;
-    let w = w - 6;
+    let w = w - CLIP;
     let _ = writeln!(out, "<svg x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\">");
     inside(out);
     out.push_str("</svg>\n");

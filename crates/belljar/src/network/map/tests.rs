@@ -2,9 +2,10 @@ use super::layout::{Layout, Rect, arrange};
 use super::nodes::Node;
 use super::*;
 use crate::network::testing::{TEXT, network, tags};
+use belljar_vpc::Network;
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn vpc() -> VpcId {
     "vpc-a".parse().unwrap()
@@ -75,8 +76,17 @@ fn every_box_and_arrow_is_there() {
     assert_eq!((counts["rect subnet"], counts["rect subnet public"]), (2, 1), "{counts:#?}");
     let arrows: usize =
         counts.iter().filter(|(k, _)| k.starts_with("path flow")).map(|(_, n)| n).sum();
+    // Fewer boxes begin something than there are colours, so no two have the same one.
+    let colours = counts.keys().filter(|k| k.starts_with("path flow")).count();
+    assert_eq!(colours, lines_from(&network, &nodes, &flows), "{counts:#?}");
     // One has a head at both ends.
     assert_eq!(arrows, expected.len() - 1);
+}
+
+/// How many boxes a line begins at.
+fn lines_from(network: &Network, nodes: &[Node], flows: &flows::Flows) -> usize {
+    let lines = lines::of(flows, &layout::columns(network, &vpc(), nodes));
+    lines.iter().map(|line| line.from).collect::<BTreeSet<_>>().len()
 }
 
 /// A line through a lane: straight, so that its corners say where it goes.
@@ -89,7 +99,7 @@ fn no_lane_crosses_a_box() {
     let layout = arrange(&network, &vpc(), &nodes, lines::lanes(&lines));
     check(&layout);
     let svg = drawn(TEXT, &[]);
-    let ways = svg.split(" d=\"").filter(|w| w.contains(" L") && w.contains("<title>"));
+    let ways = svg.split(" d=\"").filter(|w| w.contains(" L") && w.contains("marker-end="));
     let mut seen = 0;
     for way in ways {
         let way = way.split('"').next().unwrap().replace(['M', 'L', 'Q'], "");
@@ -104,6 +114,34 @@ fn no_lane_crosses_a_box() {
     }
     assert_eq!(seen, lines.iter().filter(|line| line.lane.is_some()).count());
     assert!(seen > 0);
+}
+
+/// What the rules say of IPv6 is no less so.
+#[test]
+fn what_ipv6_reaches_is_drawn() {
+    let text = "vpc vpc-a 10.0.0.0/16 2600:1::/56\nigw igw-a vpc-a\n\
+        subnet subnet-a vpc-a us-east-1a 10.0.1.0/24 2600:1::/64\n\
+        group sg-a vpc-a\n  ingress tcp 443 ::/0\n  egress all ::/0\n\
+        eni eni-a subnet-a 10.0.1.10,2600:1::10 sg-a\n\
+        eni eni-b subnet-a 10.0.1.11 sg-a\n\
+        table rtb-a vpc-a subnet-a\n  ::/0 igw-a\n";
+    let network = network(text);
+    let nodes = nodes::of_vpc(&network, &vpc());
+    let flows = flows::find(&network, &nodes, 443, MAX_PAIRS);
+    // The box with IPv6 and the internet, both ways; the other one has none.
+    let (with, internet) = (nodes.iter().position(|n| n.class().is_some_and(|c| c.v6)), 2);
+    let with = with.unwrap();
+    let expected = [(with, internet), (internet, with)];
+    assert_eq!(flows.all, expected.into(), "{nodes:#?}");
+}
+
+#[test]
+fn texts_end_where_their_room_does() {
+    assert_eq!(words::fitting("10.0.0.0/24 · private · 251 free", 258, false).len(), 34);
+    let cut = words::fitting("a-subnet-with-a-name-that-is-rather-long", 258, true);
+    assert!(cut.starts_with("a-subnet-with-a-name") && cut.ends_with('…'), "{cut}");
+    assert_eq!(words::fitting("", 0, true), "");
+    assert!(words::fitting("訓練グループの長い名前です", 60, true).chars().count() < 6);
 }
 
 #[test]

@@ -31,7 +31,8 @@ fn of_class(names: &Names<'_>, class: &Class) -> (String, String) {
     match &class.role {
         Role::Ordinary => {
             let public = if class.public { ", public" } else { "" };
-            (groups, format!("{}{public}", count(names, class)))
+            let v6 = if class.v6 { ", IPv6" } else { "" };
+            (groups, format!("{}{public}{v6}", count(names, class)))
         }
         Role::Endpoint(id) => {
             let name = names.network.endpoints.get(id).map(|e| e.service.as_str());
@@ -79,4 +80,30 @@ pub(super) fn all_of_node(names: &Names<'_>, node: &Node) -> String {
         lines.push(format!("and {} more", class.members.len() - MAX_NAMED));
     }
     lines.join("\n")
+}
+
+/// How wide a character is at most, of 12 px: in thousandths of a pixel. Which font there is, is not
+/// known; these are those of a wide one.
+const WIDE: (u64, u64, u64) = (6_600, 7_600, 12_500);
+
+/// As much of a text of 12 px as there is room for, with an ellipsis where something is left out.
+pub(super) fn fitting(text: &str, room: i32, bold: bool) -> String {
+    let of = |c: char| match (c, bold) {
+        (c, _) if c >= '\u{1100}' => WIDE.2,
+        (_, true) => WIDE.1,
+        (_, false) => WIDE.0,
+    };
+    let room = u64::try_from(room).unwrap_or(0) * 1000;
+    if text.chars().map(of).sum::<u64>() <= room {
+        return text.to_owned();
+    }
+    let mut left = room.saturating_sub(of('.') * 2);
+    let kept = text.chars().take_while(|c| match left.checked_sub(of(*c)) {
+        Some(less) => {
+            left = less;
+            true
+        }
+        None => false,
+    });
+    format!("{}…", kept.collect::<String>().trim_end())
 }
