@@ -19,6 +19,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes network namespa
 HOST, ALSO_HOST, STRANGER = "203.0.113.1", "198.51.100.1", "203.0.113.10"
 """The host has two addresses; one of them is in the neighbour's network, which is a public one."""
 NEIGHBOUR, PORT = "198.51.100.3", 8000
+ROUTED = "192.0.2.3"
+"""Beside the host on a network in which it has no address: a route leads there."""
 
 
 def answer(address: str, text: bytes) -> None:
@@ -58,16 +60,19 @@ def service(belljar):
                 ip("-n", name, "addr", "add", address, "dev", link)
             ip("-n", name, "link", "set", link, "up")
             ip("-n", name, "link", "set", "lo", "up")
-            ip("-n", name, "route", "add", other, "dev", link, "src", own)
+            ip("-n", name, "route", "add", other, "via", {here: NEIGHBOUR, there: ALSO_HOST}[name], "src", own)
+        ip("-n", there, "addr", "add", f"{ROUTED}/32", "dev", "wan1")
+        ip("-n", here, "route", "add", "192.0.2.0/24", "dev", "wan0")
         with hosts.inside("there"):
             answer(STRANGER, b"stranger\n")
             answer(NEIGHBOUR, b"neighbour\n")
+            answer(ROUTED, b"neighbour\n")
         stack.enter_context(hosts.inside("here"))
         answer(HOST, b"host\n")
         answer(ALSO_HOST, b"host\n")
         # The controls: what follows is there, for whoever is on the host.
-        there = [ask(address) for address in (STRANGER, NEIGHBOUR, HOST, ALSO_HOST)]
-        assert there == [b"stranger\n", b"neighbour\n", b"host\n", b"host\n"]
+        there = [ask(address) for address in (STRANGER, NEIGHBOUR, ROUTED, HOST, ALSO_HOST)]
+        assert there == [b"stranger\n", b"neighbour\n", b"neighbour\n", b"host\n", b"host\n"]
         service = Service(belljar, state=belljar.new_folder("open")).start()
         import_probe(belljar, service.state)
         stack.callback(service.stop)
@@ -84,7 +89,7 @@ def told(service, name: str, *arguments: str, **changes) -> list[str]:
 
 
 OWN = f"{HOST}:{PORT} udp:{HOST}:{PORT} {ALSO_HOST}:{PORT} udp:{ALSO_HOST}:{PORT}"
-ASK = f"ask {STRANGER}:{PORT} udp:{STRANGER}:{PORT} {NEIGHBOUR}:{PORT} {OWN} 169.254.1.1:80"
+ASK = f"ask {STRANGER}:{PORT} udp:{STRANGER}:{PORT} {NEIGHBOUR}:{PORT} {ROUTED}:{PORT} {OWN} 169.254.1.1:80"
 
 
 def answers(said: list[str]) -> list[str]:
@@ -95,7 +100,7 @@ def answers(said: list[str]) -> list[str]:
 
 def test_it_reaches_the_internet_and_neither_the_host_nor_its_neighbours(service):
     said = told(service, "open", "in-turn", ASK, f"connect {S3}:443 {STS}:443 {LOGS}:443", "cat /proc/net/dev")
-    assert answers(said) == ["stranger"] * 2 + ["-"] * 6, said
+    assert answers(said) == ["stranger"] * 2 + ["-"] * 7, said
     assert results(said) == {f"{S3}:443": "ok", f"{STS}:443": "ok", f"{LOGS}:443": "ok"}
     devices = [line.split(":")[0].strip() for line in said if line.count(" 0 ") > 3]
     assert devices == ["lo"], said
@@ -107,7 +112,7 @@ def test_it_reaches_the_internet_and_neither_the_host_nor_its_neighbours(service
 
 def test_one_that_is_isolated_reaches_nothing(service):
     said = told(service, "shut", *ASK.split(), EnableNetworkIsolation=True)
-    assert answers(said) == ["-"] * 8, said
+    assert answers(said) == ["-"] * 9, said
     assert "VALID" in evidence(service, "shut").stdout
 
 
@@ -117,7 +122,7 @@ def test_an_endpoint_reaches_the_internet(service):
     name = hosting.create(hosting.config(model))
     hosting.wait(name)
     said = hosting.invoke(name, ASK)["Body"].decode().splitlines()
-    assert answers(said) == ["stranger"] * 2 + ["-"] * 6, said
+    assert answers(said) == ["stranger"] * 2 + ["-"] * 7, said
     hosting.delete(name)
 
 

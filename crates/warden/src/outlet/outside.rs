@@ -2,7 +2,7 @@
 //!
 //! A process of Belljar's never leaves that network: it enters namespaces with threads that end.
 
-use belljar_linux::outlet::neighbourhood;
+use belljar_linux::outlet::{leads_on, neighbourhood};
 use belljar_vpc::public::is_public;
 use ipnet::IpNet;
 use std::io;
@@ -46,6 +46,10 @@ pub(crate) fn has_v6() -> bool {
 async fn knock(to: SocketAddr) -> io::Result<StdSocket> {
     let is_beside = |networks: &[IpNet]| networks.iter().any(|net| net.contains(&to.ip()));
     if !is_public(to.ip()) || is_own(to.ip()) || is_beside(&beside().await?) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    // Nor where nothing but a route says who is beside it.
+    if !leads_on(to.ip()).await.map_err(io::Error::other)? {
         return Err(io::ErrorKind::PermissionDenied.into());
     }
     toward(to)
