@@ -2,6 +2,7 @@
 //! user's process can enter no namespace while it has threads.
 
 use super::*;
+use belljar_vpc::open as own;
 use belljar_vpc::sealed::output_rules;
 use nlink::netlink::addr::Ipv4Address;
 use nlink::netlink::link::VethLink;
@@ -167,6 +168,32 @@ fn datagrams_are_answered_by_whom_they_were_for() {
         let client = UdpSocket::from_std(ns.bind_udp(any).unwrap()).unwrap();
         client.send_to(b"x", (HOST, 123)).await.unwrap();
         assert!(timeout(Duration::from_millis(50), own.recv(&mut [0; 9])).await.is_err());
+    });
+}
+
+#[test]
+fn whoever_asks_much_takes_no_others_answers() {
+    beside_a_stranger(|stranger| async move {
+        let ns = NetNs::create().unwrap();
+        let rules = own::with_own(output_rules());
+        let (net, _outlet, _) = open(&ns, rules, Names::own("algo-1"), None).await.unwrap();
+        net.own(&own::OWN).await.unwrap();
+        let to = SocketAddr::from((STRANGER, 123));
+        let server = UdpSocket::from_std(stranger.bind_udp(to).unwrap()).unwrap();
+        let from = |address: Ipv4Addr| {
+            UdpSocket::from_std(ns.bind_udp((address, 0).into()).unwrap()).unwrap()
+        };
+        let mut bytes = [0; 9];
+        let quiet = from(own::METADATA);
+        quiet.send_to(b"quiet", to).await.unwrap();
+        let (_, back) = timeout(SOON, server.recv_from(&mut bytes)).await.unwrap().unwrap();
+        for _ in 0..200 {
+            from(Ipv4Addr::UNSPECIFIED).send_to(b"greedy", to).await.unwrap();
+            timeout(SOON, server.recv_from(&mut bytes)).await.unwrap().unwrap();
+        }
+        server.send_to(b"late", back).await.unwrap();
+        let (length, _) = timeout(SOON, quiet.recv_from(&mut bytes)).await.unwrap().unwrap();
+        assert_eq!(&bytes[..length], b"late");
     });
 }
 
