@@ -167,6 +167,47 @@ async fn the_unix_socket_is_the_same_service() {
     }
 }
 
+/// Connections that say something and then nothing, as many as come about at once.
+async fn silent<S: AsyncWrite + Unpin>(
+    count: usize,
+    first: &[u8],
+    connect: impl AsyncFn() -> std::io::Result<S>,
+) -> Vec<S> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        let connected = tokio::time::timeout(Duration::from_millis(200), connect()).await;
+        let Ok(Ok(mut stream)) = connected else { break };
+        // It may be closed already.
+        let _ = stream.write_all(first).await;
+        all.push(stream);
+    }
+    all
+}
+
+#[tokio::test]
+async fn whoever_takes_all_connections_keeps_nobody_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(dir.path()).await;
+    let unix = || UnixStream::connect(dir.path().join("service/socket"));
+    let request = running.request("ListTrainingJobs", "{}");
+    let limit = Duration::from_secs(5);
+    // Over TCP, as any user of the machine can.
+    let held = silent(800, b"", async || TcpStream::connect(running.host()).await).await;
+    let mut stream = unix().await.unwrap();
+    let answered = tokio::time::timeout(limit, ask(&mut stream, &request)).await;
+    assert_eq!(answered.unwrap().0, 200);
+    drop(held);
+    // By an endpoint, or by none, as containers can.
+    let held = silent(1100, &belljar_domain::proxy::LOCAL, async || unix().await).await;
+    let mut stream = unix().await.unwrap();
+    let answered = tokio::time::timeout(limit, ask(&mut stream, &request)).await;
+    assert_eq!(answered.unwrap().0, 200);
+    let mut stream = running.tcp().await;
+    let answered = tokio::time::timeout(limit, ask(&mut stream, &request)).await;
+    assert_eq!(answered.unwrap().0, 200);
+    drop(held);
+}
+
 #[tokio::test]
 async fn what_is_too_long_or_not_signed_is_refused_in_the_services_shape() {
     let dir = tempfile::tempdir().unwrap();
