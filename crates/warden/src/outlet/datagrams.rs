@@ -37,6 +37,8 @@ struct Association {
     /// Tells it from an earlier one of the same two.
     number: u64,
     task: AbortHandle,
+    /// When it was last asked whether it may go there: an address can become the host's own.
+    asked: Instant,
     _place: Place,
 }
 
@@ -104,12 +106,27 @@ impl Datagrams {
 
     async fn send(&mut self, pair: Pair, bytes: &[u8]) -> io::Result<usize> {
         let now = millis(self.began);
+        self.ask_again(pair).await?;
         let shared = match self.all.get(&pair) {
             Some(association) => Arc::clone(&association.shared),
             None => self.associate(pair).await?,
         };
         shared.used.store(now, Ordering::Relaxed);
         Ok(send(&shared.outside, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
+    }
+
+    /// Ends an association with somebody who may no longer be reached.
+    async fn ask_again(&mut self, pair: Pair) -> io::Result<()> {
+        let Some(association) = self.all.get_mut(&pair) else { return Ok(()) };
+        if association.asked.elapsed() < outside::FRESH {
+            return Ok(());
+        }
+        association.asked = Instant::now();
+        let may = outside::may_reach(pair.1.ip()).await;
+        if may.is_err() {
+            self.all.remove(&pair);
+        }
+        may
     }
 
     async fn associate(&mut self, pair: Pair) -> io::Result<Arc<Shared>> {
@@ -128,7 +145,8 @@ impl Datagrams {
             let _ = tell(ns, pair, &told, began).await;
             (pair, number)
         });
-        let association = Association { shared: Arc::clone(&shared), number, task, _place: place };
+        let (asked, kept) = (Instant::now(), Arc::clone(&shared));
+        let association = Association { shared: kept, number, task, asked, _place: place };
         self.all.insert(pair, association);
         Ok(shared)
     }

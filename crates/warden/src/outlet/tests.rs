@@ -197,6 +197,30 @@ fn whoever_asks_much_takes_no_others_answers() {
     });
 }
 
+/// An address becomes the host's own while datagrams go there.
+#[test]
+fn datagrams_do_not_follow_an_address_to_the_host() {
+    beside_a_stranger(|stranger| async move {
+        let (ns, _net, _outlet) = open_container().await;
+        let to = SocketAddr::from((STRANGER, 123));
+        let server = UdpSocket::from_std(stranger.bind_udp(to).unwrap()).unwrap();
+        let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let client = UdpSocket::from_std(ns.bind_udp(any).unwrap()).unwrap();
+        let mut bytes = [0; 9];
+        client.send_to(b"before", to).await.unwrap();
+        timeout(SOON, server.recv_from(&mut bytes)).await.unwrap().unwrap();
+        let route = Connection::<Route>::new().unwrap();
+        route.add_address(Ipv4Address::new("lo", STRANGER, 32)).await.unwrap();
+        let own = UdpSocket::bind(to).await.unwrap();
+        tokio::time::sleep(outside::FRESH + Duration::from_millis(50)).await;
+        for _ in 0..3 {
+            client.send_to(b"after", to).await.unwrap();
+            let heard = timeout(Duration::from_millis(50), own.recv(&mut bytes)).await;
+            assert!(heard.is_err(), "the host heard it");
+        }
+    });
+}
+
 #[test]
 fn awss_names_lead_to_the_service() {
     beside_a_stranger(|_stranger| async move {
