@@ -205,7 +205,31 @@ async fn whoever_takes_all_connections_keeps_nobody_out() {
     let mut stream = running.tcp().await;
     let answered = tokio::time::timeout(limit, ask(&mut stream, &request)).await;
     assert_eq!(answered.unwrap().0, 200);
+    // Another container's warden, or a command's, is another process.
+    let mut other = std::process::Command::new(std::env::current_exe().unwrap());
+    other.args(["--ignored", "--exact", "another_process"]);
+    other.env(OTHER_SOCKET, dir.path().join("service/socket"));
+    other.env(OTHER_REQUEST, String::from_utf8(request).unwrap());
+    let ended = tokio::task::spawn_blocking(move || other.output().unwrap()).await.unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));
     drop(held);
+}
+
+const OTHER_SOCKET: &str = "BELLJAR_TEST_SOCKET";
+const OTHER_REQUEST: &str = "BELLJAR_TEST_REQUEST";
+
+#[test]
+#[ignore = "it is started by another test"]
+fn another_process() {
+    use std::io::{Read, Write};
+    let Ok(socket) = std::env::var(OTHER_SOCKET) else { return };
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.write_all(&belljar_domain::proxy::LOCAL).unwrap();
+    stream.write_all(std::env::var(OTHER_REQUEST).unwrap().as_bytes()).unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
 }
 
 #[tokio::test]

@@ -140,12 +140,13 @@ async fn connection(
 ) {
     match stream {
         Accepted::Unix(stream) => {
+            let carrier = stream.peer_cred().ok().and_then(|who| who.pid());
             let head = tokio::select! {
                 head = proxied::accept(stream, HEAD_TIME) => head,
                 _ = begin.stop.changed() => return,
             };
             match head {
-                Ok((head, stream)) => carried(begin, stream, head, &room).await,
+                Ok((head, stream)) => carried((begin, carrier), stream, head, &room).await,
                 Err(e) => tracing::debug!(error = %e, "a connection did not begin"),
             }
         }
@@ -159,11 +160,16 @@ async fn connection(
 
 /// One that came by the unix socket. What is carried for others, and is more than they may have, is
 /// closed: many that wait may wait for ever.
-async fn carried(begin: Begin, stream: Replay<UnixStream>, head: Head, room: &Room) {
+async fn carried(
+    (begin, carrier): (Begin, Option<i32>),
+    stream: Replay<UnixStream>,
+    head: Head,
+    room: &Room,
+) {
     let (whose, proxied) = match head {
         Head::None => (None, None),
-        Head::Local => (Some(None), None),
-        Head::Endpoint(proxied) => (Some(Some(proxied.endpoint.clone())), Some(proxied)),
+        Head::Local => (Some((carrier, None)), None),
+        Head::Endpoint(proxied) => (Some((carrier, Some(proxied.endpoint.clone()))), Some(proxied)),
     };
     let free = room.all.available_permits();
     let share = whose.map(|whose| room.carried.take(whose, free));

@@ -35,9 +35,9 @@ pub const MAX_THREADS: usize = 16;
 /// Stack of such a thread, in bytes.
 pub const STACK: usize = 1 << 20;
 
-/// Who has how many of the connections that are carried for others: by VPC endpoint, and those that
-/// came by none.
-pub(super) type Carried = Shares<Option<EndpointId>>;
+/// Who has how many of the connections that are carried for others: by the process that carries them (a
+/// container's warden, a command's, the fabric), and the VPC endpoint by which they came, if by one.
+pub(super) type Carried = Shares<(Option<i32>, Option<EndpointId>)>;
 
 /// Room for connections.
 #[derive(Debug, Clone)]
