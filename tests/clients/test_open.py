@@ -55,12 +55,13 @@ def service(belljar):
         stack.callback(hosts.remove)
         ip("-n", here, "link", "add", "wan0", "type", "veth", "peer", "name", "wan1", "netns", there)
         ends = [(here, "wan0", HOST, STRANGER, ["198.51.100.2", ALSO_HOST]), (there, "wan1", STRANGER, HOST, [NEIGHBOUR])]
+        routers = {here: NEIGHBOUR, there: ALSO_HOST}
         for name, link, own, other, near in ends:
             for address in [f"{own}/32", *(f"{address}/24" for address in near)]:
                 ip("-n", name, "addr", "add", address, "dev", link)
             ip("-n", name, "link", "set", link, "up")
             ip("-n", name, "link", "set", "lo", "up")
-            ip("-n", name, "route", "add", other, "via", {here: NEIGHBOUR, there: ALSO_HOST}[name], "src", own)
+            ip("-n", name, "route", "add", other, "via", routers[name], "src", own)
         ip("-n", there, "addr", "add", f"{ROUTED}/32", "dev", "wan1")
         ip("-n", here, "route", "add", "192.0.2.0/24", "dev", "wan0")
         with hosts.inside("there"):
