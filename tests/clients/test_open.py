@@ -22,6 +22,8 @@ HOST, ALSO_HOST, STRANGER = "203.0.113.1", "198.51.100.1", "203.0.113.10"
 """The host has two addresses; one of them is in the neighbour's network, which is a public one."""
 NEIGHBOUR, PORT = "198.51.100.3", 8000
 NAME = "stranger.example.com"
+ROUTED = "192.0.2.3"
+"""Beside the host on a network in which it has no address: a route leads there."""
 
 
 def answer(address: str, text: bytes) -> None:
@@ -75,22 +77,26 @@ def service(belljar):
         stack.callback(hosts.remove)
         ip("-n", here, "link", "add", "wan0", "type", "veth", "peer", "name", "wan1", "netns", there)
         ends = [(here, "wan0", HOST, STRANGER, ["198.51.100.2", ALSO_HOST]), (there, "wan1", STRANGER, HOST, [NEIGHBOUR])]
+        routers = {here: NEIGHBOUR, there: ALSO_HOST}
         for name, link, own, other, near in ends:
             for address in [f"{own}/32", *(f"{address}/24" for address in near)]:
                 ip("-n", name, "addr", "add", address, "dev", link)
             ip("-n", name, "link", "set", link, "up")
             ip("-n", name, "link", "set", "lo", "up")
-            ip("-n", name, "route", "add", other, "dev", link, "src", own)
+            ip("-n", name, "route", "add", other, "via", routers[name], "src", own)
+        ip("-n", there, "addr", "add", f"{ROUTED}/32", "dev", "wan1")
+        ip("-n", here, "route", "add", "192.0.2.0/24", "dev", "wan0")
         with hosts.inside("there"):
             answer(STRANGER, b"stranger\n")
             answer(NEIGHBOUR, b"neighbour\n")
+            answer(ROUTED, b"neighbour\n")
             answer_names(STRANGER)
         stack.enter_context(hosts.inside("here"))
         answer(HOST, b"host\n")
         answer(ALSO_HOST, b"host\n")
         # The controls: what follows is there, for whoever is on the host.
-        there = [ask(address) for address in (STRANGER, NEIGHBOUR, HOST, ALSO_HOST)]
-        assert there == [b"stranger\n", b"neighbour\n", b"host\n", b"host\n"]
+        there = [ask(address) for address in (STRANGER, NEIGHBOUR, ROUTED, HOST, ALSO_HOST)]
+        assert there == [b"stranger\n", b"neighbour\n", b"neighbour\n", b"host\n", b"host\n"]
         conf = belljar.new_folder("conf") / "resolv.conf"
         conf.write_text(f"nameserver {STRANGER}\n")
         conf.chmod(0o644)
@@ -118,7 +124,7 @@ def told(service, name: str, *arguments: str, **changes) -> list[str]:
 
 
 OWN = f"{HOST}:{PORT} udp:{HOST}:{PORT} {ALSO_HOST}:{PORT} udp:{ALSO_HOST}:{PORT}"
-ASK = f"ask {STRANGER}:{PORT} udp:{STRANGER}:{PORT} {NEIGHBOUR}:{PORT} {OWN} 169.254.1.1:80"
+ASK = f"ask {STRANGER}:{PORT} udp:{STRANGER}:{PORT} {NEIGHBOUR}:{PORT} {ROUTED}:{PORT} {OWN} 169.254.1.1:80"
 
 
 def answers(said: list[str]) -> list[str]:
@@ -129,7 +135,7 @@ def answers(said: list[str]) -> list[str]:
 
 def test_it_reaches_the_internet_and_neither_the_host_nor_its_neighbours(service):
     said = told(service, "open", "in-turn", ASK, f"connect {S3}:443 {STS}:443 {LOGS}:443", "cat /proc/net/dev")
-    assert answers(said) == ["stranger"] * 2 + ["-"] * 6, said
+    assert answers(said) == ["stranger"] * 2 + ["-"] * 7, said
     assert results(said) == {f"{S3}:443": "ok", f"{STS}:443": "ok", f"{LOGS}:443": "ok"}
     devices = [line.split(":")[0].strip() for line in said if line.count(" 0 ") > 3]
     assert devices == ["lo"], said
@@ -147,7 +153,7 @@ def test_names_are_asked_of_the_hosts_servers(service):
 
 def test_one_that_is_isolated_reaches_nothing(service):
     said = told(service, "shut", *ASK.split(), f"{NAME}:{PORT}", EnableNetworkIsolation=True)
-    assert answers(said) == ["-"] * 9, said
+    assert answers(said) == ["-"] * 10, said
     assert "VALID" in evidence(service, "shut").stdout
 
 
@@ -157,7 +163,7 @@ def test_an_endpoint_reaches_the_internet(service):
     name = hosting.create(hosting.config(model))
     hosting.wait(name)
     said = hosting.invoke(name, ASK)["Body"].decode().splitlines()
-    assert answers(said) == ["stranger"] * 2 + ["-"] * 6, said
+    assert answers(said) == ["stranger"] * 2 + ["-"] * 7, said
     hosting.delete(name)
 
 

@@ -167,6 +167,71 @@ async fn the_unix_socket_is_the_same_service() {
     }
 }
 
+/// Connections that say something and then nothing, as many as come about at once.
+async fn silent<S: AsyncWrite + Unpin>(
+    count: usize,
+    first: &[u8],
+    connect: impl AsyncFn() -> std::io::Result<S>,
+) -> Vec<S> {
+    let mut all = Vec::new();
+    while all.len() < count {
+        let connected = tokio::time::timeout(Duration::from_millis(200), connect()).await;
+        let Ok(Ok(mut stream)) = connected else { break };
+        // It may be closed already.
+        let _ = stream.write_all(first).await;
+        all.push(stream);
+    }
+    all
+}
+
+#[tokio::test]
+async fn whoever_takes_all_connections_keeps_nobody_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = start(dir.path()).await;
+    let unix = || UnixStream::connect(dir.path().join("service/socket"));
+    let request = running.request("ListTrainingJobs", "{}");
+    let limit = Duration::from_secs(5);
+    // Over TCP, as any user of the machine can.
+    let held = silent(800, b"", async || TcpStream::connect(running.host()).await).await;
+    let mut stream = unix().await.unwrap();
+    let answered = tokio::time::timeout(limit, ask(&mut stream, &request)).await;
+    assert_eq!(answered.unwrap().0, 200);
+    drop(held);
+    // By an endpoint, or by none, as containers can.
+    let held = silent(1100, &belljar_domain::proxy::LOCAL, async || unix().await).await;
+    let mut stream = unix().await.unwrap();
+    let answered = tokio::time::timeout(limit, ask(&mut stream, &request)).await;
+    assert_eq!(answered.unwrap().0, 200);
+    let mut stream = running.tcp().await;
+    let answered = tokio::time::timeout(limit, ask(&mut stream, &request)).await;
+    assert_eq!(answered.unwrap().0, 200);
+    // Another container's warden, or a command's, is another process.
+    let mut other = std::process::Command::new(std::env::current_exe().unwrap());
+    other.args(["--ignored", "--exact", "another_process"]);
+    other.env(OTHER_SOCKET, dir.path().join("service/socket"));
+    other.env(OTHER_REQUEST, String::from_utf8(request).unwrap());
+    let ended = tokio::task::spawn_blocking(move || other.output().unwrap()).await.unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));
+    drop(held);
+}
+
+const OTHER_SOCKET: &str = "BELLJAR_TEST_SOCKET";
+const OTHER_REQUEST: &str = "BELLJAR_TEST_REQUEST";
+
+#[test]
+#[ignore = "it is started by another test"]
+fn another_process() {
+    use std::io::{Read, Write};
+    let Ok(socket) = std::env::var(OTHER_SOCKET) else { return };
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.write_all(&belljar_domain::proxy::LOCAL).unwrap();
+    stream.write_all(std::env::var(OTHER_REQUEST).unwrap().as_bytes()).unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}
+
 #[tokio::test]
 async fn what_is_too_long_or_not_signed_is_refused_in_the_services_shape() {
     let dir = tempfile::tempdir().unwrap();

@@ -32,6 +32,7 @@ pub mod proxy;
 pub mod report;
 pub mod seal;
 pub mod serving;
+pub mod shares;
 pub mod size;
 pub mod spool;
 pub mod status;

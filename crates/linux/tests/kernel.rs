@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         trial("outlet::rules_decide_what_real_packets_meet", outlet::agreement),
         trial("outlet::what_is_carried_is_handed_over_as_it_was_meant", outlet::handed_over),
         trial("outlet::an_edge_passes_on_what_a_link_leads_to", outlet::edge),
+        trial("outlet::only_a_way_by_a_router_leads_on", outlet::ways),
         trial("peers::instances_reach_each_other", peers::reach),
         trial("peers::and_nobody_else", peers::nobody_else),
         trial("peers::the_kernel_reads_back_what_is_meant", peers::read_back),

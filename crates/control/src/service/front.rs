@@ -4,8 +4,9 @@
 //! busy one leaves them to the others. TLS is told from plain HTTP by a connection's first byte;
 //! what follows is the same for both ([`serve`]).
 
-use super::limits::{BODY_TIME, GRACE, HEAD_TIME, MAX_CONNECTIONS, MAX_HEAD, MAX_THREADS, STACK};
-use super::tls::Kind;
+use super::limits::{BODY_TIME, GRACE, HEAD_TIME, MAX_HEAD, MAX_THREADS, Room, STACK};
+use super::proxied::Head;
+use super::tls::{Kind, Replay};
 use super::{Service, ServiceError, dispatch, proxied};
 use belljar_domain::proxy::Proxied;
 use bytes::{Bytes, BytesMut};
@@ -21,7 +22,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -51,7 +52,7 @@ pub(super) fn start(
     stop: &watch::Receiver<bool>,
 ) -> Result<Vec<JoinHandle<()>>, ServiceError> {
     let count = std::thread::available_parallelism().map_or(1, |n| n.get().min(MAX_THREADS));
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let room = Room::new();
     let mut threads = Vec::with_capacity(count);
     for number in 0..count {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -59,11 +60,11 @@ pub(super) fn start(
             .build()
             .map_err(ServiceError::Thread)?;
         let sockets = sockets.share().map_err(ServiceError::Thread)?;
-        let (service, permits, stop) = (service.clone(), permits.clone(), stop.clone());
+        let (service, room, stop) = (service.clone(), room.clone(), stop.clone());
         let thread = std::thread::Builder::new()
             .name(format!("front-{number}"))
             .stack_size(STACK)
-            .spawn(move || runtime.block_on(accept(service, sockets, permits, stop)))
+            .spawn(move || runtime.block_on(accept(service, sockets, room, stop)))
             .map_err(ServiceError::Thread)?;
         threads.push(thread);
     }
@@ -71,14 +72,20 @@ pub(super) fn start(
 }
 
 enum Accepted {
-    Tcp(TcpStream),
+    Tcp(TcpStream, OwnedSemaphorePermit),
     Unix(UnixStream),
+}
+
+/// The next one over TCP, as soon as one may come.
+async fn accept_tcp(listener: &TcpListener, room: &Room) -> io::Result<Accepted> {
+    let place = room.tcp.clone().acquire_owned().await.map_err(io::Error::other)?;
+    Ok(Accepted::Tcp(listener.accept().await?.0, place))
 }
 
 async fn accept(
     service: Arc<Service>,
     sockets: Sockets,
-    permits: Arc<Semaphore>,
+    room: Room,
     mut stop: watch::Receiver<bool>,
 ) {
     let listeners = TcpListener::from_std(sockets.tcp)
@@ -90,9 +97,9 @@ async fn accept(
     let graceful = GracefulShutdown::new();
     loop {
         let next = async {
-            let permit = permits.clone().acquire_owned().await;
+            let permit = room.all.clone().acquire_owned().await;
             let stream = tokio::select! {
-                accepted = tcp.accept() => accepted.map(|(stream, _)| Accepted::Tcp(stream)),
+                accepted = accept_tcp(&tcp, &room) => accepted,
                 accepted = unix.accept() => accepted.map(|(stream, _)| Accepted::Unix(stream)),
             };
             (permit, stream)
@@ -102,7 +109,7 @@ async fn accept(
             (permit, stream) = next => match (permit, stream) {
                 (Ok(permit), Ok(stream)) => {
                     let begin = Begin { service: service.clone(), stop: stop.clone(), watcher: graceful.watcher() };
-                    tokio::spawn(connection(begin, stream, permit));
+                    tokio::spawn(connection(begin, stream, (room.clone(), permit)));
                 }
                 (Err(_), _) => break,
                 (_, Err(e)) => {
@@ -126,24 +133,50 @@ struct Begin {
 }
 
 /// One connection to its end.
-async fn connection(mut begin: Begin, stream: Accepted, _permit: OwnedSemaphorePermit) {
+async fn connection(
+    mut begin: Begin,
+    stream: Accepted,
+    (room, _permit): (Room, OwnedSemaphorePermit),
+) {
     match stream {
         Accepted::Unix(stream) => {
+            let carrier = stream.peer_cred().ok().and_then(|who| who.pid());
             let head = tokio::select! {
                 head = proxied::accept(stream, HEAD_TIME) => head,
                 _ = begin.stop.changed() => return,
             };
             match head {
-                Ok((proxied, stream)) => greet(begin, stream, proxied).await,
+                Ok((head, stream)) => carried((begin, carrier), stream, head, &room).await,
                 Err(e) => tracing::debug!(error = %e, "a connection did not begin"),
             }
         }
-        Accepted::Tcp(stream) => {
+        Accepted::Tcp(stream, _place) => {
             // Answers are written whole; waiting to fill a packet only delays them.
             let _ = stream.set_nodelay(true);
             greet(begin, stream, None).await;
         }
     }
+}
+
+/// One that came by the unix socket. What is carried for others, and is more than they may have, is
+/// closed: many that wait may wait for ever.
+async fn carried(
+    (begin, carrier): (Begin, Option<i32>),
+    stream: Replay<UnixStream>,
+    head: Head,
+    room: &Room,
+) {
+    let (whose, proxied) = match head {
+        Head::None => (None, None),
+        Head::Local => (Some((carrier, None)), None),
+        Head::Endpoint(proxied) => (Some((carrier, Some(proxied.endpoint.clone()))), Some(proxied)),
+    };
+    let free = room.all.available_permits();
+    let share = whose.map(|whose| room.carried.take(whose, free));
+    if let Some(None) = share {
+        return tracing::debug!("a connection was closed: its way has as many as it may");
+    }
+    greet(begin, stream, proxied).await;
 }
 
 /// Finds out whether TLS is spoken. Before that there is no request that a stop should wait for.

@@ -20,10 +20,11 @@ use ipnet::IpNet;
 use nlink::netlink::messages::AddressMessage;
 use nlink::netlink::route::{Ipv4Route, Ipv6Route};
 use nlink::netlink::rule::RuleBuilder;
+use nlink::netlink::types::link::iff;
 use nlink::netlink::types::route::{RouteScope, RouteType};
 use nlink::netlink::{Connection, Nftables, Route};
 pub(crate) use rules::chains;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
 
 /// Where the rule for the mark is: before that for the main table.
@@ -62,6 +63,30 @@ pub async fn neighbourhood() -> Result<Vec<IpNet>> {
     let address = |a: &AddressMessage| a.address().or_else(|| a.local()).copied();
     let networks = all.iter().filter_map(|a| IpNet::new(address(a)?, a.prefix_len()).ok());
     Ok(networks.collect())
+}
+
+/// Whether the way to an address, from the calling thread's network, is one that leads on: by a
+/// router, or by a link that has no neighbours (a tunnel, a modem's line). Whoever is beside the host
+/// has no router before it, also where none of the host's own addresses says which network that is: by
+/// DHCP for IPv6 it has an address of its own (/128), and the network is a route (RFC 8415, RFC 4861).
+/// And an address may be the host's by a route alone.
+///
+/// # Errors
+/// If the kernel does not answer, or knows no way there.
+pub async fn leads_on(to: IpAddr) -> Result<bool> {
+    const WHAT: &str = "ask for the way to an address";
+    let route = Connection::<Route>::new().during("open a route socket")?;
+    let way = route.lookup_route(to).await.during(WHAT)?;
+    if way.route_type() != RouteType::Unicast {
+        return Ok(false);
+    }
+    if way.gateway().or(way.via()).is_some() {
+        return Ok(true);
+    }
+    let Some(index) = way.oif() else { return Ok(false) };
+    let link = route.get_link_by_index(index).await.during(WHAT)?;
+    let alone = |flags| flags & (iff::POINTOPOINT | iff::NOARP) != 0 && flags & iff::LOOPBACK == 0;
+    Ok(link.is_some_and(|link| alone(link.flags())))
 }
 
 /// Makes the way out of a namespace that passes packets on, such as the world that internet gateways

@@ -7,6 +7,7 @@ use belljar_linux::outlet::{self, Ends};
 use belljar_linux::privilege::Privilege;
 use belljar_linux::router::Uplink;
 use belljar_linux::seal_net::{self, SealedNet};
+use belljar_linux::tun::Tun;
 use belljar_vpc::outlet::{PORT, output_rules};
 use belljar_vpc::rules::{TCP, Verdict};
 use belljar_vpc::{public, sealed};
@@ -14,6 +15,7 @@ use nlink::netlink::addr::{Ipv4Address, Ipv6Address};
 use nlink::netlink::link::VethLink;
 use nlink::netlink::neigh::Neighbor;
 use nlink::netlink::route::{Ipv4Route, Ipv6Route};
+use nlink::netlink::types::route::{RouteScope, RouteType};
 use nlink::netlink::{Connection, Route};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
@@ -166,6 +168,56 @@ pub(crate) fn edge(_: Privilege) -> Outcome {
     }
     ends.tcp[0].set_nonblocking(true)?;
     assert_eq!(ends.tcp[0].accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    Ok(())
+}
+
+/// Whose way leads on: not that of a neighbour of whom a route alone says so, as with DHCP for IPv6; nor
+/// one to an address that is the host's by a route.
+pub(crate) fn ways(_: Privilege) -> Outcome {
+    let host = NetNs::create()?;
+    let _tunnel = Tun::create(&host, "tunnel")?;
+    host.run(|| {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let route = Connection::<Route>::new().unwrap();
+            route.add_link(VethLink::new("up", "down")).await.unwrap();
+            for name in ["lo", "up", "down", "tunnel"] {
+                route.set_link_up(name).await.unwrap();
+            }
+            let at = |text: &str| text.parse::<Ipv4Addr>().unwrap();
+            let at_v6 = |text: &str| text.parse::<Ipv6Addr>().unwrap();
+            let own = Ipv6Address::new("up", at_v6("2001:db8::5"), 128).nodad();
+            route.add_address(own).await.unwrap();
+            route.add_address(Ipv4Address::new("up", at("198.51.100.5"), 32)).await.unwrap();
+            let beside = Ipv4Route::from_addr(at("198.51.100.1"), 32).dev("up");
+            route.add_route(beside.scope(RouteScope::Link)).await.unwrap();
+            route
+                .add_route(Ipv4Route::default_route().dev("up").gateway(at("198.51.100.1")))
+                .await
+                .unwrap();
+            route.add_route(Ipv4Route::from_addr(at("192.0.2.0"), 24).dev("tunnel")).await.unwrap();
+            route.add_route(Ipv6Route::from_addr(at_v6("2001:db8::"), 64).dev("up")).await.unwrap();
+            let router = at_v6("2001:db8::1");
+            route.add_route(Ipv6Route::default_route().dev("up").gateway(router)).await.unwrap();
+            let any = Ipv6Route::from_addr(at_v6("2600::"), 64).dev("lo");
+            route.add_route(any.route_type(RouteType::Local)).await.unwrap();
+            for (to, meant) in [
+                ("203.0.113.1", true),
+                ("192.0.2.1", true),
+                ("198.51.100.1", false),
+                ("198.51.100.5", false),
+                ("2600:1::1", true),
+                ("2001:db8::1", false),
+                ("2001:db8::7", false),
+                ("2001:db8::5", false),
+                ("2600::1", false),
+            ] {
+                let leads = outlet::leads_on(to.parse().unwrap()).await.unwrap();
+                assert_eq!(leads, meant, "{to}");
+            }
+        });
+        Ok(())
+    })?;
     Ok(())
 }
 

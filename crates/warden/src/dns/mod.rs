@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 /// Where names are asked for.
@@ -22,6 +21,9 @@ const MAX_CONNECTIONS: usize = 16;
 const MAX_QUESTIONS: usize = 64;
 /// A connection that asks nothing for so long is closed.
 const IDLE: Duration = Duration::from_secs(5);
+/// How long a connection may last, also one that goes on asking, or does not take its answers: others
+/// wait for its place.
+const LIFE: Duration = Duration::from_secs(30);
 /// Bytes of an answer by UDP to whoever does not say that it takes more (RFC 1035, 4.2.1).
 const PLAIN_UDP: u16 = 512;
 /// And of any (RFC 9715: what is not cut into fragments on the way).
@@ -59,16 +61,24 @@ pub(crate) async fn serve_udp(socket: UdpSocket, answers: Arc<impl Answers>) {
     }
 }
 
-/// Answers what comes by connections, for ever.
+/// How long nothing is taken after the kernel refused (no descriptors are left, say).
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Answers what comes by connections, for ever. They end with it.
 pub(crate) async fn serve_tcp(listener: TcpListener, answers: Arc<impl Answers>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut talking = JoinSet::new();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let accepted = tokio::select! {
+            accepted = listener.accept(), if talking.len() < MAX_CONNECTIONS => accepted,
+            Some(_) = talking.join_next() => continue,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
         let answers = Arc::clone(&answers);
-        tokio::spawn(async move {
-            let _ = converse(stream, &*answers).await;
-            drop(place);
+        talking.spawn(async move {
+            let _ = tokio::time::timeout(LIFE, converse(stream, &*answers)).await;
         });
     }
 }
@@ -158,6 +168,24 @@ mod tests {
         });
         let bytes = answer(&Long, &m.to_vec().unwrap(), datagram).await.unwrap();
         Message::from_vec(&bytes).unwrap()
+    }
+
+    #[tokio::test]
+    async fn conversations_end_with_whoever_answers() {
+        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let serving = tokio::spawn(serve_tcp(listener, Arc::new(Long)));
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        let mut m = Message::new(7, MessageType::Query, OpCode::Query);
+        m.queries.push(Query::query(Name::from_ascii("long.").unwrap(), RecordType::TXT));
+        let question = m.to_vec().unwrap();
+        stream.write_u16(question.len() as u16).await.unwrap();
+        stream.write_all(&question).await.unwrap();
+        let mut answer = vec![0; usize::from(stream.read_u16().await.unwrap())];
+        stream.read_exact(&mut answer).await.unwrap();
+        serving.abort();
+        let end = tokio::time::timeout(Duration::from_secs(1), stream.read(&mut answer)).await;
+        assert!(matches!(end, Ok(Ok(0) | Err(_))), "{end:?}");
     }
 
     #[tokio::test]

@@ -137,14 +137,14 @@ impl Space {
 /// The listeners of an endpoint: at every address that is the namespace's own.
 fn listen(ns: &NetNs, endpoint: &EndpointId, carrier: &Arc<Carrier>) -> Result<Tasks> {
     let mut tasks = Tasks::default();
-    let endpoint = endpoint.clone();
+    let (endpoint, carrier) = (endpoint.clone(), carrier.of(endpoint.clone()));
     let lead: Arc<Lead> = Arc::new(move |from, to| by_endpoint(&endpoint, from, to));
     for port in PORTS {
         let everywhere = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         // A host can be booted without IPv6.
         let listener = carry::listen(ns, everywhere)
             .or_else(|_| carry::listen(ns, (Ipv4Addr::UNSPECIFIED, port).into()))?;
-        let accept = Arc::clone(carrier).accept(listener, Arc::clone(&lead));
+        let accept = Arc::clone(&carrier).accept(listener, Arc::clone(&lead));
         tasks.0.push(tokio::spawn(accept));
     }
     Ok(tasks)

@@ -35,8 +35,6 @@ pub(super) struct All {
     world: Option<Arc<Space>>,
     /// Why nothing leads on from there.
     lacks: Option<String>,
-    /// Who is asked for names that are no VPC's.
-    upstream: Arc<Forwarder>,
     containers: BTreeMap<InterfaceId, Container>,
     /// The network that was last applied, and what it was compiled to.
     compiled: Option<(Arc<Network>, Routers)>,
@@ -54,9 +52,8 @@ enum Undo {
 impl All {
     pub(super) fn new(carrier: Arc<Carrier>, outward: World) -> Self {
         let (places, containers) = (Places::new(), BTreeMap::new());
-        let upstream = Arc::new(Forwarder::of_host());
         let (world, lacks, compiled) = (None, None, None);
-        Self { carrier, places, outward, world, lacks, upstream, containers, compiled }
+        Self { carrier, places, outward, world, lacks, containers, compiled }
     }
 
     /// Makes the kernel's network this one. If that fails, it is what it was.
@@ -120,7 +117,8 @@ impl All {
                 undo.push(Undo::Loaded(id.clone(), before));
             }
             if let Some(vpc) = network.vpc(id) {
-                let upstream = Arc::clone(&self.upstream);
+                // One each: who asks much keeps no other VPC from asking.
+                let upstream = Arc::new(Forwarder::of_host());
                 let names = VpcNames { vpc: id.clone(), view: view.subscribe(), upstream };
                 place.name(vpc, router, &Arc::new(names))?;
             }

@@ -45,7 +45,7 @@ impl Fabric {
         let service = state.join(SERVICE_SOCKET);
         let view = watch::Sender::new(Arc::default());
         let outward = World::new(service.clone(), view.subscribe());
-        let all = All::new(Carrier::new(Some(service)), outward);
+        let all = All::new(Carrier::shared(Some(service)), outward);
         let flows = Flows::new(flows::unix_time);
         Self { all: Mutex::new(all), view, flows, end: Notify::new(), root }
     }

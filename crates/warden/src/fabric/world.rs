@@ -30,7 +30,7 @@ impl World {
             let network = Arc::clone(&view.borrow().network);
             target(&network, to)
         };
-        Self { carrier: Carrier::new(Some(service)), lead: Arc::new(lead) }
+        Self { carrier: Carrier::shared(Some(service)), lead: Arc::new(lead) }
     }
 }
 

@@ -1,24 +1,23 @@
 //! Datagrams that are carried out, and the answers to them.
 
 use super::outside;
-use crate::carry::{Carrier, Lead, Target};
+use crate::carry::{Carrier, Lead, Place, Target};
 use belljar_linux::netns::NetNs;
 use belljar_linux::outlet::{answering, receive};
 use rustix::net::{SendFlags, send};
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, timeout};
 
-/// Associations at once, of each family: the one that was used longest ago goes for a new one. Each
-/// takes one of the carrier's places.
+/// Associations at once, of each family: of whoever has most, the one that was used longest ago goes
+/// for a new one. Each takes one of the carrier's places.
 const MOST: usize = 128;
 /// Bytes of the largest datagram.
 const LARGEST: usize = 1 << 16;
@@ -38,7 +37,9 @@ struct Association {
     /// Tells it from an earlier one of the same two.
     number: u64,
     task: AbortHandle,
-    _place: OwnedSemaphorePermit,
+    /// When it was last asked whether it may go there: an address can become the host's own.
+    asked: Instant,
+    _place: Place,
 }
 
 struct Shared {
@@ -105,6 +106,7 @@ impl Datagrams {
 
     async fn send(&mut self, pair: Pair, bytes: &[u8]) -> io::Result<usize> {
         let now = millis(self.began);
+        self.ask_again(pair).await?;
         let shared = match self.all.get(&pair) {
             Some(association) => Arc::clone(&association.shared),
             None => self.associate(pair).await?,
@@ -113,13 +115,26 @@ impl Datagrams {
         Ok(send(&shared.outside, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?)
     }
 
+    /// Ends an association with somebody who may no longer be reached.
+    async fn ask_again(&mut self, pair: Pair) -> io::Result<()> {
+        let Some(association) = self.all.get_mut(&pair) else { return Ok(()) };
+        if association.asked.elapsed() < outside::FRESH {
+            return Ok(());
+        }
+        association.asked = Instant::now();
+        let may = outside::may_reach(pair.1.ip()).await;
+        if may.is_err() {
+            self.all.remove(&pair);
+        }
+        may
+    }
+
     async fn associate(&mut self, pair: Pair) -> io::Result<Arc<Shared>> {
         if (self.lead)(pair.0, pair.1) != Target::Outside {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         let outside = outside::datagrams(pair.1).await?;
-        let place = if self.all.len() < MOST { self.carrier.place() } else { None };
-        let Some(place) = place.or_else(|| self.oldest()) else {
+        let Some(place) = self.place(pair.0.ip()) else {
             return Err(io::ErrorKind::QuotaExceeded.into());
         };
         let shared = Arc::new(Shared { outside, used: AtomicU64::new(millis(self.began)) });
@@ -130,17 +145,37 @@ impl Datagrams {
             let _ = tell(ns, pair, &told, began).await;
             (pair, number)
         });
-        let association = Association { shared: Arc::clone(&shared), number, task, _place: place };
+        let (asked, kept) = (Instant::now(), Arc::clone(&shared));
+        let association = Association { shared: kept, number, task, asked, _place: place };
         self.all.insert(pair, association);
         Ok(shared)
     }
 
-    /// The place of the one that was used longest ago.
-    fn oldest(&mut self) -> Option<OwnedSemaphorePermit> {
+    /// A place for somebody's: one that is free; or else another's, if that has most of all, or one of
+    /// its own, which was used longest ago.
+    fn place(&mut self, whose: IpAddr) -> Option<Place> {
+        let from = if self.all.len() < MOST {
+            if let Some(place) = self.carrier.place(whose) {
+                return Some(place);
+            }
+            whose
+        } else {
+            self.heaviest()?
+        };
         let used = |a: &Association| a.shared.used.load(Ordering::Relaxed);
-        let pair = *self.all.iter().min_by_key(|(_, a)| used(a))?.0;
+        let of = self.all.iter().filter(|((who, _), _)| who.ip() == from);
+        let pair = *of.min_by_key(|(_, a)| used(a))?.0;
         self.all.remove(&pair);
-        self.carrier.place()
+        self.carrier.place(whose)
+    }
+
+    /// Who has most.
+    fn heaviest(&self) -> Option<IpAddr> {
+        let mut count: HashMap<IpAddr, usize> = HashMap::new();
+        for (who, _) in self.all.keys() {
+            *count.entry(who.ip()).or_default() += 1;
+        }
+        count.into_iter().max_by_key(|(_, count)| *count).map(|(who, _)| who)
     }
 }
 

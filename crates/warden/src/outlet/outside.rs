@@ -2,7 +2,7 @@
 //!
 //! A process of Belljar's never leaves that network: it enters namespaces with threads that end.
 
-use belljar_linux::outlet::neighbourhood;
+use belljar_linux::outlet::{leads_on, neighbourhood};
 use belljar_vpc::public::is_public;
 use ipnet::IpNet;
 use std::io;
@@ -15,8 +15,9 @@ use tokio::sync::Mutex;
 /// How long a connection may take to come about. Whoever waits inside has one already, so this is
 /// what its program sees of a host that does not answer.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// For how long it is not asked again which networks the host is in.
-const FRESH: Duration = Duration::from_secs(2);
+/// For how long it is not asked again which networks the host is in, nor whether what is being used may
+/// still be reached.
+pub(super) const FRESH: Duration = Duration::from_secs(1);
 /// Some port: nothing is sent to it.
 const DISCARD: u16 = 9;
 /// Some address of the internet (RFC 4291: global unicast).
@@ -41,14 +42,22 @@ pub(crate) fn has_v6() -> bool {
     toward((SOMEWHERE_V6, DISCARD).into()).is_ok()
 }
 
-/// Asks the kernel for the way to an address, which sends nothing. What is not public has none here;
-/// nor has the host itself, nor who is beside it, on a network that may well have public addresses.
+/// Asks the kernel for the way to an address, which sends nothing.
 async fn knock(to: SocketAddr) -> io::Result<StdSocket> {
-    let is_beside = |networks: &[IpNet]| networks.iter().any(|net| net.contains(&to.ip()));
-    if !is_public(to.ip()) || is_own(to.ip()) || is_beside(&beside().await?) {
-        return Err(io::ErrorKind::PermissionDenied.into());
-    }
+    may_reach(to.ip()).await?;
     toward(to)
+}
+
+/// Whether an address may be reached from here. What is not public may not; nor the host itself, nor
+/// who is beside it, on a network that may well have public addresses, and also where nothing but a
+/// route says so.
+pub(super) async fn may_reach(to: IpAddr) -> io::Result<()> {
+    let is_beside = |networks: &[IpNet]| networks.iter().any(|net| net.contains(&to));
+    let may = is_public(to)
+        && !is_own(to)
+        && !is_beside(&beside().await?)
+        && leads_on(to).await.map_err(io::Error::other)?;
+    if may { Ok(()) } else { Err(io::ErrorKind::PermissionDenied.into()) }
 }
 
 /// The networks that the host is in, as they were a moment ago.

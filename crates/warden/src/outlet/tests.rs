@@ -2,6 +2,7 @@
 //! user's process can enter no namespace while it has threads.
 
 use super::*;
+use belljar_vpc::open as own;
 use belljar_vpc::sealed::output_rules;
 use nlink::netlink::addr::Ipv4Address;
 use nlink::netlink::link::VethLink;
@@ -20,6 +21,9 @@ const STRANGER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 /// The stranger on a network that the host is in, too.
 const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
 const BESIDE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 100);
+/// The stranger on a network of which the host knows by a route alone, as of one where DHCP for IPv6
+/// gives addresses.
+const ROUTED: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
 const SOON: Duration = Duration::from_secs(5);
 
 /// Runs a test in a host's network with a stranger beside it.
@@ -36,16 +40,21 @@ fn beside_a_stranger<F: Future<Output = ()>>(test: impl FnOnce(NetNs) -> F + Sen
             let other = Connection::<Route>::new_in(stranger.as_fd()).unwrap();
             let pair = VethLink::new("up", "down").peer_netns_fd(stranger.as_fd());
             one.add_link(pair).await.unwrap();
-            let both =
-                [(&one, "up", HOST, BESIDE, STRANGER), (&other, "down", STRANGER, NEIGHBOUR, HOST)];
-            for (route, name, address, beside, to) in both {
+            let both = [
+                (&one, "up", (HOST, BESIDE), (STRANGER, NEIGHBOUR)),
+                (&other, "down", (STRANGER, NEIGHBOUR), (HOST, BESIDE)),
+            ];
+            for (route, name, (address, beside), (to, router)) in both {
                 route.set_link_up("lo").await.unwrap();
                 route.add_address(Ipv4Address::new(name, address, 32)).await.unwrap();
                 route.add_address(Ipv4Address::new(name, beside, 24)).await.unwrap();
                 route.set_link_up(name).await.unwrap();
                 let way = Ipv4Route::from_addr(to, 32).dev(name).prefsrc(address);
-                route.add_route(way.scope(RouteScope::Link)).await.unwrap();
+                route.add_route(way.gateway(router)).await.unwrap();
             }
+            other.add_address(Ipv4Address::new("down", ROUTED, 32)).await.unwrap();
+            let way = Ipv4Route::from_addr(Ipv4Addr::new(192, 0, 2, 0), 24).dev("up");
+            one.add_route(way.scope(RouteScope::Link)).await.unwrap();
             test(stranger).await;
         });
         Ok(())
@@ -94,15 +103,18 @@ fn connections_reach_the_internet_and_nothing_nearer() {
         let own = TcpListener::bind(at(Ipv4Addr::UNSPECIFIED)).await.unwrap();
         // And who is beside the host, whom the host reaches.
         let near = carry::listen(&stranger, at(NEIGHBOUR)).unwrap();
-        drop(TcpStream::connect(at(NEIGHBOUR)).await.unwrap());
-        near.accept().await.unwrap();
-        let nobody = Ipv4Addr::new(192, 0, 2, 9);
-        for nobody in [(STRANGER, 444), (nobody, 443), (HOST, 443), (BESIDE, 443), (NEIGHBOUR, 443)]
-        {
+        let routed = carry::listen(&stranger, at(ROUTED)).unwrap();
+        for (listener, address) in [(&near, NEIGHBOUR), (&routed, ROUTED)] {
+            drop(TcpStream::connect(at(address)).await.unwrap());
+            listener.accept().await.unwrap();
+        }
+        let nobody = Ipv4Addr::new(203, 0, 113, 9);
+        let others = [nobody, HOST, BESIDE, NEIGHBOUR, ROUTED].map(|address| (address, 443));
+        for nobody in others.into_iter().chain([(STRANGER, 444)]) {
             let client = connect(&ns, nobody.into()).await.unwrap();
             assert_eq!(end(client).await, std::io::ErrorKind::ConnectionReset, "{nobody:?}");
         }
-        for nearer in [&own, &near] {
+        for nearer in [&own, &near, &routed] {
             assert!(timeout(Duration::from_millis(20), nearer.accept()).await.is_err());
         }
         // What is not public is refused before.
@@ -156,6 +168,56 @@ fn datagrams_are_answered_by_whom_they_were_for() {
         let client = UdpSocket::from_std(ns.bind_udp(any).unwrap()).unwrap();
         client.send_to(b"x", (HOST, 123)).await.unwrap();
         assert!(timeout(Duration::from_millis(50), own.recv(&mut [0; 9])).await.is_err());
+    });
+}
+
+#[test]
+fn whoever_asks_much_takes_no_others_answers() {
+    beside_a_stranger(|stranger| async move {
+        let ns = NetNs::create().unwrap();
+        let rules = own::with_own(output_rules());
+        let (net, _outlet, _) = open(&ns, rules, Names::own("algo-1"), None).await.unwrap();
+        net.own(&own::OWN).await.unwrap();
+        let to = SocketAddr::from((STRANGER, 123));
+        let server = UdpSocket::from_std(stranger.bind_udp(to).unwrap()).unwrap();
+        let from = |address: Ipv4Addr| {
+            UdpSocket::from_std(ns.bind_udp((address, 0).into()).unwrap()).unwrap()
+        };
+        let mut bytes = [0; 9];
+        let quiet = from(own::METADATA);
+        quiet.send_to(b"quiet", to).await.unwrap();
+        let (_, back) = timeout(SOON, server.recv_from(&mut bytes)).await.unwrap().unwrap();
+        for _ in 0..200 {
+            from(Ipv4Addr::UNSPECIFIED).send_to(b"greedy", to).await.unwrap();
+            timeout(SOON, server.recv_from(&mut bytes)).await.unwrap().unwrap();
+        }
+        server.send_to(b"late", back).await.unwrap();
+        let (length, _) = timeout(SOON, quiet.recv_from(&mut bytes)).await.unwrap().unwrap();
+        assert_eq!(&bytes[..length], b"late");
+    });
+}
+
+/// An address becomes the host's own while datagrams go there.
+#[test]
+fn datagrams_do_not_follow_an_address_to_the_host() {
+    beside_a_stranger(|stranger| async move {
+        let (ns, _net, _outlet) = open_container().await;
+        let to = SocketAddr::from((STRANGER, 123));
+        let server = UdpSocket::from_std(stranger.bind_udp(to).unwrap()).unwrap();
+        let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let client = UdpSocket::from_std(ns.bind_udp(any).unwrap()).unwrap();
+        let mut bytes = [0; 9];
+        client.send_to(b"before", to).await.unwrap();
+        timeout(SOON, server.recv_from(&mut bytes)).await.unwrap().unwrap();
+        let route = Connection::<Route>::new().unwrap();
+        route.add_address(Ipv4Address::new("lo", STRANGER, 32)).await.unwrap();
+        let own = UdpSocket::bind(to).await.unwrap();
+        tokio::time::sleep(outside::FRESH + Duration::from_millis(50)).await;
+        for _ in 0..3 {
+            client.send_to(b"after", to).await.unwrap();
+            let heard = timeout(Duration::from_millis(50), own.recv(&mut bytes)).await;
+            assert!(heard.is_err(), "the host heard it");
+        }
     });
 }
 

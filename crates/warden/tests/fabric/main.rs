@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     let trial = |name: &str, test: fn() -> Outcome| Trial::test(name, test);
     let mut trials = vec![
         trial("a_connection_reaches_the_service_and_says_by_which_way", way::reaches),
+        trial("whoever_takes_all_leaves_other_endpoints_theirs", way::shared),
         trial("what_is_in_the_way_is_named_at_once", way::blocked),
         trial("what_cannot_be_applied_changes_nothing", way::unapplied),
         trial("names_are_answered_by_both_transports", names::answered),

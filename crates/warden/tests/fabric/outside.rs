@@ -9,7 +9,6 @@ use hickory_proto::op::ResponseCode;
 use nlink::netlink::addr::Ipv4Address;
 use nlink::netlink::link::VethLink;
 use nlink::netlink::route::Ipv4Route;
-use nlink::netlink::types::route::RouteScope;
 use nlink::netlink::{Connection, Route};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
@@ -57,6 +56,8 @@ eni eni-6 subnet-r 10.2.1.10 sg-3
 const STRANGER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 /// The host's own address towards it.
 const HOST: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 100);
+/// The router between them, on either side: who is beside the host is not reached.
+const ROUTERS: [Ipv4Addr; 2] = [Ipv4Addr::new(198, 18, 0, 1), Ipv4Addr::new(198, 18, 0, 2)];
 const PORT: u16 = 7777;
 
 pub(crate) fn as_root() -> Outcome {
@@ -86,14 +87,18 @@ impl Outside {
             one.add_link(VethLink::new("up", "down").peer_netns_fd(stranger.as_fd()))
                 .await
                 .unwrap();
-            let both = [(&one, "up", HOST, STRANGER), (&other, "down", STRANGER, HOST)];
-            for (route, name, address, to) in both {
+            let [here, there] = ROUTERS;
+            let both = [
+                (&one, "up", HOST, (STRANGER, here, there)),
+                (&other, "down", STRANGER, (HOST, there, here)),
+            ];
+            for (route, name, address, (to, near, far)) in both {
                 route.set_link_up("lo").await.unwrap();
-                // Not on one network: who is beside the host is not reached.
                 route.add_address(Ipv4Address::new(name, address, 32)).await.unwrap();
+                route.add_address(Ipv4Address::new(name, near, 24)).await.unwrap();
                 route.set_link_up(name).await.unwrap();
                 let way = Ipv4Route::from_addr(to, 32).dev(name).prefsrc(address);
-                route.add_route(way.scope(RouteScope::Link)).await.unwrap();
+                route.add_route(way.gateway(far)).await.unwrap();
             }
         });
         let listener = stranger.listen((STRANGER, PORT).into()).unwrap();

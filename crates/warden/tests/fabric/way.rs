@@ -30,6 +30,22 @@ pub(crate) fn reaches() -> Outcome {
     Ok(())
 }
 
+/// Somebody takes all the connections that can be had, and keeps them.
+pub(crate) fn shared() -> Outcome {
+    /// More than one gets (`carry.rs`).
+    const GREEDY: usize = 420;
+    let scene = Scene::with_network();
+    // What is too many is closed, maybe at once.
+    let connect = |_| scene.connect(S3, 443).ok();
+    let held: Vec<TcpStream> = (0..GREEDY).filter_map(connect).collect();
+    let mut first = &held[0];
+    first.write_all(b"x")?;
+    assert_eq!(first.read(&mut [0; 9])?, 1);
+    // Others have theirs.
+    echoes(&mut scene.connect("10.0.2.10", 443).unwrap());
+    Ok(())
+}
+
 /// One needed rule at a time is not there.
 pub(crate) fn blocked() -> Outcome {
     let mut scene = Scene::with_network();
