@@ -236,6 +236,39 @@ def test_further_blocks_of_a_vpc(ec2, vpc):
     assert code(disassociate, AssociationId=first) == "OperationNotPermitted"
 
 
+def test_which_blocks_a_vpc_may_have(ec2):
+    """VPC User Guide, "VPC CIDR blocks": of one private range, and not what a route leads to."""
+    for first, restricted, free in [
+        ("10.0.0.0/24", ["192.168.0.0/24", "172.16.0.0/24", "198.19.0.0/24", "10.0.9.0/24"], "10.9.0.0/24"),
+        ("172.16.0.0/24", ["172.31.0.0/24", "10.9.0.0/24", "198.19.0.0/24"], "100.64.0.0/24"),
+        ("192.168.0.0/24", ["10.9.0.0/24", "172.16.0.0/24"], "192.168.9.0/24"),
+        ("100.64.0.0/24", ["10.9.0.0/24", "198.19.0.0/24"], "100.65.0.0/24"),
+    ]:
+        vpc = ec2.create_vpc(CidrBlock=first)["Vpc"]["VpcId"]
+        for block in restricted:
+            said = refused(ec2.associate_vpc_cidr_block, VpcId=vpc, CidrBlock=block)
+            assert said[0] == "InvalidVpc.Range" and said[1].startswith(f"The CIDR '{block}' is restricted."), first
+        ec2.associate_vpc_cidr_block(VpcId=vpc, CidrBlock=free)
+        ec2.delete_vpc(VpcId=vpc)
+    vpc = ec2.create_vpc(CidrBlock="10.2.0.0/24")["Vpc"]
+    other = ec2.create_vpc(CidrBlock="10.3.0.0/24")["Vpc"]["VpcId"]
+    peering = ec2.create_vpc_peering_connection(VpcId=vpc["VpcId"], PeerVpcId=other)["VpcPeeringConnection"]
+    peer = {"VpcPeeringConnectionId": peering["VpcPeeringConnectionId"]}
+    associate = lambda block, of=vpc["VpcId"]: ec2.associate_vpc_cidr_block(VpcId=of, CidrBlock=block)
+    assert code(associate, block="10.40.0.0/24") == "OperationNotPermitted", "while it is pending"
+    associate("10.41.0.0/24", other)
+    ec2.accept_vpc_peering_connection(**peer)
+    (table,) = ec2.describe_route_tables(Filters=by(vpc_id=vpc["VpcId"]))["RouteTables"]
+    to = {"RouteTableId": table["RouteTableId"], "DestinationCidrBlock": "10.40.0.0/24"}
+    ec2.create_route(**to, **peer)
+    for block in ("10.40.0.0/24", "10.40.0.0/16"):
+        assert code(associate, block=block) == "InvalidVpc.Range"
+    associate("10.40.0.0/25")
+    ec2.delete_vpc_peering_connection(**peer)
+    for ident in (vpc["VpcId"], other):
+        ec2.delete_vpc(VpcId=ident)
+
+
 def test_ipv6_blocks_of_a_vpc_and_a_subnet(ec2):
     vpc = ec2.create_vpc(CidrBlock="10.199.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]
     ident = vpc["VpcId"]

@@ -84,6 +84,12 @@ pub(super) fn is_peers(d: &Draft, vpc: &VpcId, block: &IpNet) -> bool {
     })
 }
 
+/// Whether a VPC has asked for a connection that nobody has answered yet: it gets no further block
+/// until then (VPC Peering Guide, "Update CIDR blocks").
+pub(super) fn asks(d: &Draft, vpc: &VpcId) -> bool {
+    living(d).any(|p| p.requester == *vpc && p.status == PeeringStatus::PendingAcceptance)
+}
+
 fn overlap(one: &Vpc, other: &Vpc) -> bool {
     one.cidrs.iter().any(|a| other.cidrs.iter().any(|b| block::overlap(&a.block, &b.block)))
 }
