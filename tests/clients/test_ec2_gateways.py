@@ -431,6 +431,18 @@ def test_dhcp_options(ec2, net):
         assert wrong[0] == "InvalidParameterValue", key
 
 
+def test_a_new_vpc_has_the_regions_own_dhcp_options(ec2, net):
+    own = ec2.describe_vpcs(VpcIds=[net.vpc])["Vpcs"][0]["DhcpOptionsId"]
+    (region,) = ec2.describe_dhcp_options(DhcpOptionsIds=[own])["DhcpOptions"]
+    says = [{"Key": o["Key"], "Values": [v["Value"] for v in o["Values"]]} for o in region["DhcpConfigurations"]]
+    same = [ec2.create_dhcp_options(DhcpConfigurations=says)["DhcpOptions"]["DhcpOptionsId"] for _ in range(6)]
+    made = ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]
+    assert made["DhcpOptionsId"] == own, "and not one of a user's that says the same"
+    ec2.delete_vpc(VpcId=made["VpcId"])
+    for name in same:
+        ec2.delete_dhcp_options(DhcpOptionsId=name)
+
+
 # Addresses and NAT.
 
 
