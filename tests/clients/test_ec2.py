@@ -303,6 +303,9 @@ def test_ipv6_blocks_of_a_vpc_and_a_subnet(ec2):
     assert ec2.assign_ipv6_addresses(**own, Ipv6Addresses=[named])["AssignedIpv6Addresses"] == [named]
     assert code(ec2.assign_ipv6_addresses, **own, Ipv6Addresses=[named]) == "InvalidIPAddress.InUse"
     assert code(ec2.assign_ipv6_addresses, **own, Ipv6Addresses=["2001:db8::1"]) == "InvalidParameterValue"
+    for reserved in (block.replace("::/64", "::1"), block.replace("::/64", ":ffff:ffff:ffff:ffff")):
+        said = refused(ec2.assign_ipv6_addresses, **own, Ipv6Addresses=[reserved])
+        assert said == ("InvalidParameterValue", "Address is in subnet's reserved address range")
     assert code(ec2.assign_ipv6_addresses, **own) == "MissingParameter"
     both = {"Ipv6Addresses": [named], "Ipv6AddressCount": 1}
     assert code(ec2.assign_ipv6_addresses, **own, **both) == "InvalidParameterCombination"
@@ -742,6 +745,9 @@ def test_network_interfaces(ec2, vpc):
     assert [a["PrivateIpAddress"] for a in eni["PrivateIpAddresses"]] == [f"{ten}.0.{n}" for n in (10, 4, 5)]
     assert eni["Groups"][0]["GroupId"] == guard and eni["Status"] == "available" and eni["SourceDestCheck"]
     assert eni["MacAddress"].startswith("02:") and eni["TagSet"] == [{"Key": "a", "Value": "b"}]
+    twice = create(**at, Groups=[guard, guard])["NetworkInterface"]
+    assert [g["GroupId"] for g in twice["Groups"]] == [guard], "an interface has a group once"
+    ec2.delete_network_interface(NetworkInterfaceId=twice["NetworkInterfaceId"])
     default = create(**at)["NetworkInterface"]
     assert default["Groups"][0]["GroupName"] == "default" and default["InterfaceType"] == "interface"
     several = create(**at, PrivateIpAddresses=[
@@ -789,7 +795,7 @@ def test_network_interfaces(ec2, vpc):
     modify, attribute = ec2.modify_network_interface_attribute, ec2.describe_network_interface_attribute
     modify(**own, Description={"Value": "changed"})
     modify(**own, SourceDestCheck={"Value": False})
-    modify(**own, Groups=[default["Groups"][0]["GroupId"], guard])
+    modify(**own, Groups=[default["Groups"][0]["GroupId"], guard, guard])
     assert attribute(**own, Attribute="description")["Description"] == {"Value": "changed"}
     assert attribute(**own, Attribute="sourceDestCheck")["SourceDestCheck"] == {"Value": False}
     assert len(attribute(**own, Attribute="groupSet")["Groups"]) == 2
