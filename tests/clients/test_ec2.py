@@ -442,6 +442,9 @@ def test_rules_of_a_security_group(ec2, vpc):
     said = refused(authorize, GroupId=ident, IpPermissions=[permissions[0]])
     text = 'the specified rule "peer: 10.0.0.0/8, TCP, from port: 22, to port: 22, ALLOW" already exists'
     assert said == ("InvalidPermission.Duplicate", text)
+    twice = {"IpProtocol": "tcp", "FromPort": 9, "ToPort": 9, "IpRanges": [{"CidrIp": "9.0.0.0/8"}, {"CidrIp": "9.1.0.0/8"}]}
+    said = refused(authorize, GroupId=ident, IpPermissions=[twice])
+    assert said == ("InvalidParameterValue", "The same permission must not appear multiple times")
     flat = {"IpProtocol": "udp", "FromPort": 53, "ToPort": 53, "CidrIp": "1.2.3.4/32"}
     assert len(authorize(GroupId=ident, **flat)["SecurityGroupRules"]) == 1
     assert code(authorize, GroupId=ident, **flat) == "InvalidPermission.Duplicate"
@@ -487,6 +490,12 @@ def test_rules_of_a_security_group(ec2, vpc):
     assert code(modify, GroupId=ident, SecurityGroupRules=update("sgr-0", change)) == missing
     again = {"IpProtocol": "udp", "FromPort": 53, "ToPort": 53, "CidrIpv4": "1.2.3.4/32"}
     assert code(modify, GroupId=ident, SecurityGroupRules=update(first, again)) == "InvalidPermission.Duplicate"
+    second = authorize(GroupId=ident, IpProtocol="tcp", FromPort=1, ToPort=1, CidrIp="10.1.0.0/16")
+    second = second["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+    there = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "CidrIpv4": "10.1.0.0/16"}
+    modify(GroupId=ident, SecurityGroupRules=update(first, there) + update(second, change))
+    assert describe(SecurityGroupRuleIds=[first])["SecurityGroupRules"][0]["ToPort"] == 1, "they changed places"
+    revoke(GroupId=ident, SecurityGroupRuleIds=[second])
     to_group = {"IpProtocol": "-1", "ReferencedGroupId": other}
     modify(GroupId=ident, SecurityGroupRules=update(first, to_group))
     assert describe(SecurityGroupRuleIds=[first])["SecurityGroupRules"][0]["FromPort"] == -1
