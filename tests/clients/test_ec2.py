@@ -895,6 +895,28 @@ def test_pages_filters_and_dry_runs(ec2, vpc):
     said = refused(ec2.describe_subnets, Filters=by(colour="red"))
     assert said == ("InvalidParameterValue", "The filter 'colour' is invalid")
 
+    one = next(iter(made))
+    assert len(ec2.describe_subnets(SubnetIds=[one, one])["Subnets"]) == 1
+    assert code(ec2.describe_vpc_endpoints, MaxResults=0) == "InvalidMaxResults"
+    for call, member, expected in [
+        (ec2.describe_route_tables, "RouteTableIds", "InvalidRouteTableId.Malformed"),
+        (ec2.describe_network_interfaces, "NetworkInterfaceIds", "InvalidNetworkInterfaceId.Malformed"),
+        (ec2.describe_internet_gateways, "InternetGatewayIds", "InvalidInternetGatewayId.Malformed"),
+        (ec2.describe_network_acls, "NetworkAclIds", "InvalidNetworkAclId.Malformed"),
+        (ec2.describe_nat_gateways, "NatGatewayIds", "NatGatewayMalformed"),
+        (ec2.describe_subnets, "SubnetIds", "InvalidSubnetID.Malformed"),
+    ]:
+        assert code(call, **{member: ["x"]}) == expected
+    none = lambda call, what, name: call(Filters=[{"Name": name, "Values": ["x"]}])[what] == []
+    for name in ("outpost-arn", "enable-dns64", "private-dns-name-options-on-launch.hostname-type"):
+        assert none(ec2.describe_subnets, "Subnets", name), name
+    for name in ("attachment.instance-id", "attachment.device-index", "attachment.delete-on-termination"):
+        assert none(ec2.describe_network_interfaces, "NetworkInterfaces", name), name
+    for name in ("association.gateway-id", "route.transit-gateway-id", "route.instance-id"):
+        assert none(ec2.describe_route_tables, "RouteTables", name), name
+    (seen,) = ec2.describe_subnets(SubnetIds=[one])["Subnets"]
+    assert seen["PrivateDnsNameOptionsOnLaunch"]["HostnameType"] == "ip-name"
+
     dry = ("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
     assert refused(ec2.create_vpc, CidrBlock="10.0.0.0/16", DryRun=True) == dry
     assert refused(ec2.describe_vpcs, DryRun=True) == dry

@@ -74,7 +74,14 @@ impl Listing {
             let text = format!("The parameter {name} cannot be used with the parameter maxResults");
             return Err(refused("InvalidParameterCombination", text));
         }
-        texts.iter().map(|text| Ok(error::named(map, text)?.0)).collect()
+        let mut ids = Vec::new();
+        for text in &texts {
+            let (id, _) = error::named(map, text)?;
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        Ok(ids)
     }
 
     /// The answer from the records of one kind: those of the ids in `member`, or all.
@@ -109,6 +116,10 @@ impl Listing {
         if let Some(member) = self.rest.keys().next() {
             let text = format!("Belljar does not serve {member} here.");
             return Err(refused("UnsupportedOperation", text));
+        }
+        if self.max_results == Some(0) {
+            let text = "The specified value for MaxResults is not valid.";
+            return Err(refused("InvalidMaxResults", text));
         }
         if self.filters.iter().any(|f| f.values.len() > MAX_FILTERS) {
             let text = format!("The maximum number of filter values is {MAX_FILTERS}.");
