@@ -456,6 +456,8 @@ def test_elastic_addresses(ec2, net):
         )
         internet(net)
         association = ec2.associate_address(**to)["AssociationId"]
+        [seen] = ec2.describe_addresses_attribute(AllocationIds=[first["AllocationId"]])["Addresses"]
+        assert seen == {"AllocationId": first["AllocationId"], "PublicIp": first["PublicIp"]}, "it has no PTR record"
         [seen] = ec2.describe_addresses(PublicIps=[first["PublicIp"]])["Addresses"]
         assert (seen["NetworkInterfaceId"], seen["AssociationId"], seen["Domain"]) == (eni, association, "vpc")
         code, text = refused(ec2.associate_address, **to, AllowReassociation=False)

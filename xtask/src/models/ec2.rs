@@ -53,6 +53,7 @@ pub(super) const OPERATIONS: &[&str] = &[
     "DeleteVpcPeeringConnection",
     "DescribeAccountAttributes",
     "DescribeAddresses",
+    "DescribeAddressesAttribute",
     "DescribeAvailabilityZones",
     "DescribeDhcpOptions",
     "DescribeFlowLogs",

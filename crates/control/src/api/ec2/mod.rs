@@ -99,6 +99,7 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("DeleteVpcPeeringConnection", peering::delete),
     ec2!("DescribeAccountAttributes", places::attributes),
     ec2!("DescribeAddresses", address::describe),
+    ec2!("DescribeAddressesAttribute", address::attribute),
     ec2!("DescribeAvailabilityZones", places::zones),
     ec2!("DescribeDhcpOptions", dhcp::describe),
     ec2!("DescribeFlowLogs", flow_log::describe),
