@@ -274,6 +274,7 @@ def test_what_is_not_served_is_refused_by_name(route53, zone):
 
 def test_tags_of_zones(route53, zone):
     of = {"ResourceType": "hostedzone", "ResourceId": zone.split("/")[-1]}
+    assert route53.list_tags_for_resource(**of)["ResourceTagSet"]["Tags"] == []
     tags = [{"Key": "Environment", "Value": "prod"}, {"Key": "OwnerTeam", "Value": "ml"}]
     route53.change_tags_for_resource(**of, AddTags=tags)
     assert route53.list_tags_for_resource(**of)["ResourceTagSet"]["Tags"] == tags
