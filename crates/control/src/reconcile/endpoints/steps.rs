@@ -95,7 +95,11 @@ impl Endpoints {
         let Some(left) = left else { return Ok(false) };
         let made = begin::server(&self.service, endpoint, new);
         let (mut server, mut assignments) = made.ok_or("a new instance cannot be described")?;
-        match vpc::provide_server(&self.service, endpoint, &server).await? {
+        if let Some(dead) = instead {
+            // First of all: its address may be all that a small subnet has for the one to come.
+            vpc::release_server(&self.service, endpoint, dead).await;
+        }
+        match vpc::provide_server(&self.service, endpoint, &server, instead).await? {
             Ok(None) => {}
             Ok(Some(link)) => {
                 if let Some(subnet) = self.service.network.current().subnets.get(&link.subnet) {
@@ -121,9 +125,6 @@ impl Endpoints {
         write.await?;
         pause::after(Point::Begin);
         left.iter().for_each(|folder| folders::discard(folder));
-        if let Some(dead) = instead {
-            vpc::release_server(&self.service, endpoint, dead).await;
-        }
         if new.at > now {
             let (service, pause) = (self.service.clone(), new.at.since(now));
             tokio::spawn(async move {
