@@ -392,6 +392,7 @@ def test_security_groups(ec2, vpc):
     for name in ("default", "sg-x", "é", "x" * 256):
         assert code(create, GroupName=name, Description="d", VpcId=ident) == "InvalidParameterValue"
     assert code(create, GroupName="y", Description="<d>", VpcId=ident) == "InvalidParameterValue"
+    assert code(create, GroupName="y", Description="", VpcId=ident) == "MissingParameter"
     assert code(create, GroupName="y", Description="d", VpcId="vpc-0") == "InvalidVpcID.NotFound"
 
     client = group(ec2, vpc)
@@ -860,6 +861,7 @@ def test_tags(ec2, vpc):
     assert seen["SubnetId"] == one and {"Key": "Empty", "Value": ""} in seen["Tags"]
     listed = ec2.describe_tags(Filters=by(resource_id=[ident, one], key="Team"))["Tags"]
     assert {(t["ResourceType"], t["Value"]) for t in listed} == {("vpc", "ml"), ("subnet", "data")}
+    assert ec2.describe_tags(Filters=[{"Name": "tag:Team", "Values": ["ml"]}])["Tags"] == [t for t in listed if t["Value"] == "ml"]
     pages = ec2.get_paginator("describe_tags").paginate(Filters=by(resource_id=[ident, one]), PaginationConfig={"PageSize": 5})
     assert sum(len(page["Tags"]) for page in pages) == 4
     ec2.delete_tags(Resources=[ident], Tags=[{"Key": "Team", "Value": "other"}, {"Key": "Empty"}])
@@ -897,7 +899,8 @@ def test_pages_filters_and_dry_runs(ec2, vpc):
 
     one = next(iter(made))
     assert len(ec2.describe_subnets(SubnetIds=[one, one])["Subnets"]) == 1
-    assert code(ec2.describe_vpc_endpoints, MaxResults=0) == "InvalidMaxResults"
+    for most in (0, -1):
+        assert code(ec2.describe_vpc_endpoints, MaxResults=most) == "InvalidMaxResults"
     for call, member, expected in [
         (ec2.describe_route_tables, "RouteTableIds", "InvalidRouteTableId.Malformed"),
         (ec2.describe_network_interfaces, "NetworkInterfaceIds", "InvalidNetworkInterfaceId.Malformed"),
