@@ -361,6 +361,7 @@ def test_peering_is_asked_for_and_answered(ec2, net):
     asked = ec2.create_vpc_peering_connection(**between)["VpcPeeringConnection"]
     name = {"VpcPeeringConnectionId": asked["VpcPeeringConnectionId"]}
     assert asked["Status"]["Code"] == "pending-acceptance" and asked["AccepterVpcInfo"]["VpcId"] == other
+    assert "CidrBlock" in asked["RequesterVpcInfo"] and "CidrBlock" not in asked["AccepterVpcInfo"]
     assert refused(ec2.create_vpc_peering_connection, **between)[0] == "VpcPeeringConnectionAlreadyExists"
     option = {"AccepterPeeringConnectionOptions": {"AllowDnsResolutionFromRemoteVpc": True}}
     early = refused(ec2.modify_vpc_peering_connection_options, **name, **option)
