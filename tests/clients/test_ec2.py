@@ -910,6 +910,10 @@ def test_pages_filters_and_dry_runs(ec2, vpc):
         (ec2.describe_subnets, "SubnetIds", "InvalidSubnetID.Malformed"),
     ]:
         assert code(call, **{member: ["x"]}) == expected
+    attached = [{"Name": "attachment.vpc-id", "Values": [ident]}]
+    assert ec2.describe_vpn_gateways(Filters=attached)["VpnGateways"] == []
+    said = refused(ec2.describe_vpn_gateways, VpnGatewayIds=["vgw-0"])
+    assert said == ("InvalidVpnGatewayID.NotFound", "The vpnGateway ID 'vgw-0' does not exist")
     none = lambda call, what, name: call(Filters=[{"Name": name, "Values": ["x"]}])[what] == []
     for name in ("outpost-arn", "enable-dns64", "private-dns-name-options-on-launch.hostname-type"):
         assert none(ec2.describe_subnets, "Subnets", name), name

@@ -77,6 +77,7 @@ pub(super) const OPERATIONS: &[&str] = &[
     "DescribeVpcEndpoints",
     "DescribeVpcPeeringConnections",
     "DescribeVpcs",
+    "DescribeVpnGateways",
     "DetachInternetGateway",
     "DisassociateAddress",
     "DisassociateRouteTable",

@@ -41,6 +41,7 @@ mod traffic;
 mod unsuccessful;
 mod vpc;
 mod vpc_block;
+mod vpn;
 
 use crate::service::table::Entry;
 pub(crate) use places::zone_id;
@@ -123,6 +124,7 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("DescribeVpcEndpoints", endpoint::describe),
     ec2!("DescribeVpcPeeringConnections", peering::describe),
     ec2!("DescribeVpcs", vpc::describe),
+    ec2!("DescribeVpnGateways", vpn::describe),
     ec2!("DetachInternetGateway", internet_gateway::detach),
     ec2!("DisassociateAddress", address::disassociate),
     ec2!("DisassociateRouteTable", route_table::disassociate),
