@@ -248,6 +248,15 @@ def test_an_instance_that_dies_is_replaced_where_it_was(hosting, ec2, network, s
 
         until(replaced, "another takes its place", timeout=30)
         assert sorted(i["SubnetId"] for i in interfaces(ec2, name)) == sorted(subnets)
+    # A third one has no address: that is told while it is waited for.
+    more = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 3}]
+    hosting.sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=more)
+    said = until(lambda: hosting.describe(name).get("FailureReason"), "the reason", timeout=10)
+    assert "InsufficientFreeAddressesInSubnet" in said and hosting.describe(name)["EndpointStatus"] == "Updating"
+    here = [{"Name": "subnet-id", "Values": subnets[:1]}, {"Name": "requester-managed", "Values": ["false"]}]
+    (full,) = ec2.describe_network_interfaces(Filters=here)["NetworkInterfaces"]
+    ec2.delete_network_interface(NetworkInterfaceId=full["NetworkInterfaceId"])
+    assert "FailureReason" not in hosting.wait(name)
     hosting.delete(name)
     until(lambda: not interfaces(ec2, name), "the interfaces go with their instances")
 
