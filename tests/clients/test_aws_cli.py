@@ -284,6 +284,8 @@ def interfaces(ec2, subnets: list[str], group: str):
     elastic = ec2("allocate-address", domain="vpc")["AllocationId"]
     at = ec2("associate-address", allocation_id=elastic, network_interface_id=one)["AssociationId"]
     assert ec2("describe-addresses", allocation_ids=[elastic])["Addresses"][0]["NetworkInterfaceId"] == one
+    assert ec2("describe-vpn-gateways")["VpnGateways"] == []
+    assert ec2("describe-addresses-attribute", attribute="domain-name")["Addresses"][0]["AllocationId"] == elastic
     ec2("disassociate-address", association_id=at)
     nat = ec2("create-nat-gateway", subnet_id=subnets[1], connectivity_type="private")["NatGateway"]["NatGatewayId"]
     assert ec2("describe-nat-gateways", nat_gateway_ids=[nat])["NatGateways"][0]["State"] == "available"

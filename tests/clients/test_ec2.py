@@ -236,6 +236,39 @@ def test_further_blocks_of_a_vpc(ec2, vpc):
     assert code(disassociate, AssociationId=first) == "OperationNotPermitted"
 
 
+def test_which_blocks_a_vpc_may_have(ec2):
+    """VPC User Guide, "VPC CIDR blocks": of one private range, and not what a route leads to."""
+    for first, restricted, free in [
+        ("10.0.0.0/24", ["192.168.0.0/24", "172.16.0.0/24", "198.19.0.0/24", "10.0.9.0/24"], "10.9.0.0/24"),
+        ("172.16.0.0/24", ["172.31.0.0/24", "10.9.0.0/24", "198.19.0.0/24"], "100.64.0.0/24"),
+        ("192.168.0.0/24", ["10.9.0.0/24", "172.16.0.0/24"], "192.168.9.0/24"),
+        ("100.64.0.0/24", ["10.9.0.0/24", "198.19.0.0/24"], "100.65.0.0/24"),
+    ]:
+        vpc = ec2.create_vpc(CidrBlock=first)["Vpc"]["VpcId"]
+        for block in restricted:
+            said = refused(ec2.associate_vpc_cidr_block, VpcId=vpc, CidrBlock=block)
+            assert said[0] == "InvalidVpc.Range" and said[1].startswith(f"The CIDR '{block}' is restricted."), first
+        ec2.associate_vpc_cidr_block(VpcId=vpc, CidrBlock=free)
+        ec2.delete_vpc(VpcId=vpc)
+    vpc = ec2.create_vpc(CidrBlock="10.2.0.0/24")["Vpc"]
+    other = ec2.create_vpc(CidrBlock="10.3.0.0/24")["Vpc"]["VpcId"]
+    peering = ec2.create_vpc_peering_connection(VpcId=vpc["VpcId"], PeerVpcId=other)["VpcPeeringConnection"]
+    peer = {"VpcPeeringConnectionId": peering["VpcPeeringConnectionId"]}
+    associate = lambda block, of=vpc["VpcId"]: ec2.associate_vpc_cidr_block(VpcId=of, CidrBlock=block)
+    assert code(associate, block="10.40.0.0/24") == "OperationNotPermitted", "while it is pending"
+    associate("10.41.0.0/24", other)
+    ec2.accept_vpc_peering_connection(**peer)
+    (table,) = ec2.describe_route_tables(Filters=by(vpc_id=vpc["VpcId"]))["RouteTables"]
+    to = {"RouteTableId": table["RouteTableId"], "DestinationCidrBlock": "10.40.0.0/24"}
+    ec2.create_route(**to, **peer)
+    for block in ("10.40.0.0/24", "10.40.0.0/16"):
+        assert code(associate, block=block) == "InvalidVpc.Range"
+    associate("10.40.0.0/25")
+    ec2.delete_vpc_peering_connection(**peer)
+    for ident in (vpc["VpcId"], other):
+        ec2.delete_vpc(VpcId=ident)
+
+
 def test_ipv6_blocks_of_a_vpc_and_a_subnet(ec2):
     vpc = ec2.create_vpc(CidrBlock="10.199.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]
     ident = vpc["VpcId"]
@@ -270,6 +303,9 @@ def test_ipv6_blocks_of_a_vpc_and_a_subnet(ec2):
     assert ec2.assign_ipv6_addresses(**own, Ipv6Addresses=[named])["AssignedIpv6Addresses"] == [named]
     assert code(ec2.assign_ipv6_addresses, **own, Ipv6Addresses=[named]) == "InvalidIPAddress.InUse"
     assert code(ec2.assign_ipv6_addresses, **own, Ipv6Addresses=["2001:db8::1"]) == "InvalidParameterValue"
+    for reserved in (block.replace("::/64", "::1"), block.replace("::/64", ":ffff:ffff:ffff:ffff")):
+        said = refused(ec2.assign_ipv6_addresses, **own, Ipv6Addresses=[reserved])
+        assert said == ("InvalidParameterValue", "Address is in subnet's reserved address range")
     assert code(ec2.assign_ipv6_addresses, **own) == "MissingParameter"
     both = {"Ipv6Addresses": [named], "Ipv6AddressCount": 1}
     assert code(ec2.assign_ipv6_addresses, **own, **both) == "InvalidParameterCombination"
@@ -356,6 +392,7 @@ def test_security_groups(ec2, vpc):
     for name in ("default", "sg-x", "é", "x" * 256):
         assert code(create, GroupName=name, Description="d", VpcId=ident) == "InvalidParameterValue"
     assert code(create, GroupName="y", Description="<d>", VpcId=ident) == "InvalidParameterValue"
+    assert code(create, GroupName="y", Description="", VpcId=ident) == "MissingParameter"
     assert code(create, GroupName="y", Description="d", VpcId="vpc-0") == "InvalidVpcID.NotFound"
 
     client = group(ec2, vpc)
@@ -406,6 +443,9 @@ def test_rules_of_a_security_group(ec2, vpc):
     said = refused(authorize, GroupId=ident, IpPermissions=[permissions[0]])
     text = 'the specified rule "peer: 10.0.0.0/8, TCP, from port: 22, to port: 22, ALLOW" already exists'
     assert said == ("InvalidPermission.Duplicate", text)
+    twice = {"IpProtocol": "tcp", "FromPort": 9, "ToPort": 9, "IpRanges": [{"CidrIp": "9.0.0.0/8"}, {"CidrIp": "9.1.0.0/8"}]}
+    said = refused(authorize, GroupId=ident, IpPermissions=[twice])
+    assert said == ("InvalidParameterValue", "The same permission must not appear multiple times")
     flat = {"IpProtocol": "udp", "FromPort": 53, "ToPort": 53, "CidrIp": "1.2.3.4/32"}
     assert len(authorize(GroupId=ident, **flat)["SecurityGroupRules"]) == 1
     assert code(authorize, GroupId=ident, **flat) == "InvalidPermission.Duplicate"
@@ -451,6 +491,12 @@ def test_rules_of_a_security_group(ec2, vpc):
     assert code(modify, GroupId=ident, SecurityGroupRules=update("sgr-0", change)) == missing
     again = {"IpProtocol": "udp", "FromPort": 53, "ToPort": 53, "CidrIpv4": "1.2.3.4/32"}
     assert code(modify, GroupId=ident, SecurityGroupRules=update(first, again)) == "InvalidPermission.Duplicate"
+    second = authorize(GroupId=ident, IpProtocol="tcp", FromPort=1, ToPort=1, CidrIp="10.1.0.0/16")
+    second = second["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+    there = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "CidrIpv4": "10.1.0.0/16"}
+    modify(GroupId=ident, SecurityGroupRules=update(first, there) + update(second, change))
+    assert describe(SecurityGroupRuleIds=[first])["SecurityGroupRules"][0]["ToPort"] == 1, "they changed places"
+    revoke(GroupId=ident, SecurityGroupRuleIds=[second])
     to_group = {"IpProtocol": "-1", "ReferencedGroupId": other}
     modify(GroupId=ident, SecurityGroupRules=update(first, to_group))
     assert describe(SecurityGroupRuleIds=[first])["SecurityGroupRules"][0]["FromPort"] == -1
@@ -709,6 +755,9 @@ def test_network_interfaces(ec2, vpc):
     assert [a["PrivateIpAddress"] for a in eni["PrivateIpAddresses"]] == [f"{ten}.0.{n}" for n in (10, 4, 5)]
     assert eni["Groups"][0]["GroupId"] == guard and eni["Status"] == "available" and eni["SourceDestCheck"]
     assert eni["MacAddress"].startswith("02:") and eni["TagSet"] == [{"Key": "a", "Value": "b"}]
+    twice = create(**at, Groups=[guard, guard])["NetworkInterface"]
+    assert [g["GroupId"] for g in twice["Groups"]] == [guard], "an interface has a group once"
+    ec2.delete_network_interface(NetworkInterfaceId=twice["NetworkInterfaceId"])
     default = create(**at)["NetworkInterface"]
     assert default["Groups"][0]["GroupName"] == "default" and default["InterfaceType"] == "interface"
     several = create(**at, PrivateIpAddresses=[
@@ -756,7 +805,7 @@ def test_network_interfaces(ec2, vpc):
     modify, attribute = ec2.modify_network_interface_attribute, ec2.describe_network_interface_attribute
     modify(**own, Description={"Value": "changed"})
     modify(**own, SourceDestCheck={"Value": False})
-    modify(**own, Groups=[default["Groups"][0]["GroupId"], guard])
+    modify(**own, Groups=[default["Groups"][0]["GroupId"], guard, guard])
     assert attribute(**own, Attribute="description")["Description"] == {"Value": "changed"}
     assert attribute(**own, Attribute="sourceDestCheck")["SourceDestCheck"] == {"Value": False}
     assert len(attribute(**own, Attribute="groupSet")["Groups"]) == 2
@@ -812,6 +861,7 @@ def test_tags(ec2, vpc):
     assert seen["SubnetId"] == one and {"Key": "Empty", "Value": ""} in seen["Tags"]
     listed = ec2.describe_tags(Filters=by(resource_id=[ident, one], key="Team"))["Tags"]
     assert {(t["ResourceType"], t["Value"]) for t in listed} == {("vpc", "ml"), ("subnet", "data")}
+    assert ec2.describe_tags(Filters=[{"Name": "tag:Team", "Values": ["ml"]}])["Tags"] == [t for t in listed if t["Value"] == "ml"]
     pages = ec2.get_paginator("describe_tags").paginate(Filters=by(resource_id=[ident, one]), PaginationConfig={"PageSize": 5})
     assert sum(len(page["Tags"]) for page in pages) == 4
     ec2.delete_tags(Resources=[ident], Tags=[{"Key": "Team", "Value": "other"}, {"Key": "Empty"}])
@@ -846,6 +896,33 @@ def test_pages_filters_and_dry_runs(ec2, vpc):
     assert code(ec2.describe_subnets, MaxResults=5, NextToken="~") == "InvalidNextToken"
     said = refused(ec2.describe_subnets, Filters=by(colour="red"))
     assert said == ("InvalidParameterValue", "The filter 'colour' is invalid")
+
+    one = next(iter(made))
+    assert len(ec2.describe_subnets(SubnetIds=[one, one])["Subnets"]) == 1
+    for most in (0, -1):
+        assert code(ec2.describe_vpc_endpoints, MaxResults=most) == "InvalidMaxResults"
+    for call, member, expected in [
+        (ec2.describe_route_tables, "RouteTableIds", "InvalidRouteTableId.Malformed"),
+        (ec2.describe_network_interfaces, "NetworkInterfaceIds", "InvalidNetworkInterfaceId.Malformed"),
+        (ec2.describe_internet_gateways, "InternetGatewayIds", "InvalidInternetGatewayId.Malformed"),
+        (ec2.describe_network_acls, "NetworkAclIds", "InvalidNetworkAclId.Malformed"),
+        (ec2.describe_nat_gateways, "NatGatewayIds", "NatGatewayMalformed"),
+        (ec2.describe_subnets, "SubnetIds", "InvalidSubnetID.Malformed"),
+    ]:
+        assert code(call, **{member: ["x"]}) == expected
+    attached = [{"Name": "attachment.vpc-id", "Values": [ident]}]
+    assert ec2.describe_vpn_gateways(Filters=attached)["VpnGateways"] == []
+    said = refused(ec2.describe_vpn_gateways, VpnGatewayIds=["vgw-0"])
+    assert said == ("InvalidVpnGatewayID.NotFound", "The vpnGateway ID 'vgw-0' does not exist")
+    none = lambda call, what, name: call(Filters=[{"Name": name, "Values": ["x"]}])[what] == []
+    for name in ("outpost-arn", "enable-dns64", "private-dns-name-options-on-launch.hostname-type"):
+        assert none(ec2.describe_subnets, "Subnets", name), name
+    for name in ("attachment.instance-id", "attachment.device-index", "attachment.delete-on-termination"):
+        assert none(ec2.describe_network_interfaces, "NetworkInterfaces", name), name
+    for name in ("association.gateway-id", "route.transit-gateway-id", "route.instance-id"):
+        assert none(ec2.describe_route_tables, "RouteTables", name), name
+    (seen,) = ec2.describe_subnets(SubnetIds=[one])["Subnets"]
+    assert seen["PrivateDnsNameOptionsOnLaunch"]["HostnameType"] == "ip-name"
 
     dry = ("DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
     assert refused(ec2.create_vpc, CidrBlock="10.0.0.0/16", DryRun=True) == dry

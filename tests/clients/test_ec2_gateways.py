@@ -361,6 +361,7 @@ def test_peering_is_asked_for_and_answered(ec2, net):
     asked = ec2.create_vpc_peering_connection(**between)["VpcPeeringConnection"]
     name = {"VpcPeeringConnectionId": asked["VpcPeeringConnectionId"]}
     assert asked["Status"]["Code"] == "pending-acceptance" and asked["AccepterVpcInfo"]["VpcId"] == other
+    assert "CidrBlock" in asked["RequesterVpcInfo"] and "CidrBlock" not in asked["AccepterVpcInfo"]
     assert refused(ec2.create_vpc_peering_connection, **between)[0] == "VpcPeeringConnectionAlreadyExists"
     option = {"AccepterPeeringConnectionOptions": {"AllowDnsResolutionFromRemoteVpc": True}}
     early = refused(ec2.modify_vpc_peering_connection_options, **name, **option)
@@ -431,6 +432,18 @@ def test_dhcp_options(ec2, net):
         assert wrong[0] == "InvalidParameterValue", key
 
 
+def test_a_new_vpc_has_the_regions_own_dhcp_options(ec2, net):
+    own = ec2.describe_vpcs(VpcIds=[net.vpc])["Vpcs"][0]["DhcpOptionsId"]
+    (region,) = ec2.describe_dhcp_options(DhcpOptionsIds=[own])["DhcpOptions"]
+    says = [{"Key": o["Key"], "Values": [v["Value"] for v in o["Values"]]} for o in region["DhcpConfigurations"]]
+    same = [ec2.create_dhcp_options(DhcpConfigurations=says)["DhcpOptions"]["DhcpOptionsId"] for _ in range(6)]
+    made = ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]
+    assert made["DhcpOptionsId"] == own, "and not one of a user's that says the same"
+    ec2.delete_vpc(VpcId=made["VpcId"])
+    for name in same:
+        ec2.delete_dhcp_options(DhcpOptionsId=name)
+
+
 # Addresses and NAT.
 
 
@@ -444,6 +457,8 @@ def test_elastic_addresses(ec2, net):
         )
         internet(net)
         association = ec2.associate_address(**to)["AssociationId"]
+        [seen] = ec2.describe_addresses_attribute(AllocationIds=[first["AllocationId"]])["Addresses"]
+        assert seen == {"AllocationId": first["AllocationId"], "PublicIp": first["PublicIp"]}, "it has no PTR record"
         [seen] = ec2.describe_addresses(PublicIps=[first["PublicIp"]])["Addresses"]
         assert (seen["NetworkInterfaceId"], seen["AssociationId"], seen["Domain"]) == (eni, association, "vpc")
         code, text = refused(ec2.associate_address, **to, AllowReassociation=False)

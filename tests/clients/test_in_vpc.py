@@ -155,6 +155,50 @@ def test_a_lost_interface_is_told(service, network, bucket, probe_image):
     assert results(lines(service, "inside-again")) == {f"{S3}:443": "ok"}
 
 
+def small_subnets(ec2, network) -> list[str]:
+    """Two of eleven addresses, in two zones, with the routes of the others."""
+    mine = [{"Name": "association.subnet-id", "Values": network.subnets[:1]}]
+    (table,) = ec2.describe_route_tables(Filters=mine)["RouteTables"]
+    made = []
+    for number, zone in enumerate(("us-east-1a", "us-east-1b")):
+        block = {"CidrBlock": f"10.20.250.{16 * number}/28", "AvailabilityZone": zone}
+        made.append(ec2.create_subnet(VpcId=network.vpc, **block)["Subnet"]["SubnetId"])
+        ec2.associate_route_table(RouteTableId=table["RouteTableId"], SubnetId=made[-1])
+    return made
+
+
+def interfaces(ec2, whose: str) -> list[dict]:
+    described = [{"Name": "description", "Values": [f"*{whose}"]}]
+    return ec2.describe_network_interfaces(Filters=described)["NetworkInterfaces"]
+
+
+@pytest.fixture
+def small(ec2, network):
+    """Small subnets, and what takes some of the addresses of one."""
+    subnets = small_subnets(ec2, network)
+    yield subnets, lambda s, n: ec2.create_network_interface(SubnetId=s, SecondaryPrivateIpAddressCount=n - 1)
+    here = [{"Name": "subnet-id", "Values": subnets}]
+    for one in ec2.describe_network_interfaces(Filters=here)["NetworkInterfaces"]:
+        ec2.delete_network_interface(NetworkInterfaceId=one["NetworkInterfaceId"])
+    for subnet in subnets:
+        ec2.delete_subnet(SubnetId=subnet)
+
+
+def test_an_attempt_has_the_addresses_of_the_one_before_it(service, ec2, network, small, bucket, probe_image):
+    subnets, take = small
+    take(subnets[0], 10)
+    config = {"Subnets": subnets[:1], "SecurityGroupIds": [network.training]}
+    again = {"RetryStrategy": {"MaximumRetryAttempts": 1}}
+    tight = job("inside-tight", config, "in-turn", "tick 2 1", "sleep 3", **again)
+    service.client("sagemaker").create_training_job(**tight)
+    until(lambda: "tick 2" in lines(service, "inside-tight"), "the container runs")
+    (pid,) = fabrics(service)
+    os.kill(pid, signal.SIGKILL)
+    described = service.wait("inside-tight")
+    assert described["TrainingJobStatus"] == "Completed", described["FailureReason"]
+    until(lambda: not interfaces(ec2, "inside-tight"), "its interface goes")
+
+
 def fabrics(service) -> list[int]:
     """The processes that hold the VPCs of a service."""
     state, found = str(service.state), []
@@ -190,8 +234,7 @@ def test_each_container_of_an_instance_has_an_interface(hosting, ec2, network, p
         EnableNetworkIsolation=False,
     )
     with hosting.endpoint(model) as name:
-        filters = [{"Name": "description", "Values": [f"*{name}"]}]
-        found = ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
+        found = interfaces(ec2, name)
         assert len({i["PrivateIpAddress"] for i in found}) == 2 and len({i["SubnetId"] for i in found}) == 1, found
         others = [f"{i['PrivateIpAddress']}:8080" for i in found]
         for container in ("one", "two"):
@@ -201,8 +244,43 @@ def test_each_container_of_an_instance_has_an_interface(hosting, ec2, network, p
             # Its own address is on its own `lo`, where it serves; the other's group lets nobody in.
             assert sorted(met.pop(other) for other in others) == ["ok", "timeout"], met
             assert met == {f"{S3}:443": "ok", f"{LOGS}:80": "timeout"}
-    gone = lambda: not ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]  # noqa: E731
-    until(gone, "its interfaces are gone with it")
+    until(lambda: not interfaces(ec2, name), "its interfaces go with it")
+
+
+def test_an_instance_that_dies_is_replaced_where_it_was(hosting, ec2, network, small, probe_image):
+    subnets, take = small
+    config = {"Subnets": subnets, "SecurityGroupIds": [network.serving]}
+    model = hosting.model_of(PrimaryContainer={"Image": probe_image}, VpcConfig=config, EnableNetworkIsolation=False)
+    name = hosting.create(hosting.config(variant(model, count=2)))
+    hosting.wait(name)
+    # Of the second zone: with the dead one among those to keep away from, the first would be as good.
+    # Then where the address of the dead one is the only one that is free.
+    for full in (False, True):
+        if full:
+            for subnet in subnets:
+                take(subnet, 10)
+        before = {server["id"]: server["zone"] for server in hosting.servers(name)}
+        dead = next(ident for ident, zone in before.items() if zone == "us-east-1b")
+        hosting.kill(dead)
+
+        def replaced(dead=dead):
+            now = {server["id"] for server in hosting.servers(name)}
+            healthy = hosting.describe(name)["ProductionVariants"][0]["CurrentInstanceCount"]
+            return healthy == 2 and len(now) == 2 and dead not in now
+
+        until(replaced, "another takes its place", timeout=30)
+        assert sorted(i["SubnetId"] for i in interfaces(ec2, name)) == sorted(subnets)
+    # A third one has no address: that is told while it is waited for.
+    more = [{"VariantName": "AllTraffic", "DesiredInstanceCount": 3}]
+    hosting.sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=more)
+    said = until(lambda: hosting.describe(name).get("FailureReason"), "the reason", timeout=10)
+    assert "InsufficientFreeAddressesInSubnet" in said and hosting.describe(name)["EndpointStatus"] == "Updating"
+    here = [{"Name": "subnet-id", "Values": subnets[:1]}, {"Name": "requester-managed", "Values": ["false"]}]
+    (full,) = ec2.describe_network_interfaces(Filters=here)["NetworkInterfaces"]
+    ec2.delete_network_interface(NetworkInterfaceId=full["NetworkInterfaceId"])
+    assert "FailureReason" not in hosting.wait(name)
+    hosting.delete(name)
+    until(lambda: not interfaces(ec2, name), "the interfaces go with their instances")
 
 
 def test_a_service_can_require_isolation(belljar, probe_image, digits_image):

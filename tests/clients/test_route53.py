@@ -272,11 +272,13 @@ def test_what_is_not_served_is_refused_by_name(route53, zone):
     assert refused(route53.get_hosted_zone_count)[0] == "UnsupportedOperation"
 
 
-def test_tags_of_zones(route53, zone):
+def test_tags_of_zones(service, route53, zone):
     of = {"ResourceType": "hostedzone", "ResourceId": zone.split("/")[-1]}
+    assert route53.list_tags_for_resource(**of)["ResourceTagSet"]["Tags"] == []
     tags = [{"Key": "Environment", "Value": "prod"}, {"Key": "OwnerTeam", "Value": "ml"}]
     route53.change_tags_for_resource(**of, AddTags=tags)
     assert route53.list_tags_for_resource(**of)["ResourceTagSet"]["Tags"] == tags
+    assert service.client("ec2").describe_tags(Filters=[{"Name": "key", "Values": ["OwnerTeam"]}])["Tags"] == []
     route53.change_tags_for_resource(**of, RemoveTagKeys=["OwnerTeam"])
     assert route53.list_tags_for_resource(**of)["ResourceTagSet"]["Tags"] == tags[:1]
     many = [{"Key": f"k{n}", "Value": ""} for n in range(10)]

@@ -12,7 +12,7 @@ struct Patch {
     to: &'static str,
 }
 
-const PATCHES: [Patch; 3] = [
+const PATCHES: [Patch; 4] = [
     // Of an internet gateway that is attached, EC2 says `available` (its API reference,
     // `InternetGatewayAttachment`), and clients wait for that.
     Patch {
@@ -31,6 +31,9 @@ const PATCHES: [Patch; 3] = [
         to: r#"["pendingAcceptance", "pending", "available", "deleting", "deleted", "rejected",
                 "failed", "expired", "partial"]"#,
     },
+    // A zone without tags has an empty list of them, as every zone has at its start; the model
+    // means what `ChangeTagsForResource` adds.
+    Patch { service: "route53", at: "/shapes/TagList/min", from: "1", to: "0" },
     // `InvokeEndpoint` and `InvokeEndpointWithResponseStream`: the Developer Guide and the quotas
     // have 25 MB since 2025; the model still has the 6 MB of before.
     Patch {

@@ -49,8 +49,9 @@ pub(crate) fn dhcp_options(draft: &mut Draft, region: &str) -> DhcpOptionsId {
     let options =
         [option("domain-name", domain), option("domain-name-servers", PROVIDED.to_owned())].into();
     let own = DhcpOptions { options };
-    let found = draft.dhcp_options.iter().find(|(_, options)| ***options == own);
-    if let Some((id, _)) = found {
+    // A user's set may say the same: the region's own one is older than all of them.
+    let same = draft.dhcp_options.iter().filter(|(_, options)| ***options == own);
+    if let Some((id, _)) = same.min_by_key(|(id, _)| draft.created(id.as_str())) {
         return id.clone();
     }
     let id: DhcpOptionsId = draft.fresh();

@@ -6,8 +6,8 @@ use belljar_vpc::id::ResourceId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// For each kind of id, by its prefix: the code without what is behind its dot, and what EC2 calls
-/// the resource.
+/// For each kind of id, by its prefix: the code of one that is not there, without what is behind its
+/// dot, and what EC2 calls the resource.
 const KINDS: [(&str, &str, &str); 20] = [
     ("vpc-", "InvalidVpcID", "vpc ID"),
     ("vpc-cidr-assoc-", "InvalidVpcCidrBlockAssociationID", "vpc CIDR block association ID"),
@@ -60,19 +60,32 @@ pub(crate) fn not_found<I: ResourceId>(id: &I) -> AwsError {
     AwsError::new(400, format!("{code}.NotFound"), format!("The {noun} '{id}' does not exist"))
 }
 
+/// The code of what is no id. EC2 writes most of them otherwise than that of an id that is not there.
+fn malformed<I: ResourceId>() -> String {
+    let code = match I::PREFIX {
+        "nat-" => return "NatGatewayMalformed".into(),
+        "sg-" => "InvalidGroupId",
+        "acl-" => "InvalidNetworkAclId",
+        "rtb-" => "InvalidRouteTableId",
+        "igw-" => "InvalidInternetGatewayId",
+        "eni-" => "InvalidNetworkInterfaceId",
+        "pl-" => "InvalidPrefixListId",
+        "pcx-" => "InvalidVpcPeeringConnectionId",
+        "dopt-" => "InvalidDhcpOptionsId",
+        _ => kind::<I>().0,
+    };
+    format!("{code}.Malformed")
+}
+
 /// Reads an id of one kind.
 ///
 /// # Errors
 /// If it is not of this kind.
 pub(crate) fn id<I: ResourceId>(text: &str) -> Result<I, AwsError> {
     text.parse().map_err(|_| {
-        let code = match kind::<I>().0 {
-            "InvalidGroup" => "InvalidGroupId",
-            other => other,
-        };
         let shown: String = text.chars().take(64).collect();
         let message = format!("Invalid id: \"{shown}\" (expecting \"{}...\")", I::PREFIX);
-        AwsError::new(400, format!("{code}.Malformed"), message)
+        AwsError::new(400, malformed::<I>(), message)
     })
 }
 

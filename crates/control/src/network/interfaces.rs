@@ -7,6 +7,7 @@ use belljar_aws::AwsError;
 use belljar_vpc::Description;
 use belljar_vpc::id::{GroupId, InterfaceId, SubnetId};
 use belljar_vpc::network::{Attachment, Interface, PrivateAddress, Subnet, reserved};
+use ipnet::Ipv6Net;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -74,7 +75,7 @@ pub(crate) fn create(draft: &mut Draft, wanted: Wanted) -> Result<InterfaceId, A
         subnet: wanted.subnet,
         addresses: Vec::new(),
         addresses_v6: Vec::new(),
-        groups: wanted.groups,
+        groups: each_once(wanted.groups),
         source_dest_check: wanted.source_dest_check,
         mac: mac(),
         description: wanted.description,
@@ -180,6 +181,9 @@ pub(crate) fn assign_v6(
             let text = format!("The address {address} is not in the subnet's block {block}.");
             return Err(invalid(text));
         }
+        if reserved_v6(block, *address) {
+            return Err(invalid(RESERVED));
+        }
         if !used.insert(*address) {
             return Err(refused("InvalidIPAddress.InUse", format!("Address {address} is in use.")));
         }
@@ -229,9 +233,24 @@ pub(crate) fn check_groups(
     Ok(())
 }
 
+/// The groups of an interface in the order in which they were named, none of them twice.
+pub(crate) fn each_once(groups: Vec<GroupId>) -> Vec<GroupId> {
+    let mut seen = BTreeSet::new();
+    groups.into_iter().filter(|id| seen.insert(id.clone())).collect()
+}
+
 fn used(d: &Description, subnet: &SubnetId) -> BTreeSet<Ipv4Addr> {
     let here = d.interfaces.values().filter(|interface| interface.subnet == *subnet);
     here.flat_map(|interface| interface.addresses.iter().map(|a| a.address)).collect()
+}
+
+const RESERVED: &str = "Address is in subnet's reserved address range";
+
+/// The first four of a subnet's IPv6 addresses and the last one are AWS's (VPC User Guide, "VPC and
+/// subnet sizing for IPv6").
+fn reserved_v6(block: Ipv6Net, address: Ipv6Addr) -> bool {
+    let (first, last) = (block.network().to_bits(), block.broadcast());
+    address.to_bits().wrapping_sub(first) < 4 || address == last
 }
 
 fn check_v4(subnet: &Subnet, address: Ipv4Addr) -> Result<(), AwsError> {
@@ -239,7 +258,7 @@ fn check_v4(subnet: &Subnet, address: Ipv4Addr) -> Result<(), AwsError> {
         return Err(invalid("Address does not fall within the subnet's address range"));
     }
     if reserved(subnet.block, address) {
-        return Err(invalid("Address is in subnet's reserved address range"));
+        return Err(invalid(RESERVED));
     }
     Ok(())
 }

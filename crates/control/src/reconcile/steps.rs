@@ -232,6 +232,8 @@ impl Reconciler {
             return Ok(false);
         }
         self.sweep(job, generation).await?;
+        // First of all: its addresses may be all that a small subnet has for the next attempt.
+        vpc::release(&self.service, job, generation).await;
         let links = match self.provide(job, next).await? {
             Ok(links) => links,
             Err(reason) => {
@@ -254,7 +256,6 @@ impl Reconciler {
         });
         recorded.await?;
         pause::after(Point::Retry);
-        vpc::release(&self.service, job, generation).await;
         tidy(&self.folder(job, generation));
         Ok(true)
     }

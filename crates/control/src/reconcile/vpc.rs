@@ -107,12 +107,13 @@ pub(super) async fn release(service: &Service, job: &JobName, generation: u64) {
     }
 }
 
-/// Makes the interfaces of an endpoint's further instance, one for each of its containers or one
-/// for all of them; none if the variant is in no VPC.
+/// Makes the interfaces of an endpoint's further instance, or of one that comes instead of a dead
+/// one: one for each of its containers, or one for all of them; none if the variant is in no VPC.
 pub(super) async fn provide_server(
     service: &Service,
     endpoint: &Endpoint,
     server: &Server,
+    instead: Option<&str>,
 ) -> Result<Provided, StepError> {
     let progress = &endpoint.progress;
     let fleets = [&progress.current, &progress.next];
@@ -122,7 +123,7 @@ pub(super) async fn provide_server(
     let Some((variant, placement)) = variant.and_then(|v| Some((v, v.vpc.clone()?))) else {
         return Ok(Ok(Vec::new()));
     };
-    let others = service.db().read(|c| others(c, server))?;
+    let others = service.db().read(|c| others(c, server, instead))?;
     let account = &service.config.account;
     let role = variant.role.as_ref().map(|role| Principal::executing(role, account));
     let needs = needs_of(service, variant, role.as_ref());
@@ -147,11 +148,17 @@ fn needs_of(service: &Service, variant: &Variant, who: Option<&Principal>) -> Ne
     Needs { download, peers: false, encrypted: false, requests }
 }
 
-/// The subnets of the other instances of a variant.
-fn others(c: &Connection, server: &Server) -> Result<Vec<SubnetId>, StoreError> {
+/// The subnets of the other instances of a variant, without the dead one whose place is taken.
+fn others(
+    c: &Connection,
+    server: &Server,
+    instead: Option<&str>,
+) -> Result<Vec<SubnetId>, StoreError> {
     let mut subnets = Vec::new();
     for other in servers::of_endpoint(c, &server.endpoint)? {
-        let counts = other.variant == server.variant && other.stopping.is_none();
+        let counts = other.variant == server.variant
+            && other.stopping.is_none()
+            && Some(other.id.as_str()) != instead;
         if counts && let Some(first) = servers::containers(c, &other.id)?.into_iter().next() {
             subnets.extend(first.assignment.vpc.map(|link| link.subnet));
         }

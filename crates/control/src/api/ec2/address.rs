@@ -310,3 +310,20 @@ fn shown(service: &Service, now: &Topology, id: &AllocationId, address: &Elastic
     }
     shown
 }
+
+/// The names that addresses have in the reverse DNS: none, for there is nothing that gives them any.
+pub(super) async fn attribute(
+    service: &Service,
+    _: &Caller,
+    mut listing: Listing,
+) -> Result<Value, AwsError> {
+    // The model has one attribute, `domain-name`.
+    let _: Option<String> = listing.take("Attribute")?;
+    let now = service.network.current();
+    listing.of(
+        "Addresses",
+        ("AllocationIds", &now.addresses),
+        &[],
+        |id, address| json!({"AllocationId": id.as_str(), "PublicIp": address.public}),
+    )
+}

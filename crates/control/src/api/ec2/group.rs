@@ -38,6 +38,9 @@ pub(super) async fn create(
     let tags = tags::of(&input.tag_specifications, "security-group")?;
     let name = input.group_name.trim().to_owned();
     check_name(&name)?;
+    if input.description.is_empty() {
+        return Err(super::request::missing_parameter("GroupDescription"));
+    }
     check_text("GroupDescription", "security group description", &input.description)?;
     let edit = service.network.edit(|draft| {
         let vpc = match &input.vpc_id {

@@ -5,7 +5,7 @@ use super::group_rule_shown::{revoked, shown_rule};
 use super::permission::{self, Flat, IpPermission, Which};
 use super::tags::{self, TagSpecification};
 use super::{group, traffic};
-use crate::network::error::{self, refused};
+use crate::network::error::{self, invalid, refused};
 use crate::network::{Draft, quotas};
 use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
@@ -93,6 +93,11 @@ async fn authorize(
         let id = input.group(draft)?;
         let vpc = error::get(&draft.groups, &id)?.vpc.clone();
         let rules = permission::read(service, draft, (&vpc, direction), &permissions, Which::New)?;
+        let twice =
+            |(place, rule): (usize, &GroupRule)| rules[..place].iter().any(|o| same(o, rule));
+        if rules.iter().enumerate().any(twice) {
+            return Err(invalid("The same permission must not appear multiple times"));
+        }
         let mut made = Vec::new();
         for rule in rules {
             let rule_id: GroupRuleId = draft.fresh();

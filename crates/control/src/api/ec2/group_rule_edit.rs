@@ -137,6 +137,8 @@ pub(super) async fn modify(
 ) -> Result<Value, AwsError> {
     let edit = service.network.edit(|draft| {
         let (id, _) = error::named(&draft.groups, &input.group_id)?;
+        // All of them go before one comes: two rules may change places.
+        let mut changed = Vec::new();
         for update in &input.security_group_rules {
             let rule_id: GroupRuleId = error::id(&update.security_group_rule_id)?;
             let request = update.security_group_rule.as_ref();
@@ -155,7 +157,10 @@ pub(super) async fn modify(
             let old = group.rules.remove(&rule_id).ok_or_else(|| error::not_found(&rule_id))?;
             let description = request.description.clone();
             let direction = old.direction;
-            let rule = GroupRule { direction, traffic, peer, description };
+            changed.push((rule_id, GroupRule { direction, traffic, peer, description }));
+        }
+        for (rule_id, rule) in changed {
+            let direction = rule.direction;
             insert(draft, &id, rule_id, rule)?;
             check_weight(draft, &id, direction)?;
         }

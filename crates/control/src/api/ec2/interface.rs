@@ -208,7 +208,7 @@ pub(super) async fn modify(
         }
         let interface = error::get_mut(&mut draft.interfaces, &id)?;
         if let Some(groups) = groups {
-            interface.groups = groups;
+            interface.groups = interfaces::each_once(groups);
         }
         if let Some(text) = input.description {
             interface.description = text.value;

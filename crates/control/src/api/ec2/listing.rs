@@ -28,7 +28,7 @@ pub(crate) struct Listing {
     /// `Filter` in some.
     #[serde(alias = "Filter")]
     filters: Vec<Filter>,
-    max_results: Option<usize>,
+    max_results: Option<i64>,
     next_token: Option<String>,
     /// The members that only some have.
     #[serde(flatten)]
@@ -74,7 +74,14 @@ impl Listing {
             let text = format!("The parameter {name} cannot be used with the parameter maxResults");
             return Err(refused("InvalidParameterCombination", text));
         }
-        texts.iter().map(|text| Ok(error::named(map, text)?.0)).collect()
+        let mut ids = Vec::new();
+        for text in &texts {
+            let (id, _) = error::named(map, text)?;
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        Ok(ids)
     }
 
     /// The answer from the records of one kind: those of the ids in `member`, or all.
@@ -96,6 +103,16 @@ impl Listing {
         self.answer(set, ids.iter().filter_map(|id| map.get_key_value(id)).map(item), filters)
     }
 
+    /// How many there are on a page, if pages are asked for.
+    fn most(&self) -> Result<Option<usize>, AwsError> {
+        let read = |most| usize::try_from(most).ok().filter(|most| *most > 0);
+        let wrong = || {
+            let text = "The specified value for MaxResults is not valid.";
+            refused("InvalidMaxResults", text)
+        };
+        self.max_results.map(|most| read(most).ok_or_else(wrong)).transpose()
+    }
+
     /// The answer from items in the order of their keys.
     ///
     /// # Errors
@@ -110,6 +127,7 @@ impl Listing {
             let text = format!("Belljar does not serve {member} here.");
             return Err(refused("UnsupportedOperation", text));
         }
+        let most = self.most()?;
         if self.filters.iter().any(|f| f.values.len() > MAX_FILTERS) {
             let text = format!("The maximum number of filter values is {MAX_FILTERS}.");
             return Err(refused("FilterLimitExceeded", text));
@@ -119,7 +137,7 @@ impl Listing {
         let after = self.next_token.as_deref().map(place).transpose()?.unwrap_or_default();
         let mut wanted =
             items.filter(|(key, item)| *key > after && tests.iter().all(|test| test.holds(item)));
-        let Some(most) = self.max_results else {
+        let Some(most) = most else {
             return Ok(json!({ set: wanted.map(|(_, item)| item).collect::<Vec<_>>() }));
         };
         let page: Vec<(String, Value)> = wanted.by_ref().take(most).collect();
@@ -169,11 +187,12 @@ impl<'a> Test<'a> {
     }
 }
 
-/// `Tags`, which is `TagSet` of interfaces.
+/// `Tags`, which is `TagSet` of interfaces. What `DescribeTags` shows is one itself.
 fn tags(item: &Value) -> impl Iterator<Item = (&str, &str)> {
     let list = item.get("Tags").or_else(|| item.get("TagSet")).and_then(Value::as_array);
     list.into_iter()
         .flatten()
+        .chain(std::iter::once(item))
         .filter_map(|tag| Some((tag.get("Key")?.as_str()?, tag.get("Value")?.as_str()?)))
 }
 

@@ -41,6 +41,7 @@ mod traffic;
 mod unsuccessful;
 mod vpc;
 mod vpc_block;
+mod vpn;
 
 use crate::service::table::Entry;
 pub(crate) use places::zone_id;
@@ -99,6 +100,7 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("DeleteVpcPeeringConnection", peering::delete),
     ec2!("DescribeAccountAttributes", places::attributes),
     ec2!("DescribeAddresses", address::describe),
+    ec2!("DescribeAddressesAttribute", address::attribute),
     ec2!("DescribeAvailabilityZones", places::zones),
     ec2!("DescribeDhcpOptions", dhcp::describe),
     ec2!("DescribeFlowLogs", flow_log::describe),
@@ -122,6 +124,7 @@ pub(crate) const OPERATIONS: &[Entry] = &[
     ec2!("DescribeVpcEndpoints", endpoint::describe),
     ec2!("DescribeVpcPeeringConnections", peering::describe),
     ec2!("DescribeVpcs", vpc::describe),
+    ec2!("DescribeVpnGateways", vpn::describe),
     ec2!("DetachInternetGateway", internet_gateway::detach),
     ec2!("DisassociateAddress", address::disassociate),
     ec2!("DisassociateRouteTable", route_table::disassociate),

@@ -84,6 +84,12 @@ pub(super) fn is_peers(d: &Draft, vpc: &VpcId, block: &IpNet) -> bool {
     })
 }
 
+/// Whether a VPC has asked for a connection that nobody has answered yet: it gets no further block
+/// until then (VPC Peering Guide, "Update CIDR blocks").
+pub(super) fn asks(d: &Draft, vpc: &VpcId) -> bool {
+    living(d).any(|p| p.requester == *vpc && p.status == PeeringStatus::PendingAcceptance)
+}
+
 fn overlap(one: &Vpc, other: &Vpc) -> bool {
     one.cidrs.iter().any(|a| other.cidrs.iter().any(|b| block::overlap(&a.block, &b.block)))
 }
@@ -274,14 +280,15 @@ fn answer(service: &Service, now: &Topology, id: &PeeringId) -> Result<Value, Aw
 fn shown(service: &Service, now: &Topology, id: &PeeringId, peering: &Peering) -> Value {
     let note = now.notes.get(&(OPTIONS.to_owned(), id.to_string()));
     let sides = sides(note.map(Arc::as_ref));
-    let info = |vpc: &VpcId, allowed: bool| {
+    let joined = peering.status == PeeringStatus::Active;
+    let info = |vpc: &VpcId, allowed: bool, told: bool| {
         let mut info = json!({
             "OwnerId": places::account(service),
             "VpcId": vpc.as_str(),
             "Region": places::region(service),
         });
         // What it has is told by who was asked, once they are joined.
-        if let Some(record) = now.vpcs.get(vpc) {
+        if let Some(record) = now.vpcs.get(vpc).filter(|_| told) {
             let blocks: Vec<Value> =
                 record.blocks_v4().map(|block| json!({"CidrBlock": block})).collect();
             info["CidrBlock"] = json!(record.blocks_v4().next());
@@ -296,8 +303,8 @@ fn shown(service: &Service, now: &Topology, id: &PeeringId, peering: &Peering) -
         .map(|at| at.millis() as f64 / 1000.0);
     json!({
         "VpcPeeringConnectionId": id.as_str(),
-        "RequesterVpcInfo": info(&peering.requester, sides[0]),
-        "AccepterVpcInfo": info(&peering.accepter, sides[1]),
+        "RequesterVpcInfo": info(&peering.requester, sides[0], true),
+        "AccepterVpcInfo": info(&peering.accepter, sides[1], joined),
         "Status": {"Code": is.code(), "Message": is.message(places::account(service))},
         "ExpirationTime": expires,
         "Tags": tags::shown(&now.tags, id.as_str()),

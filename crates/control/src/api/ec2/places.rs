@@ -74,7 +74,10 @@ pub(crate) fn zone(
 
 const ZONES: Filters = &[
     ("group-name", "GroupName"),
+    ("message", "Messages.Message"),
     ("opt-in-status", "OptInStatus"),
+    ("parent-zone-id", "ParentZoneId"),
+    ("parent-zone-name", "ParentZoneName"),
     ("region-name", "RegionName"),
     ("state", "State"),
     ("zone-id", "ZoneId"),

@@ -65,7 +65,8 @@ fn destination(of: Written<'_>) -> Result<RouteDestination, AwsError> {
     })
 }
 
-fn written(destination: &RouteDestination) -> String {
+/// A destination as requests have it.
+pub(super) fn written(destination: &RouteDestination) -> String {
     match destination {
         RouteDestination::Cidr(block) => block.to_string(),
         RouteDestination::PrefixList(id) => id.to_string(),

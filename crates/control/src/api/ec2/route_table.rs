@@ -208,6 +208,7 @@ pub(super) async fn replace(
 }
 
 const FILTERS: Filters = &[
+    ("association.gateway-id", "Associations.GatewayId"),
     ("association.main", "Associations.Main"),
     ("association.route-table-association-id", "Associations.RouteTableAssociationId"),
     ("association.route-table-id", "Associations.RouteTableId"),
@@ -217,10 +218,13 @@ const FILTERS: Filters = &[
     ("route.destination-cidr-block", "Routes.DestinationCidrBlock"),
     ("route.destination-ipv6-cidr-block", "Routes.DestinationIpv6CidrBlock"),
     ("route.destination-prefix-list-id", "Routes.DestinationPrefixListId"),
+    ("route.egress-only-internet-gateway-id", "Routes.EgressOnlyInternetGatewayId"),
     ("route.gateway-id", "Routes.GatewayId"),
+    ("route.instance-id", "Routes.InstanceId"),
     ("route.nat-gateway-id", "Routes.NatGatewayId"),
     ("route.origin", "Routes.Origin"),
     ("route.state", "Routes.State"),
+    ("route.transit-gateway-id", "Routes.TransitGatewayId"),
     ("route.vpc-peering-connection-id", "Routes.VpcPeeringConnectionId"),
     ("vpc-id", "VpcId"),
 ];

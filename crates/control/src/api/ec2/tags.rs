@@ -228,7 +228,8 @@ pub(super) async fn describe(
 fn all(now: &Topology) -> Vec<(String, Value)> {
     let mut all = Vec::new();
     for (id, tags) in &now.tags {
-        let kind = kind(now, &now.notes, id);
+        // Of another service, a hosted zone say, the tags are no matter of EC2's.
+        let Some(kind) = kind(now, &now.notes, id) else { continue };
         for (key, value) in tags.iter() {
             let item = json!({
                 "ResourceId": id, "ResourceType": kind, "Key": key, "Value": value,

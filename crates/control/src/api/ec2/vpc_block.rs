@@ -6,16 +6,38 @@ use crate::network::{Draft, quotas, vpcs};
 use crate::service::{Caller, Service};
 use belljar_aws::AwsError;
 use belljar_vpc::id::{CidrAssociationId, VpcId};
-use belljar_vpc::network::VpcCidr;
-use ipnet::{IpNet, Ipv6Net};
+use belljar_vpc::network::{RouteDestination, VpcCidr};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Where Amazon's IPv6 blocks are from.
 const AMAZON: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x2600, 0x1f00, 0, 0, 0, 0, 0, 0), 24);
 /// The length of the prefix of each.
 const LENGTH: u8 = 56;
+
+/// The private ranges (RFC 1918), of which a VPC has blocks of one at most.
+const PRIVATE: [Ipv4Net; 3] = [
+    Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8),
+    Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),
+    Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 0, 0), 16),
+];
+/// What cannot be a further block of a VPC whose first one is of some range.
+const NEVER: [(Ipv4Net, Ipv4Net); 3] = [
+    (
+        Ipv4Net::new_assert(Ipv4Addr::new(198, 19, 0, 0), 16),
+        Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0),
+    ),
+    (
+        Ipv4Net::new_assert(Ipv4Addr::new(172, 31, 0, 0), 16),
+        Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),
+    ),
+    (
+        Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 16),
+        Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 15),
+    ),
+];
 
 /// Gives a VPC an IPv6 block of Amazon's.
 ///
@@ -43,8 +65,49 @@ fn any_v6() -> IpNet {
     IpNet::V6(Ipv6Net::new_assert(address, LENGTH)).trunc()
 }
 
+/// Adds an IPv4 block, if it is one that may go with the others (VPC User Guide, "VPC CIDR blocks").
+fn add_v4(draft: &mut Draft, id: &VpcId, text: &str) -> Result<VpcCidr, AwsError> {
+    let block = block::of_vpc(text)?;
+    if error::get(&draft.vpcs, id)?.blocks_v4().next().is_some_and(|first| restricted(first, block))
+    {
+        let text = format!(
+            "The CIDR '{block}' is restricted. Use a CIDR from the same private address range as \
+             the current VPC CIDR, or use a publicly-routable CIDR. For additional restrictions, \
+             see https://docs.aws.amazon.com/vpc/latest/userguide/vpc-cidr-blocks.html"
+        );
+        return Err(refused("InvalidVpc.Range", text));
+    }
+    // The local route of a block that is another route's, or has it within, would take its place.
+    let block = IpNet::V4(block);
+    let tables = draft.route_tables.iter().filter(|(_, table)| table.vpc == *id);
+    let within =
+        |to: &RouteDestination| matches!(to, RouteDestination::Cidr(to) if block.contains(to));
+    for (table, record) in tables {
+        if let Some(route) = record.routes.iter().find(|route| within(&route.destination)) {
+            let to = super::route::written(&route.destination);
+            let text = format!(
+                "The CIDR '{block}' is the same as, or larger than, the route to {to} in {table}."
+            );
+            return Err(refused("InvalidVpc.Range", text));
+        }
+    }
+    add(draft, id, block)
+}
+
+/// Whether a block cannot be added to a VPC whose first one is `first`.
+fn restricted(first: Ipv4Net, block: Ipv4Net) -> bool {
+    let range = |of: &Ipv4Net| PRIVATE.iter().find(|range| range.contains(of));
+    let never =
+        |(never, firsts): &(Ipv4Net, Ipv4Net)| firsts.contains(&first) && never.contains(&block);
+    (range(&block).is_some() && range(&block) != range(&first)) || NEVER.iter().any(never)
+}
+
 fn add(draft: &mut Draft, id: &VpcId, block: IpNet) -> Result<VpcCidr, AwsError> {
     let cidr = VpcCidr { association: draft.fresh(), block };
+    if peering::asks(draft, id) {
+        let text = format!("The VPC '{id}' has asked for a peering connection, which is pending.");
+        return Err(refused("OperationNotPermitted", text));
+    }
     if peering::is_peers(draft, id, &block) {
         let text = format!("The CIDR '{block}' is one of a peered VPC.");
         return Err(refused("InvalidVpc.Range", text));
@@ -83,7 +146,7 @@ pub(super) async fn associate(
     let edit = service.network.edit(|draft| {
         let (id, _) = error::named(&draft.vpcs, &input.vpc_id)?;
         match (&input.cidr_block, input.amazon_provided_ipv6_cidr_block) {
-            (Some(text), false) => add(draft, &id, block::of_vpc(text)?.into()),
+            (Some(text), false) => add_v4(draft, &id, text),
             (None, true) => provide_v6(draft, &id),
             (None, false) => Err(super::request::missing_parameter("cidrBlock")),
             (Some(_), true) => {

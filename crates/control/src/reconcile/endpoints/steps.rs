@@ -36,9 +36,7 @@ impl Endpoints {
                 let reason: String = reason.chars().take(limits::MAX_FAILURE_REASON).collect();
                 self.give_up(endpoint, reason).await
             }
-            Step::Settle => {
-                self.change(endpoint, seen, |p, _| p.status = EndpointStatus::InService).await
-            }
+            Step::Settle => self.change(endpoint, seen, settle).await,
             Step::Delete => self.delete(endpoint).await,
         }
     }
@@ -82,6 +80,20 @@ impl Endpoints {
         Ok(true)
     }
 
+    /// What an update waits for is told as long as it does.
+    async fn tell_why(&self, endpoint: &Endpoint, reason: &str) -> Result<(), StepError> {
+        let reason: String = reason.chars().take(limits::MAX_FAILURE_REASON).collect();
+        let progress = &endpoint.progress;
+        let told = progress.failure_reason.as_ref() == Some(&reason);
+        if told || progress.status != EndpointStatus::Updating {
+            return Ok(());
+        }
+        let (planned, now) = (endpoint.clone(), self.service.now());
+        let tell = |progress: &mut EndpointProgress, _| progress.failure_reason = Some(reason);
+        self.service.db().write(move |c| keep(c, &planned, now, tell)).await?;
+        Ok(())
+    }
+
     async fn begin(
         &mut self,
         endpoint: &Endpoint,
@@ -95,7 +107,11 @@ impl Endpoints {
         let Some(left) = left else { return Ok(false) };
         let made = begin::server(&self.service, endpoint, new);
         let (mut server, mut assignments) = made.ok_or("a new instance cannot be described")?;
-        match vpc::provide_server(&self.service, endpoint, &server).await? {
+        if let Some(dead) = instead {
+            // First of all: its address may be all that a small subnet has for the one to come.
+            vpc::release_server(&self.service, endpoint, dead).await;
+        }
+        match vpc::provide_server(&self.service, endpoint, &server, instead).await? {
             Ok(links) => {
                 if let Some(zone) = links.first().and_then(|link| link.zone.clone()) {
                     server.zone = zone;
@@ -111,7 +127,10 @@ impl Endpoints {
                 return self.give_up(endpoint, reason).await;
             }
             // Of the fleet that answers: the network may be mended.
-            Err(reason) => return Err(reason.into()),
+            Err(reason) => {
+                self.tell_why(endpoint, &reason).await?;
+                return Err(reason.into());
+            }
         }
         let (dead, now) = (instead.map(str::to_owned), self.service.now());
         pause::before(Point::Begin);
@@ -124,9 +143,6 @@ impl Endpoints {
         write.await?;
         pause::after(Point::Begin);
         left.iter().for_each(|folder| folders::discard(folder));
-        if let Some(dead) = instead {
-            vpc::release_server(&self.service, endpoint, dead).await;
-        }
         if new.at > now {
             let (service, pause) = (self.service.clone(), new.at.since(now));
             tokio::spawn(async move {
@@ -231,6 +247,11 @@ pub(super) fn take_over(progress: &mut EndpointProgress, now: Timestamp) {
     let first = progress.current.is_none();
     progress.current = progress.next.take();
     progress.took_over = (!first).then_some(now);
+    progress.status = EndpointStatus::InService;
+    progress.failure_reason = None;
+}
+
+fn settle(progress: &mut EndpointProgress, _: Timestamp) {
     progress.status = EndpointStatus::InService;
     progress.failure_reason = None;
 }
