@@ -74,7 +74,9 @@ def trained(hosting, image: str, name: str, job: str) -> Trained:
     uri = seen["ModelArtifacts"]["S3ModelArtifacts"]
     folder = hosting.service.belljar.new_folder("model")
     with tarfile.open(fileobj=io.BytesIO(hosting.read(uri))) as tar:
-        tar.extractall(folder, filter="data")
+        # A filter that early releases of Python 3.11, such as Debian 12's, have not got.
+        careful = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        tar.extractall(folder, **careful)
     # scikit-learn's first line: rows, columns, names of classes.
     lines = list(csv.reader(io.StringIO(data.read_text())))[1:]
     numbers = [[float(cell) for cell in line] for line in lines]

@@ -6,6 +6,7 @@ use belljar_domain::Stream;
 use belljar_testkit::{As, Scene, Training};
 use serde_json::json;
 use std::fs;
+use std::io::ErrorKind::PermissionDenied;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -29,7 +30,14 @@ fn holds_canary(path: &Path) -> bool {
 /// Every regular file below.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut all = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
+    let entries = match fs::read_dir(folder) {
+        // The kernel's own, where an overlay is mounted: it lets nobody in but a real root.
+        Err(e) if e.kind() == PermissionDenied && folder.ends_with("scratch/work/work") => {
+            return all;
+        }
+        read => read.unwrap_or_else(|e| panic!("{}: {e}", folder.display())),
+    };
+    for entry in entries {
         let entry = entry.unwrap();
         if entry.file_type().unwrap().is_dir() {
             all.extend(files(&entry.path()));
