@@ -39,9 +39,12 @@ pub struct VpcPlacement {
 /// Why a `VpcConfig` cannot be used: EC2's own codes and texts, which the real service passes on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VpcConfigError {
-    /// A text that is no id.
-    #[error("InvalidSubnetID.Malformed or InvalidGroupId.Malformed: {0}")]
-    Malformed(#[from] IdError),
+    /// A text that is no subnet's id.
+    #[error("InvalidSubnetID.Malformed: {0}")]
+    MalformedSubnet(IdError),
+    /// A text that is no group's id.
+    #[error("InvalidGroupId.Malformed: {0}")]
+    MalformedGroup(IdError),
     /// There is no such subnet.
     #[error("InvalidSubnetID.NotFound: The subnet ID '{0}' does not exist")]
     NoSubnet(SubnetId),
@@ -72,11 +75,12 @@ pub enum VpcConfigError {
 impl TryFrom<Raw> for VpcConfig {
     type Error = VpcConfigError;
     fn try_from(raw: Raw) -> Result<Self, VpcConfigError> {
+        let group = |id: &String| id.parse().map_err(VpcConfigError::MalformedGroup);
         let groups: Result<BTreeSet<GroupId>, _> =
-            raw.security_group_ids.iter().map(|id| id.parse()).collect();
+            raw.security_group_ids.iter().map(group).collect();
         let mut subnets: Vec<SubnetId> = Vec::with_capacity(raw.subnets.len());
         for id in &raw.subnets {
-            let id = id.parse()?;
+            let id = id.parse().map_err(VpcConfigError::MalformedSubnet)?;
             if !subnets.contains(&id) {
                 subnets.push(id);
             }
@@ -262,9 +266,13 @@ mod tests {
             let text = said(config(subnets, &[groups])).unwrap_err();
             assert!(text.starts_with(code), "{text}");
         }
-        let bad = json!({"Subnets": ["x"], "SecurityGroupIds": ["sg-1"]});
-        let text = VpcConfig::parse(&bad).unwrap_err().to_string();
-        assert!(text.starts_with("InvalidSubnetID.Malformed or"), "{text}");
+        for (subnet, group, code) in
+            [("x", "sg-1", "InvalidSubnetID.Malformed: "), ("subnet-1", "x", "InvalidGroupId.Malf")]
+        {
+            let bad = json!({"Subnets": [subnet], "SecurityGroupIds": [group]});
+            let text = VpcConfig::parse(&bad).unwrap_err().to_string();
+            assert!(text.starts_with(code), "{text}");
+        }
     }
 
     #[test]

@@ -145,6 +145,15 @@ fn nat<'a>(d: &'a Description, text: &str) -> Result<(NatGatewayId, &'a SubnetId
     Ok((id, subnet))
 }
 
+/// Refuses a NAT gateway, which translates IPv4 alone, for IPv6.
+fn no_nat(target: &Target, to: &str) -> Result<(), AwsError> {
+    if matches!(target, Target::Nat(_)) {
+        let text = format!("A NAT gateway cannot be the target of the IPv6 {to}.");
+        return Err(invalid(text));
+    }
+    Ok(())
+}
+
 /// Whether a table may have a route.
 fn check(
     d: &Description,
@@ -153,15 +162,17 @@ fn check(
     target: &Target,
 ) -> Result<(), AwsError> {
     let to = match destination {
-        RouteDestination::PrefixList(id) => return error::get(&d.prefix_lists, id).map(|_| ()),
+        RouteDestination::PrefixList(id) => {
+            let v6 = error::get(&d.prefix_lists, id)?.v6;
+            return if v6 { no_nat(target, &format!("list {id}")) } else { Ok(()) };
+        }
         RouteDestination::Cidr(to) => to,
     };
     if RESERVED.iter().any(|reserved| reserved.contains(to)) {
         return Err(invalid(format!("The destination CIDR block {to} is not supported.")));
     }
-    if matches!((to, target), (IpNet::V6(_), Target::Nat(_))) {
-        let text = format!("A NAT gateway cannot be the target of the IPv6 block {to}.");
-        return Err(invalid(text));
+    if matches!(to, IpNet::V6(_)) {
+        no_nat(target, &format!("block {to}"))?;
     }
     let local = |c: &&belljar_vpc::network::VpcCidr| c.block.contains(to);
     let Some(local) = error::get(&d.vpcs, vpc)?.cidrs.iter().find(local) else { return Ok(()) };
@@ -356,6 +367,22 @@ fn leads(d: &Description, vpc: &VpcId, target: &Target) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_nat_gateway_is_for_ipv4_alone() {
+        let text = "vpc vpc-a 10.0.0.0/16\nlist pl-a ours 111122223333 9.0.0.0/8\n";
+        let mut d = belljar_vpc::sample::read(text).unwrap();
+        let vpc = "vpc-a".parse().unwrap();
+        let nat = Target::Nat("nat-a".parse().unwrap());
+        let list: belljar_vpc::id::PrefixListId = "pl-a".parse().unwrap();
+        let by_list = RouteDestination::PrefixList(list.clone());
+        assert!(check(&d, &vpc, &by_list, &nat).is_ok());
+        std::sync::Arc::make_mut(d.prefix_lists.get_mut(&list).unwrap()).v6 = true;
+        for to in [by_list, RouteDestination::Cidr("2600::/16".parse().unwrap())] {
+            let refused = check(&d, &vpc, &to, &nat).unwrap_err();
+            assert!(refused.message.contains("cannot be the target of the IPv6"), "{refused:?}");
+        }
+    }
 
     #[test]
     fn case_04_a_table_has_fifty_routes_and_a_list_is_as_many_as_it_may_have() {
