@@ -88,12 +88,11 @@ pub async fn run(
         ),
         first_start: made.new,
     };
-    let (stopping, stopped) = watch::channel(false);
+    let ((stopping, stopped), (leaving, left)) = (watch::channel(false), watch::channel(false));
     let reconciler = reconcile::Reconciler::new(service.clone());
     let threads = front::start(&service, &sockets, &stopped)?;
     drop(sockets);
     let reconciler = tokio::spawn(reconcile::run(reconciler, stopped.clone()));
-    let (leaving, left) = watch::channel(false);
     let fabric = tokio::spawn(fabric::run(service.clone(), left));
     let records = tokio::spawn(flow_logs::run(service.clone(), stopped.clone()));
     let queue = tokio::spawn(queue::run(service.clone(), stopped));
