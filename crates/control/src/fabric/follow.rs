@@ -46,6 +46,8 @@ pub(crate) async fn run(service: Arc<Service>, mut stop: watch::Receiver<bool>) 
             }
         };
         tokio::select! {
+            // First: a network that changes would have it begin another step.
+            biased;
             _ = stop.changed() => break,
             _ = current.changed() => {}
             () = tokio::time::sleep(wait) => {}
