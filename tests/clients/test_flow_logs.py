@@ -6,9 +6,9 @@ import json
 import sys
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, import_probe
 from hosting import until
-from service import ROLE
+from service import ROLE, Service
 
 sys.path.insert(0, str(ROOT / "examples"))
 import private_network as example  # noqa: E402
@@ -98,3 +98,41 @@ def ended(sagemaker, name: str) -> dict | None:
 
 def text(s3, key: str) -> str:
     return gzip.decompress(s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()).decode()
+
+
+def test_a_service_that_stops_loses_no_record(belljar, probe_image):
+    state = belljar.new_folder("stops")
+    import_probe(belljar, state)
+    service = Service(belljar, state=state).start()
+    ec2, iam, logs = (service.client(name) for name in ("ec2", "iam", "logs"))
+    trusted = iam.create_role(RoleName="flow-tests", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    network = example.build(ec2, ec2.create_vpc(CidrBlock=example.BLOCK)["Vpc"]["VpcId"], "stops")
+    # Its interval has most of ten minutes to go.
+    to = {"LogGroupName": GROUP, "DeliverLogsPermissionArn": trusted, "LogFormat": FORMAT}
+    ec2.create_flow_logs(ResourceType="VPC", ResourceIds=[network.vpc], TrafficType="ALL", **to)
+    service.client("s3").create_bucket(Bucket=BUCKET)
+    job = {
+        "TrainingJobName": "stops",
+        "RoleArn": service.role,
+        "AlgorithmSpecification": {
+            "TrainingImage": "probe",
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["/bin/probe"],
+            "ContainerArguments": ["connect", "s3.us-east-1.amazonaws.com:443"],
+        },
+        "OutputDataConfig": {"S3OutputPath": f"s3://{BUCKET}/out"},
+        "ResourceConfig": {"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 120},
+        "VpcConfig": network.config(network.training),
+    }
+    service.client("sagemaker").create_training_job(**job)
+    assert service.wait("stops")["TrainingJobStatus"] == "Completed"
+    service.stop()
+    service.start()
+    try:
+        found = service.client("logs").filter_log_events(logGroupName=GROUP)["events"]
+        said = [dict(zip(FIELDS.split(), event["message"].split())) for event in found]
+        assert [r for r in said if r["dstport"] == "443" and r["action"] == "ACCEPT"], said
+        assert len({event["message"] for event in found}) == len(found), "none is there twice"
+    finally:
+        service.stop()

@@ -1,6 +1,6 @@
 //! The kernel's network follows the service's.
 
-use super::client::ask;
+use super::client::{ask, ask_within};
 use super::start::start;
 use crate::network::Topology;
 use crate::service::Service;
@@ -46,6 +46,8 @@ pub(crate) async fn run(service: Arc<Service>, mut stop: watch::Receiver<bool>) 
             }
         };
         tokio::select! {
+            // First: a network that changes would have it begin another step.
+            biased;
             _ = stop.changed() => break,
             _ = current.changed() => {}
             () = tokio::time::sleep(wait) => {}
@@ -54,19 +56,20 @@ pub(crate) async fn run(service: Arc<Service>, mut stop: watch::Receiver<bool>) 
     let last = current.borrow().clone();
     if !has_instances(&last) {
         // If it does not hear, it is gone already.
-        let _ = ask(&service.config.state, &Ask::End).await;
+        let _ = ask_within(&service.config.state, &Ask::End, super::LOOK).await;
     }
 }
 
 /// Whether an instance has an interface: it goes on without the service.
-fn has_instances(network: &Network) -> bool {
+pub(crate) fn has_instances(network: &Network) -> bool {
     network.interfaces.values().any(|i| i.kind == "interface" && i.attachment.is_some())
 }
 
 /// Brings the fabric to the network as it is now.
 async fn step(service: &Service, told: &mut Told, now: &Topology) -> Result<(), String> {
     let state = &service.config.state;
-    let lives = match (ask(state, &Ask::Status).await, told.as_ref()) {
+    let status = ask_within(state, &Ask::Status, super::LOOK).await;
+    let lives = match (status, told.as_ref()) {
         (Ok(Answer::Status(status)), Some((generation, _))) => {
             status.generation == Some(*generation)
         }
@@ -117,5 +120,27 @@ async fn tell(service: &Service, told: &mut Told, now: &Topology) -> Result<(), 
         }
         Answer::Failed { why } => Err(why),
         other => Err(format!("the fabric answered {other:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::Tested;
+    use belljar_domain::fabric::{FOLDER, SOCKET};
+    use std::time::Instant;
+
+    #[tokio::test]
+    async fn a_fabric_that_hangs_holds_no_service_back() {
+        let (service, _dir) = Tested::new().await.shared();
+        let folder = service.config.state.join(FOLDER);
+        std::fs::create_dir_all(&folder).unwrap();
+        // The kernel takes connections for whoever listens.
+        let _hangs = std::os::unix::net::UnixListener::bind(folder.join(SOCKET)).unwrap();
+        let (stop, stopped) = watch::channel(false);
+        stop.send(true).unwrap();
+        let begun = Instant::now();
+        run(service, stopped).await;
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     }
 }

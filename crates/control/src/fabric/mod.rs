@@ -9,10 +9,14 @@ mod follow;
 mod start;
 
 pub(crate) use client::ask_within;
-pub(crate) use follow::run;
+pub(crate) use follow::{has_instances, run};
 
 use std::time::Duration;
 use tokio::sync::watch;
+
+/// How long a question may take that waits for nothing: whoever does not answer by then hangs, and
+/// neither start nor stop of a service waits for it any longer.
+const LOOK: Duration = Duration::from_secs(3);
 
 /// How far the fabric has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

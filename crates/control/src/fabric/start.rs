@@ -1,6 +1,7 @@
 //! A fabric's process.
 
-use super::client::ask;
+use super::LOOK;
+use super::client::ask_within;
 use crate::local::{Warden, ended};
 use belljar_domain::fabric::{Ask, DIAGNOSTICS, FOLDER};
 use belljar_domain::spool::EXIT_TAKEN;
@@ -36,7 +37,7 @@ pub(super) async fn start(warden: &Warden, state: &Path) -> Result<(), String> {
     let mut child = command.spawn().map_err(failed)?;
     let began = Instant::now();
     loop {
-        if ask(state, &Ask::Status).await.is_ok() {
+        if ask_within(state, &Ask::Status, LOOK).await.is_ok() {
             // Whoever has started it also takes note of its end.
             tokio::spawn(async move { child.wait().await });
             return Ok(());

@@ -88,12 +88,12 @@ pub async fn run(
         ),
         first_start: made.new,
     };
-    let (stopping, stopped) = watch::channel(false);
+    let ((stopping, stopped), (leaving, left)) = (watch::channel(false), watch::channel(false));
     let reconciler = reconcile::Reconciler::new(service.clone());
     let threads = front::start(&service, &sockets, &stopped)?;
     drop(sockets);
     let reconciler = tokio::spawn(reconcile::run(reconciler, stopped.clone()));
-    let fabric = tokio::spawn(fabric::run(service.clone(), stopped.clone()));
+    let fabric = tokio::spawn(fabric::run(service.clone(), left));
     let records = tokio::spawn(flow_logs::run(service.clone(), stopped.clone()));
     let queue = tokio::spawn(queue::run(service.clone(), stopped));
     address::write(&service.config.state, &ready_at.address)?;
@@ -112,7 +112,10 @@ pub async fn run(
         });
     });
     let _ = joined.await;
-    let _ = tokio::join!(reconciler, queue, fabric, records);
+    let _ = tokio::join!(reconciler, queue, records);
+    // The fabric last: it may end now, and its last records are fetched.
+    let _ = leaving.send(true);
+    let _ = fabric.await;
     let _ = std::fs::remove_file(service.state.folder().join(SOCKET));
     Ok(())
 }

@@ -185,15 +185,16 @@ impl Aggregator {
     pub fn close(&mut self, now: u64, flush: bool) -> Vec<Batch> {
         let mut batches = Vec::new();
         for (id, log) in &mut self.logs {
-            if now < log.end && !flush {
+            let is_back = log.is_ahead_of(now);
+            if now < log.end && !flush && !is_back {
                 continue;
             }
             let end = now.min(log.end).max(log.start);
             let seen = std::mem::take(&mut log.seen);
             let records = log.records(seen, &self.interfaces, &self.services, end);
             batches.extend(parts(id, log.start, end, records));
-            if now >= log.end {
-                // After a gap (the machine slept) the interval is the present one.
+            if now >= log.end || is_back {
+                // After a gap (the machine slept, its clock was set) the interval is the present one.
                 let interval = u64::from(log.record.interval).max(1);
                 log.start = now / interval * interval;
                 log.end = log.start + interval;
@@ -240,6 +241,12 @@ fn services(network: &Network) -> Vec<(IpNet, String)> {
 }
 
 impl Log {
+    /// Whether the interval is that of another time: the clock was set back. A step of less than an
+    /// interval is waited for.
+    fn is_ahead_of(&self, now: u64) -> bool {
+        now.saturating_add(self.record.interval.into()) < self.start
+    }
+
     fn monitors(&self, interface: &InterfaceId, place: &Place) -> bool {
         match &self.record.of {
             Monitored::Vpc(vpc) => *vpc == place.vpc,

@@ -417,3 +417,19 @@ fn flushing_begins_the_interval_anew_and_long_ones_are_cut() {
     let got = lines(&all.close(1200, false), "${start} ${end} ${log-status}");
     assert_eq!(got, ["610 1200 NODATA", "610 1200 NODATA"]);
 }
+
+#[test]
+fn a_clock_that_is_set_back_keeps_no_record_back() {
+    let mut all = one(on_vpc(TrafficType::All, 60));
+    let one = tuple(("203.0.113.5", 4000), ("10.0.0.62", 80), TCP);
+    // A jump forwards, and what was seen until it was set right.
+    assert!(!all.close(100_000, false).is_empty());
+    see(&mut all, &passed(Some(Port::Internet), port(A), one, 1, 60), 100_000, 100_001);
+    // A small step is waited for.
+    assert!(all.close(99_950, false).is_empty());
+    let got = lines(&all.close(700, false), "${interface-id} ${log-status} ${packets}");
+    assert_eq!(got, [format!("{A} OK 1"), format!("{B} NODATA -")]);
+    see(&mut all, &passed(Some(Port::Internet), port(A), one, 2, 120), 700, 701);
+    let got = lines(&all.close(720, false), "${start} ${end} ${packets}");
+    assert_eq!(got, ["700 701 2", "660 720 -"]);
+}

@@ -10,7 +10,7 @@ use belljar_linux::privilege::{self, Privilege};
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Metadata};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// How long it waits for its lock before it says that another one has it: whoever looks whether a
 /// fabric lives holds it for a moment.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
-/// How often it is looked whether the folder is still there.
+/// How often it is looked whether the folder is still there, and the socket in it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs the fabric of a state folder, apart from whoever started it. Must be called before the
@@ -57,11 +57,13 @@ fn run(state: &Path) -> Result<bool, String> {
     let (socket, lock_path) = (folder.join(SOCKET), folder.join(LOCK));
     runtime.block_on(async {
         let listener = words::bind(&socket).map_err(failed)?;
+        let mine = std::fs::metadata(&socket).map(identity).map_err(failed)?;
         let listener = tokio::net::UnixListener::from_std(listener).map_err(failed)?;
         let fabric = Arc::new(Fabric::new(&state, matches!(who, Privilege::Root)));
         tokio::select! {
             () = Arc::clone(&fabric).serve(listener) => {}
             () = gone(&lock_path, &lock) => {}
+            () = unreachable(&socket, mine) => {}
         }
         Ok::<_, String>(())
     })?;
@@ -92,9 +94,22 @@ async fn gone(path: &Path, lock: &File) {
     }
 }
 
+/// Returns once the socket is not where it was made: nobody can ask any more, and as long as this
+/// one lives no other one can begin.
+async fn unreachable(socket: &Path, mine: (u64, u64)) {
+    while std::fs::metadata(socket).map(identity).is_ok_and(|there| there == mine) {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
 fn is_same(path: &Path, lock: &File) -> bool {
-    let there = std::fs::metadata(path).map(|m| (m.dev(), m.ino()));
-    there.is_ok_and(|there| lock.metadata().is_ok_and(|own| there == (own.dev(), own.ino())))
+    let there = std::fs::metadata(path).map(identity);
+    there.is_ok_and(|there| lock.metadata().is_ok_and(|own| there == identity(own)))
+}
+
+/// Which file it is.
+fn identity(file: Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
 /// Each interface takes a descriptor or two: as many as this user may have.

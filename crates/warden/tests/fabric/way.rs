@@ -172,6 +172,19 @@ pub(crate) fn ends() -> Outcome {
     assert!(scene.fabric.take().unwrap().wait()?.success());
     assert!(!scene.socket().exists());
     scene.start();
+    // Nobody could ask it, and no other one begin.
+    std::fs::remove_file(scene.socket())?;
+    let begun = Instant::now();
+    let mut deaf = scene.fabric.take().unwrap();
+    while deaf.try_wait()?.is_none() {
+        if begun.elapsed() > SOON {
+            deaf.kill()?;
+            deaf.wait()?;
+            panic!("it lives on without its socket");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    scene.start();
     std::fs::remove_dir_all(scene.socket().parent().unwrap())?;
     assert!(scene.fabric.take().unwrap().wait()?.success());
     Ok(())

@@ -8,7 +8,8 @@
 
 mod deliver;
 
-use crate::fabric::ask_within;
+use super::Topology;
+use crate::fabric::{self, ask_within};
 use crate::service::Service;
 use belljar_domain::fabric::{Answer, Ask, Mark};
 use belljar_vpc::flow_log::Batch;
@@ -26,6 +27,8 @@ const WAIT: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long until something that failed is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How long a service that stops waits for the last records.
+const LAST: Duration = Duration::from_secs(5);
 
 /// What is wrong with flow logs whose records could not be brought where they go:
 /// `DeliverLogsErrorMessage`. It is known for as long as the service runs.
@@ -47,29 +50,58 @@ impl Troubles {
     }
 }
 
-/// Fetches and delivers until the service stops. Nobody is asked while there is no flow log.
+/// Fetches and delivers until the service stops, and then what there is by then. Nobody is asked
+/// while there is no flow log.
 pub(crate) async fn run(service: Arc<Service>, mut stopped: watch::Receiver<bool>) {
     let mut network = service.network.subscribe();
     let mut after = None;
-    let work = async {
-        loop {
-            // The sender lives as long as the service.
-            if network.wait_for(|n| !n.flow_logs.is_empty()).await.is_err() {
-                return;
-            }
-            match fetch(&service.config.state, after, WAIT).await {
-                Ok((batches, mark)) => after = Some(deliver_all(&service, batches, mark).await),
-                // There is no fabric, or not yet.
-                Err(e) => {
-                    tracing::debug!(error = %e, "the fabric has no records");
-                    tokio::time::sleep(AGAIN).await;
-                }
-            }
+    loop {
+        let fetched = tokio::select! {
+            fetched = next(&service, &mut network, after) => fetched,
+            _ = stopped.wait_for(|stopped| *stopped) => break,
+        };
+        // What was fetched is delivered, also if the service stops: it would come again.
+        if let Some((batches, mark)) = fetched {
+            after = Some(deliver_all(&service, batches, mark).await);
         }
-    };
-    tokio::select! {
-        () = work => {}
-        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+    // A fabric that does not answer keeps nobody from leaving.
+    let _ = tokio::time::timeout(LAST, last(&service, after)).await;
+}
+
+/// What comes next; nothing if there is no fabric, or not yet.
+async fn next(
+    service: &Service,
+    network: &mut watch::Receiver<Arc<Topology>>,
+    after: Option<Mark>,
+) -> Option<(Vec<Batch>, Mark)> {
+    // The sender lives as long as the service.
+    let _ = network.wait_for(|n| !n.flow_logs.is_empty()).await;
+    match fetch(&service.config.state, (after, false), WAIT).await {
+        Ok(fetched) => Some(fetched),
+        Err(e) => {
+            tracing::debug!(error = %e, "the fabric has no records");
+            tokio::time::sleep(AGAIN).await;
+            None
+        }
+    }
+}
+
+/// Fetches what there is, with a service that stops. A fabric that ends with it closes the
+/// intervals that have begun: nobody could ask for them later.
+async fn last(service: &Service, mut after: Option<Mark>) {
+    let network = service.network.current();
+    let mut flush = !fabric::has_instances(&network);
+    while !network.flow_logs.is_empty() {
+        let fetched = fetch(&service.config.state, (after, flush), Duration::ZERO).await;
+        flush = false;
+        match fetched {
+            Ok((batches, mark)) if !batches.is_empty() => {
+                after = Some(deliver_all(service, batches, mark).await);
+            }
+            // All is acknowledged, or there is no fabric.
+            _ => return,
+        }
     }
 }
 
@@ -90,13 +122,13 @@ async fn deliver_all(service: &Service, batches: Vec<Batch>, mark: Mark) -> Mark
     Mark { number: mark.number.saturating_sub(left), ..mark }
 }
 
-/// Asks the fabric for the records behind a mark.
+/// Asks the fabric for the records behind a mark; with a flush, also of intervals that go on.
 async fn fetch(
     state: &Path,
-    after: Option<Mark>,
+    (after, flush): (Option<Mark>, bool),
     wait: Duration,
 ) -> io::Result<(Vec<Batch>, Mark)> {
-    let ask = Ask::Flows { after, flush: false, wait_millis: wait.as_millis() as u64 };
+    let ask = Ask::Flows { after, flush, wait_millis: wait.as_millis() as u64 };
     match ask_within(state, &ask, wait + PATIENCE).await? {
         Answer::Flows { batches, mark } => Ok((batches, mark)),
         other => Err(io::Error::other(format!("it answered {other:?}"))),

@@ -13,7 +13,7 @@ use belljar_vpc::network::Monitored;
 use queue::Queue;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex as Short, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{Mutex, Notify};
 use watch::{Seen, Watch};
 
@@ -22,6 +22,8 @@ use watch::{Seen, Watch};
 const EVERY: Duration = Duration::from_secs(1);
 /// How often a router is read by which so much passes that there would soon be no room.
 const CROWDED: Duration = Duration::from_millis(250);
+/// What is left to others between two readings, however long they take.
+const BREATH: Duration = Duration::from_millis(10);
 
 /// The flow logs of all VPCs. Whoever needs the routers as well takes those first.
 #[derive(Debug)]
@@ -155,11 +157,10 @@ impl Flows {
     /// Reads and closes for as long as there is a fabric.
     pub(super) async fn run(&self, all: &Mutex<All>) {
         loop {
+            let begun = Instant::now();
             let crowded = self.read(all, false).await;
-            // At the beginning of a second, as intervals are.
             let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-            let pause = EVERY - Duration::from_nanos(now.subsec_nanos().into());
-            tokio::time::sleep(if crowded { pause.min(CROWDED) } else { pause }).await;
+            tokio::time::sleep(pause(now, crowded, begun.elapsed())).await;
         }
     }
 
@@ -182,6 +183,15 @@ impl Flows {
     }
 }
 
+/// How long until the next reading, if the last one took so long: to the beginning of a second, as
+/// intervals are.
+fn pause(now: Duration, crowded: bool, took: Duration) -> Duration {
+    let second = EVERY - Duration::from_nanos(now.subsec_nanos().into());
+    // The kernel goes on counting while it is read.
+    let soon = CROWDED.saturating_sub(took).max(BREATH);
+    if crowded { second.min(soon) } else { second }
+}
+
 /// The VPCs of which there are flow logs.
 fn monitored(network: &Network) -> BTreeSet<VpcId> {
     let of = |monitored: &Monitored| match monitored {
@@ -190,4 +200,18 @@ fn monitored(network: &Network) -> BTreeSet<VpcId> {
         Monitored::Interface(interface) => network.vpc_of(interface).cloned(),
     };
     network.flow_logs.values().filter_map(|log| of(&log.of)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crowded_router_is_read_four_times_a_second_however_long_that_takes() {
+        let ms = Duration::from_millis;
+        assert_eq!(pause(ms(7_200), false, ms(200)), ms(800));
+        assert_eq!(pause(ms(7_200), true, ms(200)), ms(50));
+        assert_eq!(pause(ms(7_960), true, ms(0)), ms(40));
+        assert_eq!(pause(ms(7_200), true, ms(600)), BREATH);
+    }
 }

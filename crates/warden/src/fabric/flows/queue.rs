@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 
 /// Records that are held at most: some 40 MB, hours of a service that is away.
 const MOST: usize = 80_000;
-/// Records of one answer, or those of its only batch.
+/// Records of one answer, or those of its only batch. The head of a batch counts as one: it is no
+/// longer than a record is.
 const ANSWER: usize = 1_500;
 
 /// Batches in the order in which they came, each with its number.
@@ -53,7 +54,7 @@ impl Queue {
         let mut batches = Vec::new();
         let mut records = 0;
         for batch in &self.batches {
-            records += batch.len();
+            records += batch.len() + 1;
             if records > ANSWER && !batches.is_empty() {
                 break;
             }
@@ -71,8 +72,11 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use belljar_vpc::flow_log::{Interface, Place, Record, Status};
+    use belljar_domain::fabric::{Answer, MAX_ANSWER};
+    use belljar_vpc::flow_log::{Flags, Flow, Interface, Layer, Place, Record, Status};
+    use belljar_vpc::network::Direction;
     use std::collections::BTreeMap;
+    use std::net::IpAddr;
 
     fn batch(start: u64, records: usize) -> Batch {
         let place = Place {
@@ -124,5 +128,53 @@ mod tests {
         }
         assert_eq!(queue.oldest().0.len(), 3);
         assert!(serde_json::to_string(&queue.oldest().0).unwrap().len() < 1 << 20);
+    }
+    /// The longest record that there is.
+    fn longest() -> Record {
+        let address: IpAddr = "2600:1f18:1234:5678:9abc:def0:1234:5678".parse().unwrap();
+        let service = Some("DYNAMODB".to_owned());
+        let flow = Flow {
+            direction: Direction::Ingress,
+            source: address,
+            destination: address,
+            packet_source: address,
+            packet_destination: address,
+            source_port: u16::MAX,
+            destination_port: u16::MAX,
+            protocol: u8::MAX,
+            packets: 1 << 40,
+            bytes: 1 << 50,
+            flags: Flags::of(0x17),
+            refused: Some(Layer::SourceDestCheck),
+            path: Some(8),
+            source_service: service.clone(),
+            destination_service: service,
+        };
+        Record { start: 1_795_439_640, end: 1_795_439_700, status: Status::Ok(flow) }
+    }
+
+    #[test]
+    fn an_answer_is_never_longer_than_what_is_heard() {
+        let place = Place {
+            vpc: "vpc-0123456789abcdef0".parse().unwrap(),
+            subnet: "subnet-0123456789abcdef0".parse().unwrap(),
+            zone: "us-east-1a".to_owned(),
+        };
+        let batch = |interfaces: usize| {
+            let interface = Interface { place: place.clone(), records: vec![longest()] };
+            let id = |n: usize| format!("eni-{n:017x}").parse().unwrap();
+            Batch {
+                flow_log: "fl-0123456789abcdef0".parse().unwrap(),
+                interfaces: (0..interfaces).map(|n| (id(n), interface.clone())).collect(),
+                ..batch(1_795_439_640, 0)
+            }
+        };
+        for (batches, interfaces) in [(1_500, 1), (750, 2), (2, 1_500)] {
+            let mut queue = Queue::new(u64::MAX);
+            (0..batches).for_each(|_| queue.push(batch(interfaces)).unwrap());
+            let (batches, mark) = queue.oldest();
+            let answer = serde_json::to_vec(&Answer::Flows { batches, mark }).unwrap();
+            assert!(answer.len() < MAX_ANSWER, "{interfaces} in a batch: {}", answer.len());
+        }
     }
 }
