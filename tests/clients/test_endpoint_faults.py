@@ -305,6 +305,22 @@ def test_an_instance_is_killed_while_it_has_requests(hosted):
         assert hosted.describe(name)["EndpointStatus"] == "InService"
 
 
+def test_a_warden_that_is_held_up_costs_no_request(hosted):
+    """As on a machine that is busy: nobody is at the only door for a while."""
+    with hosted.behaving("behave") as name, ThreadPoolExecutor(1) as pool:
+        held = hosted.wardens(hosted.servers(name)[0]["id"])
+        time.sleep(2)  # connections that nobody uses are closed
+        for pid in held:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            asked = pool.submit(hosted.tell, name, "add", n=1)
+            time.sleep(7)
+        finally:
+            for pid in held:
+                os.kill(pid, signal.SIGCONT)
+        assert asked.result()["n"] == 2
+
+
 def test_a_whole_zone_is_killed(hosted):
     with hosted.behaving("behave", count=4) as name:
         zones = Counter(server["zone"] for server in hosted.servers(name))
