@@ -20,7 +20,7 @@ const STRANGER: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 10);
 /// The stranger on a network that the host is in, too.
 const NEIGHBOUR: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 10);
 const BESIDE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 100);
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 /// Runs a test in a host's network with a stranger beside it.
 fn beside_a_stranger<F: Future<Output = ()>>(test: impl FnOnce(NetNs) -> F + Send) {
