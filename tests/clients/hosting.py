@@ -137,7 +137,7 @@ class Hosting:
         assert seen["EndpointStatus"] == status, (seen, self.lines(name)[-20:])
         return seen
 
-    def delete(self, name: str, timeout: float = 60) -> None:
+    def delete(self, name: str, timeout: float = 120) -> None:
         with contextlib.suppress(ClientError):
             self.sagemaker.delete_endpoint(EndpointName=name)
         until(lambda: not self.exists(name), lambda: f"{name} is deleted\n{self.service.said[-3000:]}", timeout)

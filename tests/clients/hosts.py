@@ -14,7 +14,7 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True, env={"PATH": PATH}, timeout=10)
+    subprocess.run(["ip", *words], check=True, env={"PATH": PATH}, timeout=60)
 
 
 @contextlib.contextmanager

@@ -4,8 +4,10 @@
 import contextlib
 import json
 import os
+import random
 import shlex
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -43,7 +45,7 @@ class Service:
             self.process = self.belljar.popen(
                 "up", *self.options, state=self.state, stdout=log, stderr=log
             )
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while True:
             assert self.process.poll() is None, f"the service ended\n{self.said}"
             done = self.belljar.run("env", state=self.state)
@@ -56,7 +58,7 @@ class Service:
     def stop(self) -> None:
         """As a person would; what it is to leave is nothing but its state."""
         self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=60)
         assert code == 0, f"the service ended with {code}\n{self.said}"
         left = {p.name for p in (self.state / "service").iterdir()}
         assert not left & {"socket", "address.json"}, left
@@ -120,6 +122,15 @@ class Service:
         return found
 
 
+def free_port() -> int:
+    """A port that a service can have again and again: none that the system gives to others meanwhile."""
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(low // 2, low)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 def exports(text: str) -> dict[str, str]:
     """What `eval` would make of the lines of `belljar env`."""
     found = {}
@@ -134,10 +145,13 @@ def exports(text: str) -> dict[str, str]:
 
 
 def processes_of(pid: int) -> list[int]:
-    """A process's children."""
+    """A process's children, of whichever of its threads."""
+    found = []
     with contextlib.suppress(OSError):
-        return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(OSError):
+                found += [int(p) for p in (thread / "children").read_text().split()]
+    return found
 
 
 def alive(pid: int) -> bool:

@@ -37,7 +37,7 @@ class Wire:
         self.keys = Credentials(env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"])
 
     def raw(self, request: bytes, end: bool = False, head: bool = False) -> tuple[int, dict[str, str], bytes]:
-        with socket.create_connection((self.host, self.port), timeout=20) as s:
+        with socket.create_connection((self.host, self.port), timeout=60) as s:
             s.sendall(request)
             if end:
                 s.shutdown(socket.SHUT_WR)

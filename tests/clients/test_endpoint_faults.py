@@ -11,7 +11,6 @@ import json
 import os
 import random
 import signal
-import socket
 import threading
 import time
 from collections import Counter
@@ -28,7 +27,7 @@ from botocore.exceptions import (
 )
 from conftest import import_behave
 from hosting import BUCKET, Hosting, archive, refusal, until, variant
-from service import Service
+from service import Service, free_port, processes_of
 
 EXITED = "the model process exited"
 REQUESTS = int(os.environ.get("BELLJAR_LOAD", "10000"))
@@ -40,9 +39,7 @@ def own(belljar, behave_rootfs):
     """A service on a port that stays the same."""
     state = belljar.new_folder("faults") / "state"
     import_behave(belljar, behave_rootfs, state)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    service = Service(belljar, state=state, listen=f"127.0.0.1:{port}").start()
+    service = Service(belljar, state=state, listen=f"127.0.0.1:{free_port()}").start()
     yield service
     if service.process.poll() is not None:
         service.start()
@@ -125,18 +122,20 @@ def test_nothing_adds_up(own, hosted, behaving):
         with contextlib.suppress(ClientError):
             hosted.tell(behaving, do, **told)
 
-    def measure() -> list[tuple[int, int]]:
-        time.sleep(2.5)  # connections that nobody uses are closed
-        return [(descriptors(pid), resident(pid)) for pid in processes]
+    def measure(of) -> list[int]:
+        return [of(pid) for pid in processes]
 
     with ThreadPoolExecutor(32) as pool:
+        # All of the clients' connections, which stay.
+        list(pool.map(lambda _: hosted.tell(behaving, "sleep", seconds=1), range(32)))
         list(pool.map(ask, range(1000)))
-        before = measure()
+        time.sleep(2.5)  # connections that nobody uses are closed
+        files, memory = measure(descriptors), measure(resident)
         list(pool.map(ask, range(3000)))
-        after = measure()
-    for pid, (files, memory), (files_then, memory_then) in zip(processes, before, after, strict=True):
-        assert files_then <= files + 8, (pid, before, after)
-        assert memory_then <= memory + (24 << 20), (pid, before, after)
+        grown = lambda: [then - before for then, before in zip(measure(descriptors), files, strict=True)]  # noqa: E731
+        until(lambda: max(grown()) <= 8, lambda: f"connections are closed: {processes} {files} {grown()}", 30)
+    after = measure(resident)
+    assert all(then <= before + (24 << 20) for then, before in zip(after, memory, strict=True)), (memory, after)
 
 
 def test_what_takes_a_minute(hosted, once):
@@ -158,7 +157,7 @@ def test_what_takes_a_minute(hosted, once):
 
         with ThreadPoolExecutor(2) as pool:
             for took, answer in pool.map(hang, ["hang", "trickle"]):
-                assert 59 < took < 65, took
+                assert 59 < took < 90, took
                 assert (answer["Error"]["Code"], answer["OriginalStatusCode"]) == ("ModelError", 0), answer
                 assert answer["Error"]["Message"].startswith(
                     'Received server error (0) from primary with message "Your invocation timed out while waiting for '
@@ -170,7 +169,7 @@ def test_what_takes_a_minute(hosted, once):
             with contextlib.suppress(ClientError):
                 return hosted.read(second["FailureLocation"])
 
-        until(failed, "the second request has expired", 30)
+        until(failed, "the second request has expired")
         assert hosted.tell(direct, "add", n=1)["n"] == 2
         with pytest.raises(ClientError):
             hosted.read(second["OutputLocation"])
@@ -283,11 +282,26 @@ def hold(load: Load, kills: list[tuple[float, float]]) -> None:
         assert inside, (asked, kills)
 
 
+def family(pid: int) -> set[int]:
+    """A process and all below it."""
+    return {pid}.union(*(family(child) for child in processes_of(pid)))
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 def killed(hosted, servers: list[str]) -> tuple[float, float]:
     """When the kill of instances began, and when none of them can have answered any more."""
     began = time.monotonic()
+    all_of = set().union(*(family(pid) for server in servers for pid in hosted.wardens(server)))
     for server in servers:
         hosted.kill(server)
+    # On a busy machine what is killed takes its time to end, and has its connections until then.
+    until(lambda: not any(map(runs, all_of)), lambda: f"they end: {all_of}", pause=0.005)
     return began, time.monotonic() + 1
 
 
@@ -303,6 +317,22 @@ def test_an_instance_is_killed_while_it_has_requests(hosted):
         hold(load, [kill])
         assert len(load.failed) <= 16, "at most what it had"
         assert hosted.describe(name)["EndpointStatus"] == "InService"
+
+
+def test_a_warden_that_is_held_up_costs_no_request(hosted):
+    """As on a machine that is busy: nobody is at the only door for a while."""
+    with hosted.behaving("behave") as name, ThreadPoolExecutor(1) as pool:
+        held = hosted.wardens(hosted.servers(name)[0]["id"])
+        time.sleep(2)  # connections that nobody uses are closed
+        for pid in held:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            asked = pool.submit(hosted.tell, name, "add", n=1)
+            time.sleep(7)
+        finally:
+            for pid in held:
+                os.kill(pid, signal.SIGCONT)
+        assert asked.result()["n"] == 2
 
 
 def test_a_whole_zone_is_killed(hosted):
@@ -324,16 +354,17 @@ def test_a_container_that_dies_is_replaced_slower_and_slower(hosted):
     with hosted.behaving("behave") as name:
         gaps, before = [], {s["id"] for s in hosted.servers(name)}
         for death in range(1, 6):
+            began = time.monotonic()
             failed = hosted.fails(name, "die")
             assert EXITED in failed["Error"]["Message"], failed
-            began = time.monotonic()
             (server,) = until(lambda: [s for s in hosted.servers(name) if s["id"] not in before], "another one")
             assert server["tries"] == death
             before.add(server["id"])
             until(lambda: answered(hosted, name), "it answers")
             gaps.append(time.monotonic() - began)
-        # The pause is doubled with each: 0.1 s, 0.2 s, ... 1.6 s.
-        assert gaps[-1] > 1.5 and gaps[0] < gaps[-1], gaps
+        # The pause is doubled with each: 0.1 s, 0.2 s, ... 1.6 s. A start takes as long as the machine is busy.
+        assert all(gap >= 0.1 * 2**n for n, gap in enumerate(gaps)), gaps
+        assert min(gaps[:3]) < gaps[-1], gaps
         seen = hosted.describe(name)
         assert seen["EndpointStatus"] == "InService"
         assert any("dies as it was told" in line for line in hosted.lines(name))
@@ -359,16 +390,22 @@ def half_there(hosted, name: str) -> list[Path]:
 def test_a_kill_while_a_model_is_brought(own, hosted, victim):
     """No half of a model is left, and none is ever loaded."""
     prefix = f"models-{victim}/"
-    hosted.put(f"{prefix}large", os.urandom(1 << 20) * (LARGE >> 20))
     hosted.put(f"{prefix}small", b"small")
     model = hosted.model("behave", f"s3://{BUCKET}/{prefix}", Mode="MultiModel")
     with hosted.endpoint(model) as name:
         (before,) = hosted.servers(name)
         folders = hosted.folders(name)
         with ThreadPoolExecutor(1) as pool:
-            asked = pool.submit(hosted.runtime_of(1).invoke_endpoint, EndpointName=name, Body=b"x", TargetModel="large")
-            until(lambda: half_there(hosted, name) or asked.done(), "it is on its way", pause=0.001)
-            assert not asked.done(), "the model should be larger"
+            # On a busy machine one may be there before this has seen it come: then it is another one's turn.
+            for number in range(5):
+                large = f"large-{number}"
+                hosted.put(f"{prefix}{large}", os.urandom(1 << 20) * (LARGE >> 20))
+                asked = pool.submit(hosted.runtime_of(1).invoke_endpoint, EndpointName=name, Body=b"x", TargetModel=large)
+                until(lambda: half_there(hosted, name) or asked.done(), "it is on its way", pause=0.001)  # noqa: B023
+                if not asked.done():
+                    break
+            else:
+                pytest.fail("the models should be larger")
             if victim == "warden":
                 hosted.kill(before["id"])
                 until(lambda: before["id"] not in {s["id"] for s in hosted.servers(name)}, "it is replaced")
@@ -380,9 +417,10 @@ def test_a_kill_while_a_model_is_brought(own, hosted, victim):
             with contextlib.suppress(ClientError, HTTPClientError, ConnectionClosedError):
                 asked.result()
         until(lambda: answered(hosted, name, TargetModel="small"), "it answers")
-        assert hosted.tell(name, "echo", {"TargetModel": "large"})["headers"]
+        assert hosted.tell(name, "echo", {"TargetModel": large})["headers"]
         sizes = [p.stat().st_size for f in hosted.folders(name) for p in f.rglob("*") if p.is_file()]
-        assert sizes.count(LARGE) == 1, "it is there once, and whole"
+        before_it = number if victim == "service" else 0
+        assert sizes.count(LARGE) == 1 + before_it, "it is there once, and whole"
         assert not half_there(hosted, name)
 
 
@@ -456,7 +494,7 @@ def test_clients_that_leave_take_their_requests_along(own, hosted):
     assert hosted.tell(name, "add", n=1)["n"] == 2
     began = time.monotonic()
     hosted.delete(name)
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 40
 
 
 def test_models_outlive_the_service(own, hosted):
@@ -477,8 +515,12 @@ def test_models_outlive_the_service(own, hosted):
         own.start()
         for n in (1, 2, 3, 0):
             which(n)
-        loads = [line for line in hosted.lines(name) if line.startswith("loaded ")]
-        assert len(loads) == 5, "the model that stayed is not loaded again"
+
+        def loads() -> list[str]:
+            return [line for line in hosted.lines(name) if line.startswith("loaded ")]
+
+        until(lambda: len(loads()) >= 5, lambda: f"all loads are told: {loads()}")
+        assert len(loads()) == 5, "the model that stayed is not loaded again"
 
 
 def test_requests_by_way_of_s3_outlive_the_service_and_instances(own, hosted):

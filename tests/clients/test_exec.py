@@ -74,7 +74,8 @@ def test_what_is_not_aws_fails_at_once(service):
     done = service.exec(["curl", "-sS", "http://169.254.169.254/latest/meta-data/"])
     assert done.returncode == 7, done
     assert "tcp  169.254.169.254:80" in done.stderr
-    assert time.monotonic() - began < 10
+    # A way out that leads nowhere takes minutes.
+    assert time.monotonic() - began < 60
     # The control: the same client trusts and reaches what is served.
     done = service.exec(["curl", "-sS", "https://sts.us-east-1.amazonaws.com"])
     assert (done.returncode, done.stderr) == (0, ""), done

@@ -136,20 +136,25 @@ def test_instances_that_encrypt_meet_by_a_link_of_their_own(service, ec2, networ
 def test_a_lost_interface_is_told(service, network, bucket, probe_image):
     config = network.config(network.training)
     service.client("sagemaker").create_training_job(**job("inside-lost", config, "in-turn", "tick 2 1", "sleep 100"))
-    until(lambda: "tick 2" in lines(service, "inside-lost"), "the container runs")
+    until(lambda: "sleeping" in lines(service, "inside-lost"), "the container runs")
     (pid,) = fabrics(service)
     os.kill(pid, signal.SIGKILL)
     described = service.wait("inside-lost")
     assert described["TrainingJobStatus"] == "Failed"
     assert "lost its network interface" in described["FailureReason"], described["FailureReason"]
     # Another one comes, and what may be tried again is.
-    again = job("inside-retried", config, "in-turn", "tick 2 1", "sleep 4", RetryStrategy={"MaximumRetryAttempts": 1})
+    again = job("inside-retried", config, "in-turn", "trap-term 0", RetryStrategy={"MaximumRetryAttempts": 1})
     service.client("sagemaker").create_training_job(**again)
-    until(lambda: "tick 2" in lines(service, "inside-retried"), "the container runs")
+    waits = lambda: lines(service, "inside-retried").count("waiting for TERM")  # noqa: E731
+    until(lambda: waits() == 1, "the container runs")
     (pid,) = fabrics(service)
     os.kill(pid, signal.SIGKILL)
-    assert service.wait("inside-retried")["TrainingJobStatus"] == "Completed"
-    assert lines(service, "inside-retried").count("tick 2") == 2
+    until(lambda: waits() == 2, lambda: f"it runs again: {lines(service, 'inside-retried')}")
+    service.client("sagemaker").stop_training_job(TrainingJobName="inside-retried")
+    described = service.wait("inside-retried")
+    assert described["TrainingJobStatus"] == "Stopped", described
+    statuses = [t["Status"] for t in described["SecondaryStatusTransitions"]]
+    assert statuses.count("Training") == 2 and "Restarting" in statuses, statuses
     service.client("sagemaker").create_training_job(**job("inside-again", config, "connect", f"{S3}:443"))
     assert service.wait("inside-again")["TrainingJobStatus"] == "Completed"
     assert results(lines(service, "inside-again")) == {f"{S3}:443": "ok"}
@@ -292,7 +297,7 @@ def test_a_service_can_require_isolation(belljar, probe_image, digits_image):
         assert "EnableNetworkIsolation" in refused["Error"]["Message"]
         sealed = job("sealed", None, "exit", "0", EnableNetworkIsolation=True)
         sagemaker.create_training_job(**sealed)
-        service.wait("sealed")
+        assert "bucket" in service.wait("sealed")["FailureReason"], "it went as far as its output's place, which is none"
         model = {"ModelName": "m", "PrimaryContainer": {"Image": probe_image}, "ExecutionRoleArn": service.role}
         sagemaker.create_model(**model)
         config = {"EndpointConfigName": "c", "ProductionVariants": [variant("m")]}
@@ -301,7 +306,6 @@ def test_a_service_can_require_isolation(belljar, probe_image, digits_image):
         assert refused["Error"]["Code"] == "AccessDeniedException", refused
         sagemaker.create_endpoint_config(**config | {"EndpointConfigName": "d"}, EnableNetworkIsolation=True)
         sagemaker.create_endpoint(EndpointName="e", EndpointConfigName="d")
-        sagemaker.get_waiter("endpoint_deleted")
         sagemaker.delete_endpoint(EndpointName="e")
     finally:
         service.stop()

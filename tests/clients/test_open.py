@@ -46,7 +46,7 @@ def answer(address: str, text: bytes) -> None:
 
 
 def ask(address: str) -> bytes:
-    with socket.create_connection((address, PORT), timeout=5) as one:
+    with socket.create_connection((address, PORT), timeout=60) as one:
         return one.recv(100)
 
 

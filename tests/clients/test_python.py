@@ -18,7 +18,7 @@ SCRIPT = """
     def server():
         web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
         threading.Thread(target=web.serve_forever, daemon=True).start()
-        with urllib.request.urlopen(f"http://127.0.0.1:{web.server_port}/", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{web.server_port}/", timeout=60) as answer:
             return answer.status
 
     def shared():
@@ -61,12 +61,13 @@ SCRIPT = """
         print("self", socket.gethostname(), socket.gethostbyname(socket.gethostname()))
         print("localhost", socket.gethostbyname("localhost"))
         print("processors", os.cpu_count() >= 1, len(os.sched_getaffinity(0)) >= 1)
-        print("run", subprocess.run(["sh", "-c", "cat; exit 3"], input=b"", timeout=10).returncode)
+        print("run", subprocess.run(["sh", "-c", "cat; exit 3"], input=b"", timeout=60).returncode)
         print("stdout", open("/dev/stdout", "w").write(""))
         print("random", len(os.urandom(16)), len(str(uuid.uuid4())))
         print("user", os.path.expanduser("~"), os.getcwd())
         signal.signal(signal.SIGALRM, lambda *_: None)
-        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        # Again and again: the first one may come before anybody waits for it.
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
         signal.pause()
         print("done")
 

@@ -47,11 +47,14 @@ def wardens_key(service, name: str) -> dict[str, str]:
 
     def found():
         for pid in service.wardens():
-            words = (Path("/proc") / str(pid) / "cmdline").read_bytes()
-            if folder in words and name.encode() in words:
-                pairs = (Path("/proc") / str(pid) / "environ").read_bytes().split(b"\0")
-                environment = dict(p.decode(errors="replace").split("=", 1) for p in pairs if b"=" in p)
-                return environment if "AWS_ACCESS_KEY_ID" in environment else None
+            # One that ends meanwhile is not the one.
+            with contextlib.suppress(OSError):
+                words = (Path("/proc") / str(pid) / "cmdline").read_bytes()
+                if folder in words and name.encode() in words:
+                    pairs = (Path("/proc") / str(pid) / "environ").read_bytes().split(b"\0")
+                    environment = dict(p.decode(errors="replace").split("=", 1) for p in pairs if b"=" in p)
+                    if "AWS_ACCESS_KEY_ID" in environment:
+                        return environment
         return None
 
     environment = until(found, f"the warden of {name}")

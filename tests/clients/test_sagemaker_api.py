@@ -357,7 +357,7 @@ def test_keys_come_and_go_while_the_service_runs(service):
 
 
 def test_a_second_service_on_one_state_refuses_to_start(service):
-    second = service.belljar.run("up", "--listen", "127.0.0.1:0", timeout=20)
+    second = service.belljar.run("up", "--listen", "127.0.0.1:0", timeout=60)
     assert second.returncode == 4
     assert "another service" in second.stderr and "hint:" in second.stderr
     service.client("sagemaker").list_training_jobs()

@@ -25,7 +25,7 @@ TRAIN = """
     lines = pathlib.Path(os.environ["SM_CHANNEL_TRAIN"], "data.txt").read_text().split()
     assert "AWS_ACCESS_KEY_ID" not in os.environ
     try:
-        socket.create_connection(("sts.us-east-1.amazonaws.com", 443), timeout=5)
+        socket.create_connection(("sts.us-east-1.amazonaws.com", 443), timeout=60)
     except OSError as e:
         print("sealed:", type(e).__name__)
     print(f"epochs={chosen.epochs} lines={len(lines)}")
@@ -47,7 +47,7 @@ GROUPS = """
                 peer, _ = server.accept()
                 print(f"met {peer.recv(64).decode()} by {config['network_interface_name']}", flush=True)
     else:
-        for _ in range(500):
+        for _ in range(5000):
             try:
                 socket.create_connection((hosts[0], 7000)).sendall(own.encode())
                 break

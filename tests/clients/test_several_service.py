@@ -3,11 +3,11 @@
 import io
 import json
 import tarfile
-import time
 
 import pytest
 from botocore.exceptions import ClientError
 from conftest import may_encrypt
+from hosting import until
 from service import ROLE
 
 GROUP = "/aws/sagemaker/TrainingJobs"
@@ -20,11 +20,12 @@ config = json.loads((ml / "input/config/resourceconfig.json").read_text())
 chosen = json.loads((ml / "input/config/hyperparameters.json").read_text())
 own = config["current_host"]
 channels = {c.name: sorted(f.name for f in c.iterdir()) for c in (ml / "input/data").iterdir() if c.name != "code"}
-print(json.dumps({"group": config["current_group_name"], "channels": channels, "config": config}), flush=True)
 (ml / f"model/{own}").write_text(own)
 if "leaves" in chosen:
     (ml / "model/notes").write_text(f"of {own}")
     (ml / "output/data/same").write_text("same")
+# After all that it makes: whoever reads this may stop it.
+print(json.dumps({"group": config["current_group_name"], "channels": channels, "config": config}), flush=True)
 if chosen.get("fails") == own:
     (ml / "output/failure").write_text("it was told to")
     sys.exit(7)
@@ -169,8 +170,7 @@ def test_a_stop_stops_all(service, sklearn_image, bucket):
     sagemaker = service.client("sagemaker")
     count = {"InstanceType": TYPE, "InstanceCount": 2}
     sagemaker.create_training_job(**request("stopped", sklearn_image, count, [], HyperParameters={"waits": "1"}))
-    while len(streams_if_any(service, "stopped")) < 2:
-        time.sleep(0.05)
+    until(lambda: len(streams_if_any(service, "stopped")) == 2, "both run")
     sagemaker.stop_training_job(TrainingJobName="stopped")
     assert service.wait("stopped")["TrainingJobStatus"] == "Stopped"
     assert model(service, "stopped") == ["algo-1", "algo-2"]

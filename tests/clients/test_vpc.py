@@ -96,7 +96,7 @@ def test_every_instance_has_an_interface_while_it_runs(service, sagemaker, ec2, 
     many = job("vpc-two", config, 2, EnableInterContainerTrafficEncryption=encrypted, HyperParameters={"trees": "60"})
     sagemaker.create_training_job(**many)
     found = until(lambda: interfaces(ec2, "vpc-two"), "interfaces")
-    assert len(found) == 2
+    assert len(found) == 2, "they come together"
     for interface in found:
         assert interface["SubnetId"] in network.subnets
         assert [g["GroupId"] for g in interface["Groups"]] == [network.training]

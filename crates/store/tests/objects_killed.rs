@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const FOLDER: &str = "BELLJAR_TEST_OBJECTS";
@@ -105,8 +107,17 @@ fn acknowledged_objects_survive_a_kill() {
             .spawn()
             .unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap());
+        let heard = Arc::new(AtomicUsize::new(0));
+        let hears = heard.clone();
         let killer = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(150 + 67 * round % 400));
+            // On a busy machine it may not have begun by then.
+            for _ in 0..20_000 {
+                if hears.load(Ordering::Relaxed) > 1 {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
             child.kill().unwrap();
             child.wait().unwrap();
         });
@@ -119,6 +130,7 @@ fn acknowledged_objects_survive_a_kill() {
                 let (version, size) = (version.parse().unwrap(), size.parse().unwrap());
                 kept.insert(key.to_owned(), (version, size));
                 lines += 1;
+                heard.fetch_add(1, Ordering::Relaxed);
             }
             line.clear();
         }

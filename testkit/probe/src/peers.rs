@@ -7,7 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 /// For one answer of one that is asked.
-const ANSWER: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_secs(10);
+/// For a datagram that may have none.
+const DATAGRAM: Duration = Duration::from_secs(3);
 
 /// Which of these commands is this instance's: the n-th for `algo-n`, the last for all others.
 pub(crate) fn own(commands: &[String]) -> io::Result<&str> {
@@ -93,7 +95,7 @@ fn ask_tcp(target: &str) -> io::Result<String> {
 
 fn ask_udp(target: &str) -> io::Result<String> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    socket.set_read_timeout(Some(ANSWER))?;
+    socket.set_read_timeout(Some(DATAGRAM))?;
     socket.send_to(b"?", target)?;
     let mut packet = [0; 64];
     let length = socket.recv(&mut packet)?;

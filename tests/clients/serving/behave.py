@@ -32,6 +32,7 @@ class State:
     lock = threading.Lock()
     ping = int(os.environ.get("UNHEALTHY", "200"))
     served = 0
+    go = threading.Event()
     models: dict[str, str] = {}
     """The models that are loaded: name and folder."""
 
@@ -132,16 +133,25 @@ class Deeds:
         self.handler.chunk(b"")
 
     def stream(self) -> None:
-        """Chunks with a pause before each but the first; `breaks`: the last one does not come."""
+        """Chunks with a pause before each but the first; `breaks`: the last one does not come;
+        `waits`: those after the first come when another request says `go`, or not at all."""
         self.handler.head(200, {"Content-Type": self.told.get("type", "text/plain"), "Transfer-Encoding": "chunked"})
         for n, part in enumerate(self.told["parts"]):
             if n:
                 time.sleep(self.told.get("pause", 0))
+            if n == 1 and self.told.get("waits") and not State.go.wait(30):
+                self.handler.close_connection = True
+                return
             self.handler.chunk(part.encode())
         if self.told.get("breaks"):
             self.handler.close_connection = True
         else:
             self.handler.chunk(b"")
+
+    def go(self) -> None:
+        """To a stream that waits."""
+        State.go.set()
+        self.handler.reply(200, b"", {})
 
     def half(self) -> None:
         """Less than it says, and no more."""

@@ -89,11 +89,19 @@ fn begin(jar: &Jar) -> (Child, Vec<(i32, String)>) {
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "ready\n");
-    let mut all = vec![i32::try_from(child.id()).unwrap()];
-    for at in 0.. {
-        let Some(pid) = all.get(at) else { break };
-        all.extend(children(*pid));
-    }
+    let began = Instant::now();
+    let all = loop {
+        let mut all = vec![i32::try_from(child.id()).unwrap()];
+        for at in 0.. {
+            let Some(pid) = all.get(at) else { break };
+            all.extend(children(*pid));
+        }
+        // The last of its children may not have begun.
+        if all.len() >= 6 || began.elapsed() > PATIENCE {
+            break all;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    };
     let all: Vec<_> = all.into_iter().map(|p| (p, started(p).unwrap())).collect();
     assert!(all.len() >= 6, "warden, keeper, command and its children: {all:?}");
     (child, all)

@@ -8,6 +8,7 @@ mod scene;
 
 use crate::run::{name, until};
 use belljar_testkit::{As, Scene};
+use rustix::process::Signal;
 use scene::{Service, assert_clean, assert_statuses, assert_talked, job, talking};
 use serde_json::json;
 
@@ -147,10 +148,13 @@ fn a_job_outlives_its_service() {
     for who in As::all() {
         let scene = scene(who);
         let name = name(&scene, "outlives");
-        let service = Service::start(&scene, &[]);
+        // Its warden stops itself, so that it has not ended before the service.
+        let service = Service::start(&scene, &[("BELLJAR_WARDEN_PAUSE_AT", "container:before")]);
         service.client().ask("CreateTrainingJob", &talking(&name));
         let warden = service.warden(&name);
+        until("the warden stops", || warden.is_stopped().then_some(()));
         service.kill();
+        warden.signal(Signal::CONT);
         assert!(warden.lives(), "it should wait for S3 at least");
         let service = Service::start(&scene, &[]);
         assert_talked(&service, &name);

@@ -95,6 +95,6 @@ async fn who_does_not_listen_can_stop_it_all_the_same() {
         s.stop.send_replace(Some(Ask::Kill));
     };
     let both = async { tokio::join!(hosts, asks).0 };
-    tokio::time::timeout(Duration::from_secs(20), both).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(60), both).await.unwrap().unwrap();
     assert!(s.folders().is_empty());
 }

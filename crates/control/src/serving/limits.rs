@@ -38,7 +38,7 @@ impl Default for Limits {
             answer: Duration::from_secs(60),
             stream: Duration::from_secs(8 * 60),
             door: Duration::from_secs(2),
-            wait: Duration::from_secs(5),
+            wait: Duration::from_secs(20),
             suspect: Duration::from_secs(2),
             idle: Duration::from_secs(1),
             load: Duration::from_secs(DOWNLOAD_SECONDS),

@@ -14,16 +14,28 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Times in tests.
+/// Times in tests: what is to come has as long as a busy machine needs, but for connections that
+/// nobody uses.
 pub(crate) const LIMITS: Limits = Limits {
+    answer: Duration::from_secs(30),
+    stream: Duration::from_secs(30),
+    door: Duration::from_secs(30),
+    wait: Duration::from_secs(30),
+    suspect: Duration::from_secs(30),
+    idle: Duration::from_millis(200),
+    load: Duration::from_secs(30),
+};
+
+/// Times of tests in which something is not to come.
+pub(crate) const SHORT: Limits = Limits {
     answer: Duration::from_millis(1500),
     stream: Duration::from_millis(800),
-    door: Duration::from_secs(1),
     wait: Duration::from_millis(300),
-    suspect: Duration::from_millis(300),
-    idle: Duration::from_millis(200),
-    load: Duration::from_secs(2),
+    ..LIMITS
 };
+
+/// Times of tests in which a connection is to be used again.
+pub(crate) const KEPT: Limits = Limits { idle: Duration::from_secs(60), ..LIMITS };
 
 /// A request that a container got.
 #[derive(Debug, Clone)]
@@ -225,7 +237,12 @@ pub(crate) fn routes(variants: Vec<VariantRoutes>) -> Routes {
 
 /// A table with the endpoint `e`, of one variant `v`.
 pub(crate) fn table(instances: Vec<Arc<Instance>>) -> Table {
-    let table = Table::new(LIMITS);
+    table_within(LIMITS, instances)
+}
+
+/// The same with other times.
+pub(crate) fn table_within(limits: Limits, instances: Vec<Arc<Instance>>) -> Table {
+    let table = Table::new(limits);
     table.set("e", Some(routes(vec![variant("v", 1.0, instances)])));
     table
 }

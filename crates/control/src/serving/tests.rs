@@ -2,6 +2,7 @@ use super::testing::*;
 use super::*;
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,7 +22,7 @@ fn echo(got: &Got, stream: &mut TcpStream) -> bool {
 #[tokio::test]
 async fn a_request_gets_through_and_its_connection_is_used_again() {
     let fake = Fake::new(echo);
-    let table = one(&fake);
+    let table = table_within(KEPT, vec![instance("i-1", vec![fake.container("primary")])]);
     for _ in 0..3 {
         let answer = forward(&table, "e", &of("hello")).await.unwrap();
         assert_eq!((&*answer.body, answer.variant.as_str()), (&b"hello"[..], "v"));
@@ -71,9 +72,10 @@ async fn where_one_instance_cannot_be_reached_another_is_asked() {
         instance("i-2", vec![alive.container("primary")]),
         instance("i-3", vec![Container::new("primary".into(), "/nowhere".into())]),
     ];
-    let table = table(instances.clone());
+    let table = table_within(SHORT, instances.clone());
     for _ in 0..20 {
-        forward(&table, "e", &of("a")).await.unwrap();
+        let patient = Request { time: Some(LIMITS.answer), ..of("a") };
+        forward(&table, "e", &patient).await.unwrap();
     }
     assert_eq!(alive.got().len(), 20);
     assert!(dead.asked.lock().unwrap().len() <= 2, "suspects are left alone");
@@ -82,19 +84,19 @@ async fn where_one_instance_cannot_be_reached_another_is_asked() {
     let begun = Instant::now();
     let failure = forward(&table, "e", &of("a")).await.unwrap_err();
     assert!(matches!(failure, Failure::Unavailable), "{failure:?}");
-    assert!(begun.elapsed() >= LIMITS.wait);
+    assert!(begun.elapsed() >= SHORT.wait);
     assert!(instances.iter().all(|i| i.outstanding() == 0));
 }
 
 #[tokio::test]
 async fn a_request_waits_for_a_replacement() {
     let fake = Fake::new(echo);
-    let table = std::sync::Arc::new(table(Vec::new()));
+    let table = Arc::new(table(Vec::new()));
     let waiting = tokio::spawn({
         let table = table.clone();
         async move { forward(&table, "e", &of("a")).await }
     });
-    tokio::time::sleep(LIMITS.wait / 3).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
     let here = instance("i-1", vec![fake.container("primary")]);
     table.set("e", Some(routes(vec![variant("v", 1.0, vec![here])])));
     waiting.await.unwrap().unwrap();
@@ -140,7 +142,7 @@ async fn a_container_that_breaks_off_has_lost_the_request() {
     assert!(matches!(half_chunk.await, Fault::Exited));
     let half_closed = fault(|_, stream| {
         stream.shutdown(Shutdown::Write).unwrap();
-        std::thread::sleep(Duration::from_secs(3));
+        std::thread::sleep(LIMITS.answer);
         false
     });
     assert!(matches!(half_closed.await, Fault::Exited));
@@ -162,23 +164,25 @@ async fn a_container_that_speaks_no_http_is_told_from_one_that_is_gone() {
 
 #[tokio::test]
 async fn a_container_has_its_time_and_no_more() {
-    let hang = fault(|_, _| {
-        std::thread::sleep(Duration::from_secs(3));
+    let short = Request { time: Some(SHORT.answer), ..of("hello") };
+    let hang = fault_of(short.clone(), |_, _| {
+        std::thread::sleep(LIMITS.answer);
         false
     });
     assert!(matches!(hang.await, Fault::TimedOut));
-    let drip = fault(|_, stream| {
+    let drip = fault_of(short.clone(), |_, stream| {
         raw(stream, "HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n");
-        for _ in 0..100 {
+        for _ in 0..900 {
             raw(stream, "x");
             std::thread::sleep(Duration::from_millis(30));
         }
         false
     });
     assert!(matches!(drip.await, Fault::TimedOut));
-    let head = fault(|_, stream| {
-        for byte in b"HTTP/1.1 200 OK and so on and on and on and on" {
-            raw(stream, [*byte]);
+    let head = fault_of(short, |_, stream| {
+        raw(stream, "HTTP/1.1 200 OK");
+        for _ in 0..500 {
+            raw(stream, " and so on");
             std::thread::sleep(Duration::from_millis(60));
         }
         false
@@ -357,8 +361,12 @@ async fn each_container_of_a_pipeline_gets_what_the_one_before_answered() {
 
 #[tokio::test]
 async fn requests_are_counted_until_they_are_answered() {
-    let fake = Fake::new(|got, stream| {
-        std::thread::sleep(Duration::from_millis(100));
+    let left = Arc::new(AtomicBool::new(false));
+    let leaves = left.clone();
+    let fake = Fake::new(move |got, stream| {
+        while !leaves.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         echo(got, stream)
     });
     let here = instance("i-1", vec![fake.container("primary")]);
@@ -372,10 +380,17 @@ async fn requests_are_counted_until_they_are_answered() {
         )
     };
     let watch = async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
         // It leaves; what it has is answered.
+        let has = async {
+            while here.outstanding() < 3 {
+                tokio::time::sleep(Duration::from_millis(1)).await
+            }
+        };
+        tokio::time::timeout(LIMITS.answer, has).await.unwrap();
         table.set("e", None);
-        here.outstanding()
+        let counted = here.outstanding();
+        left.store(true, Ordering::SeqCst);
+        counted
     };
     let (answers, counted) = tokio::join!(three, watch);
     assert_eq!(counted, 3);
@@ -387,8 +402,8 @@ async fn requests_are_counted_until_they_are_answered() {
 /// soon as it is out of the table and has no request.
 #[test]
 fn no_request_is_lost_to_replacements() {
-    let table = std::sync::Arc::new(table(Vec::new()));
-    let done = std::sync::Arc::new(AtomicBool::new(false));
+    let table = Arc::new(table(Vec::new()));
+    let done = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..3)
         .map(|_| {
             let (table, done) = (table.clone(), done.clone());
@@ -414,6 +429,10 @@ fn no_request_is_lost_to_replacements() {
         let here = instance(&n.to_string(), vec![fake.container("primary")]);
         table.set("e", Some(routes(vec![variant("v", 1.0, vec![here.clone()])])));
         std::thread::sleep(Duration::from_millis(20));
+        // A busy machine may need longer to have something under way.
+        while fake.got().len() < 4 {
+            std::thread::yield_now();
+        }
         table.set("e", Some(routes(vec![variant("v", 1.0, Vec::new())])));
         while here.outstanding() > 0 {
             std::thread::yield_now();
@@ -452,6 +471,6 @@ async fn a_stream_without_an_end_has_one() {
             }
         }
     };
-    let ended = tokio::time::timeout(Duration::from_secs(5), ended).await;
+    let ended = tokio::time::timeout(LIMITS.answer, ended).await;
     assert_eq!(ended, Ok(Some(Err(super::StreamError::TimedOut))));
 }

@@ -173,11 +173,11 @@ impl Rig {
         lines
     }
 
-    fn connect(&self, from: u16, port: u16) -> std::io::Result<TcpStream> {
+    fn connect(&self, from: u16, port: u16, limit: Duration) -> std::io::Result<TcpStream> {
         let mut result = Err(std::io::ErrorKind::Other.into());
         self.a
             .run(|| {
-                result = connect_from(from, (B_ADDRESS, port).into()).map_err(Into::into);
+                result = connect_from(from, (B_ADDRESS, port).into(), limit).map_err(Into::into);
                 Ok(())
             })
             .unwrap();
@@ -186,11 +186,11 @@ impl Rig {
 }
 
 /// A TCP connection from this port of A's.
-fn connect_from(port: u16, to: SocketAddr) -> rustix::io::Result<TcpStream> {
+fn connect_from(port: u16, to: SocketAddr, limit: Duration) -> rustix::io::Result<TcpStream> {
     use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
     let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
     // What limits how long a connect waits on Linux.
-    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(DROPPED))?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(limit))?;
     bind(&socket, &SocketAddr::from((A_ADDRESS, port)))?;
     connect(&socket, &to)?;
     Ok(socket.into())
@@ -208,7 +208,7 @@ pub(crate) fn records(_: Privilege) -> Outcome {
     let (open, unanswered) = (listen(80), listen(82));
     let resolver = rig.router.ns().bind_udp((RESOLVER, 53).into()).unwrap();
     // A connection from its beginning to its end, and a question to the resolver.
-    let mut client = rig.connect(50_080, 80).unwrap();
+    let mut client = rig.connect(50_080, 80, Duration::from_secs(20)).unwrap();
     let (mut server, _) = open.accept().unwrap();
     client.write_all(b"hello").unwrap();
     server.write_all(b"world").unwrap();
@@ -225,7 +225,7 @@ pub(crate) fn records(_: Privilege) -> Outcome {
         .unwrap();
     // Refused by the network ACL, by the group, and of a third the answer.
     for (from, port) in [(50_081, 81), (50_083, 83), (UNANSWERED, 82)] {
-        let refused = rig.connect(from, port).unwrap_err();
+        let refused = rig.connect(from, port, DROPPED).unwrap_err();
         assert_eq!(
             refused.raw_os_error(),
             Some(libc::EINPROGRESS),

@@ -214,7 +214,7 @@ pub(crate) fn heard(_: Privilege) -> Outcome {
         let mut listener = Listener::bind(&bench.ns, GROUP, SNAP_LENGTH).await?;
         for packet in &outside {
             let _ = send(&bench.ns, *packet);
-            let heard = tokio::time::timeout(Duration::from_secs(5), listener.next()).await?;
+            let heard = tokio::time::timeout(Duration::from_secs(20), listener.next()).await?;
             let heard = heard.ok_or("a record that could not be read")?;
             assert_eq!((heard.destination, heard.protocol), (packet.destination, packet.protocol));
             assert_eq!(heard.port, Some(9));

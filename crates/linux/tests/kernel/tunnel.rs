@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 /// IPv4 and UDP without options.
 const HEADERS: usize = 28;
 

@@ -36,6 +36,7 @@ pub(crate) fn until_loaded() -> crate::Outcome {
         let passes = || from.send_to(b"?", "10.0.1.11:7000").is_ok() && to.recv(&mut [0]).is_ok();
         assert!(!passes(), "a packet passed a router without rules");
         net.apply(router.clone()).await?;
+        to.set_read_timeout(Some(100 * PATIENCE))?;
         assert!(passes(), "nothing passes");
         Ok(())
     })

@@ -24,7 +24,7 @@ const BESIDE: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 100);
 /// The stranger on a network of which the host knows by a route alone, as of one where DHCP for IPv6
 /// gives addresses.
 const ROUTED: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(20);
 
 /// Runs a test in a host's network with a stranger beside it.
 fn beside_a_stranger<F: Future<Output = ()>>(test: impl FnOnce(NetNs) -> F + Send) {

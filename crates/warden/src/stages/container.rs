@@ -201,7 +201,10 @@ async fn attend(
         () = data.failed() => Told::NoData,
         lost = held.lost() => Told::Lost(lost),
     };
-    cx.status(SecondaryStatus::Stopping).await;
+    // Of what was lost nobody asked for the end, and the job may begin again.
+    if !matches!(told, Told::Lost(_)) {
+        cx.status(SecondaryStatus::Stopping).await;
+    }
     Ok((end(cx, running).await?, Some(told)))
 }
 

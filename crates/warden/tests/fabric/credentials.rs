@@ -11,6 +11,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/Train";
 
@@ -92,7 +93,10 @@ pub(crate) fn found() -> Outcome {
     assert_eq!(body(&ask(&ns, METADATA, &get)), "Train");
     // It ends with the value.
     drop(served);
-    std::thread::sleep(SOON / 200);
-    assert!(ns.run(|| Ok(TcpStream::connect((CONTAINER, 80)).is_err())).unwrap());
+    let begun = Instant::now();
+    while ns.run(|| Ok(TcpStream::connect((CONTAINER, 80)).is_ok())).unwrap() {
+        assert!(begun.elapsed() < SOON, "it is served still");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     Ok(())
 }

@@ -18,7 +18,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Longer than anything takes that comes at all.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Two subnets, a gateway endpoint for S3 and an interface endpoint, and just the rules that are
 /// needed: an instance `eni-1`, and `eni-2`, which is the endpoint's.

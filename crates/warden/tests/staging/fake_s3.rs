@@ -19,6 +19,7 @@ struct State {
     begun: usize,
     fail_from: Option<usize>,
     stall_from: Option<usize>,
+    stalled: usize,
     requests: usize,
     cut_at: Option<usize>,
 }
@@ -97,6 +98,11 @@ impl FakeS3 {
     pub(crate) fn fail_parts_from(&self, part: usize) {
         let mut state = self.state.lock().unwrap();
         (state.fail_from, state.stall_from) = (Some(part), None);
+    }
+
+    /// Parts that were not answered.
+    pub(crate) fn stalled(&self) -> usize {
+        self.state.lock().unwrap().stalled
     }
 
     /// Does not answer parts from this number on.
@@ -245,6 +251,7 @@ fn answer(request: &Request, state: &Mutex<State>) -> Answer {
 fn part(request: &Request, number: usize, state: &Mutex<State>) -> Answer {
     let mut held = state.lock().unwrap();
     if held.stall_from.is_some_and(|from| number >= from) {
+        held.stalled += 1;
         drop(held);
         std::thread::sleep(Duration::from_secs(60));
         return error("500 Internal Server Error", "InternalError");

@@ -73,7 +73,7 @@ fn open(path: &Path) -> File {
     loop {
         match File::open(path) {
             Ok(file) => return file,
-            Err(e) => assert!(begun.elapsed() < Duration::from_secs(10), "{}: {e}", path.display()),
+            Err(e) => assert!(begun.elapsed() < Duration::from_secs(30), "{}: {e}", path.display()),
         }
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -81,7 +81,7 @@ fn open(path: &Path) -> File {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let work = tokio::task::spawn_blocking(work);
-    tokio::time::timeout(Duration::from_secs(20), work).await.expect("a hang").unwrap()
+    tokio::time::timeout(Duration::from_secs(60), work).await.expect("a hang").unwrap()
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -143,7 +143,7 @@ async fn channels_are_independent_and_one_that_nobody_opens_costs_nothing() {
     assert_eq!(scene.staged[0].pipe, Some(PipedChannel::default()));
     let begun = Instant::now();
     let (piped, error) = scene.finish().await;
-    assert!(begun.elapsed() < Duration::from_secs(2) && error.is_none());
+    assert!(begun.elapsed() < Duration::from_secs(20) && error.is_none());
     assert_eq!(piped, PipedChannel::default());
 }
 
@@ -231,10 +231,10 @@ async fn data_that_breaks_off_is_a_failure_and_never_an_end() {
             seen.send(byte[0]).unwrap();
         }
     });
-    let error = tokio::time::timeout(Duration::from_secs(10), scene.pipes.failed()).await.unwrap();
+    let error = tokio::time::timeout(Duration::from_secs(30), scene.pipes.failed()).await.unwrap();
     assert!(chain(&error).contains("channel 'train'"), "{}", chain(&error));
     assert!(chain(&error).contains("s3://bucket/gone"), "{}", chain(&error));
-    assert_eq!(ended.recv_timeout(Duration::from_secs(5)).unwrap(), b'1');
+    assert_eq!(ended.recv_timeout(Duration::from_secs(30)).unwrap(), b'1');
     std::thread::sleep(Duration::from_millis(100));
     assert!(!reader.is_finished(), "the reader must not see an end");
     let (piped, _) = scene.finish().await;
@@ -249,7 +249,7 @@ async fn what_is_not_compressed_is_named() {
     let mut scene = start(&server.settings(), &[c]).await.unwrap();
     let path = scene.path("train_0");
     let reader = std::thread::spawn(move || open(&path).read_to_end(&mut Vec::new()).unwrap());
-    let error = tokio::time::timeout(Duration::from_secs(10), scene.pipes.failed()).await.unwrap();
+    let error = tokio::time::timeout(Duration::from_secs(30), scene.pipes.failed()).await.unwrap();
     assert!(chain(&error).contains("'s3://bucket/a' cannot be decompressed"), "{}", chain(&error));
     scene.finish().await;
     reader.join().unwrap();

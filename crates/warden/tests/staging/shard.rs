@@ -214,7 +214,7 @@ async fn epochs(settings: &S3Settings, channel: Channel) -> Vec<Vec<u8>> {
         (0..EPOCHS).map(|epoch| fs::read(path(epoch)).unwrap()).collect()
     };
     let reading = tokio::task::spawn_blocking(read);
-    let limit = std::time::Duration::from_secs(20);
+    let limit = std::time::Duration::from_secs(60);
     let read = tokio::time::timeout(limit, reading).await.expect("a hang").unwrap();
     let (mut all, error) = pipes.finish().await;
     assert!(error.is_none(), "{error:?}");

@@ -1,7 +1,7 @@
 use super::answer;
 use crate::api::testing::Tested;
 use crate::serving::testing::*;
-use crate::serving::{Instance, Routes};
+use crate::serving::{Instance, Limits, Routes};
 use belljar_aws::{AwsError, Service as Aws};
 use belljar_domain::endpoint::Asynchronous;
 use bytes::Bytes;
@@ -13,14 +13,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-async fn tested(instances: Vec<Arc<Instance>>) -> Tested {
+async fn tested(limits: Limits, instances: Vec<Arc<Instance>>) -> Tested {
     let mut tested = Tested::new().await;
-    tested.service.endpoints = table(instances);
+    tested.service.endpoints = table_within(limits, instances);
     tested
 }
 
 async fn on(fake: &Fake) -> Tested {
-    tested(vec![instance("i-1", vec![fake.container("primary")])]).await
+    within(KEPT, fake).await
+}
+
+async fn within(limits: Limits, fake: &Fake) -> Tested {
+    tested(limits, vec![instance("i-1", vec![fake.container("primary")])]).await
 }
 
 async fn call(
@@ -117,14 +121,14 @@ async fn errors_are_in_the_services_words() {
 #[tokio::test]
 async fn a_time_out_and_nobody_there_are_told_apart() {
     let fake = Fake::new(|_, _| {
-        std::thread::sleep(Duration::from_secs(3));
+        std::thread::sleep(LIMITS.answer);
         false
     });
-    let t = on(&fake).await;
+    let t = within(SHORT, &fake).await;
     let e = refused(&t, json!({})).await;
     assert!(e.message.starts_with("Received server error (0) from primary with message \"Your invocation timed out while waiting for a response from container primary. Review the latency metrics for each container in Amazon CloudWatch, resolve the issue, and try again.\""), "{}", e.message);
     assert_eq!((e.status, e.members["OriginalStatusCode"].clone()), (424, json!(0)));
-    let t = tested(Vec::new()).await;
+    let t = tested(SHORT, Vec::new()).await;
     let e = refused(&t, json!({})).await;
     assert_eq!((e.status, &*e.code), (503, "ServiceUnavailable"));
 }
@@ -206,13 +210,15 @@ async fn a_stream_is_passed_on_as_it_comes() {
 
 #[tokio::test]
 async fn a_stream_that_ends_early_says_why() {
-    for (pause, code) in [(0, "StreamBroken"), (2000, "ModelInvocationTimeExceeded")] {
+    for (pause, limits, code) in
+        [(0, LIMITS, "StreamBroken"), (30_000, SHORT, "ModelInvocationTimeExceeded")]
+    {
         let fake = Fake::new(move |_, stream| {
             begin(stream);
             std::thread::sleep(Duration::from_millis(pause));
             false
         });
-        let t = on(&fake).await;
+        let t = within(limits, &fake).await;
         let response = call(&t, STREAM, json!({}), &[], "x").await.unwrap();
         let all = messages(&response.into_body().collect().await.unwrap().to_bytes());
         let (head, body) = all.last().unwrap();
@@ -251,7 +257,7 @@ async fn a_client_that_goes_takes_the_containers_connection_along() {
     assert_eq!(instance.outstanding(), 1);
     drop(response);
     assert_eq!(instance.outstanding(), 0);
-    for _ in 0..100 {
+    for _ in 0..5000 {
         tokio::time::sleep(Duration::from_millis(5)).await;
         if ended.load(Ordering::SeqCst) {
             return;
@@ -263,7 +269,7 @@ async fn a_client_that_goes_takes_the_containers_connection_along() {
 #[tokio::test]
 async fn what_all_answers_hold_has_a_limit_and_is_given_back() {
     let fake = Fake::new(|_, stream| say(stream, 200, "", &vec![7; 1 << 20]));
-    let t = on(&fake).await;
+    let t = within(Limits { wait: SHORT.wait, ..LIMITS }, &fake).await;
     let all = t.service.endpoints.answers.available_permits();
     let response = call(&t, "InvokeEndpoint", json!({}), &[], "x").await.unwrap();
     assert!(t.service.endpoints.answers.available_permits() <= all - (1 << 20) + (64 << 10));

@@ -156,7 +156,7 @@ async fn what_was_delivered_is_acknowledged_and_nothing_else() {
     let (stop, stopped) = watch::channel(false);
     let running = tokio::spawn(run(service.clone(), stopped));
     let (after, events) = tokio::task::spawn_blocking(move || {
-        let after = |_| match asked.recv_timeout(Duration::from_secs(9)).unwrap() {
+        let after = |_| match asked.recv_timeout(Duration::from_secs(60)).unwrap() {
             Ask::Flows { after, flush: false, .. } => after,
             other => panic!("{other:?}"),
         };

@@ -5,7 +5,7 @@ use belljar_domain::serving::{Answer, Ask};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,12 +14,16 @@ struct Server {
     fake: Fake,
     loaded: Arc<Mutex<BTreeSet<String>>>,
     loads: Arc<AtomicUsize>,
+    /// While it is set, nothing is loaded.
+    held: Arc<AtomicBool>,
 }
 
 impl Server {
     fn new(room: usize) -> Self {
         let (loaded, loads) = (Arc::<Mutex<BTreeSet<String>>>::default(), Arc::default());
         let (all, counted) = (Arc::clone(&loaded), Arc::<AtomicUsize>::clone(&loads));
+        let held = Arc::<AtomicBool>::default();
+        let holds = held.clone();
         let act = move |got: &Got, stream: &mut TcpStream| {
             let path = got.path().to_owned();
             let name = path.split('/').nth(2).unwrap_or_default();
@@ -35,6 +39,9 @@ impl Server {
                 let name = asked["model_name"].as_str().unwrap();
                 assert_eq!(asked["url"], format!("/opt/ml/models/{name}/model"));
                 std::thread::sleep(Duration::from_millis(30));
+                while holds.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
                 counted.fetch_add(1, Ordering::SeqCst);
                 let mut all = all.lock().unwrap();
                 let status = match (all.contains(name), name == model_name("bad"), all.len() < room)
@@ -66,7 +73,7 @@ impl Server {
             Ask::Model { key, .. } if key == "none" => Answer::Failed { why: "no object".into() },
             _ => Answer::Done,
         };
-        Self { fake: Fake::with_door(act, door), loaded, loads }
+        Self { fake: Fake::with_door(act, door), loaded, loads, held }
     }
 
     fn table(&self, cached: bool) -> Table {
@@ -75,6 +82,15 @@ impl Server {
 
     fn has(&self, keys: &[&str]) -> bool {
         *self.loaded.lock().unwrap() == keys.iter().map(|key| model_name(key)).collect()
+    }
+
+    async fn until_it_has(&self, keys: &[&str]) {
+        let has = async {
+            while !self.has(keys) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(LIMITS.answer, has).await.unwrap();
     }
 
     fn asked(&self, wanted: impl Fn(&Ask) -> bool) -> usize {
@@ -154,7 +170,7 @@ async fn a_storm_of_more_models_than_there_is_room_for_is_answered() {
             let table = table.clone();
             tokio::spawn(async move {
                 let key = (n % 5).to_string();
-                let long = Some(Duration::from_secs(20));
+                let long = Some(LIMITS.answer);
                 let answer = forward(&table, "e", &Asked { time: long, ..of(&key) }).await.unwrap();
                 assert_eq!(answer.body, model_name(&key));
             })
@@ -197,12 +213,13 @@ async fn what_cannot_be_loaded_is_told() {
 async fn a_load_that_takes_long_goes_on_without_the_request() {
     let server = Server::new(1);
     let table = server.table(true);
+    server.held.store(true, Ordering::SeqCst);
     let short = Asked { time: Some(Duration::from_millis(10)), ..of("a") };
     assert!(
         matches!(forward(&table, "e", &short).await, Err(Failure::NotReady(key)) if key == "a")
     );
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(server.has(&["a"]));
+    server.held.store(false, Ordering::SeqCst);
+    server.until_it_has(&["a"]).await;
     forward(&table, "e", &of("a")).await.unwrap();
     assert_eq!(server.loads.load(Ordering::SeqCst), 1);
 }
@@ -234,10 +251,16 @@ async fn models_that_are_not_cached_are_unloaded_after_use() {
     let table = server.table(false);
     for _ in 0..2 {
         forward(&table, "e", &of("a")).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        assert!(server.has(&[]));
+        server.until_it_has(&[]).await;
     }
-    assert_eq!(server.asked(|a| matches!(a, Ask::Forget { .. })), 2);
+    let forgotten = || server.asked(|a| matches!(a, Ask::Forget { .. }));
+    let all = async {
+        while forgotten() < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await
+        }
+    };
+    tokio::time::timeout(LIMITS.answer, all).await.unwrap();
+    assert_eq!(forgotten(), 2);
 }
 
 #[tokio::test]

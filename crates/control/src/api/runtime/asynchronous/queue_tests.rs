@@ -2,7 +2,7 @@ use super::super::work::place;
 use super::*;
 use crate::api::testing::{NOW, Tested};
 use crate::serving::testing::*;
-use crate::serving::{Instance, Routes};
+use crate::serving::{Instance, Limits, Routes};
 use belljar_domain::endpoint::{Asynchronous, Deployment, Endpoint, EndpointProgress};
 use belljar_store::endpoints::{
     self,
@@ -22,7 +22,9 @@ impl Scene {
     /// The endpoint `e`, with that room for requests on each instance.
     async fn new(instances: Vec<Arc<Instance>>, concurrent: Option<u32>) -> Self {
         let mut tested = Tested::new().await;
-        tested.service.endpoints = table(Vec::new());
+        // What cannot be had is found out soon, and what was told of an instance forgotten.
+        let limits = Limits { wait: SHORT.wait, suspect: SHORT.wait, ..LIMITS };
+        tested.service.endpoints = table_within(limits, Vec::new());
         let (service, dir) = tested.shared();
         let deployment = Deployment { config: "c".into(), variants: vec![], asynchronous: None };
         let now = service.now();
@@ -235,6 +237,13 @@ async fn as_many_as_instances_can_have() {
     let seen = most.clone();
     let fake = Fake::new(move |_, stream| {
         seen.1.fetch_max(seen.0.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        // The first waits for the second, and both for one that is too many.
+        for _ in 0..10_000 {
+            if seen.1.load(Ordering::SeqCst) > 1 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         std::thread::sleep(Duration::from_millis(50));
         seen.0.fetch_sub(1, Ordering::SeqCst);
         say(stream, 200, "", b"")
