@@ -48,11 +48,11 @@ struct Plan {
 
 pub(super) async fn create(
     service: &Service,
-    caller: &Caller,
+    _: &Caller,
     input: Create,
 ) -> Result<Value, AwsError> {
     let tags = tags::of(&input.tag_specifications, "vpc-flow-log")?;
-    let plan = input.plan(service, caller)?;
+    let plan = input.plan(service)?;
     let token = input.client_token.as_deref();
     let edit = service.network.edit(|draft| {
         token::once(draft, ("CreateFlowLogs", token), &input, |draft| {
@@ -78,7 +78,7 @@ pub(super) async fn create(
 }
 
 impl Create {
-    fn plan(&self, service: &Service, caller: &Caller) -> Result<Plan, AwsError> {
+    fn plan(&self, service: &Service) -> Result<Plan, AwsError> {
         if self.resource_ids.is_empty() || self.resource_ids.len() > MAX_RESOURCES {
             return Err(invalid(format!("ResourceIds has 1 to {MAX_RESOURCES} ids.")));
         }
@@ -98,7 +98,7 @@ impl Create {
             arn: self.log_destination.as_deref(),
             role: self.deliver_logs_permission_arn.as_deref(),
         };
-        let destination = asked.read(service, caller)?;
+        let destination = asked.read(service)?;
         Ok(Plan {
             traffic,
             destination,

@@ -3,10 +3,10 @@
 use super::places;
 use crate::api::iam::document::Document;
 use crate::network::error::refused;
-use crate::service::{Caller, Service};
+use crate::service::Service;
 use belljar_aws::AwsError;
-use belljar_store::identity;
 use belljar_store::objects::ObjectError;
+use belljar_store::{Connection, StoreError, identity};
 use belljar_vpc::network::Destination;
 use serde_json::{Value, json};
 
@@ -28,9 +28,9 @@ fn wrong(text: impl Into<String>) -> AwsError {
 
 impl Asked<'_> {
     /// The destination, if records can go there.
-    pub(super) fn read(&self, service: &Service, caller: &Caller) -> Result<Destination, AwsError> {
+    pub(super) fn read(&self, service: &Service) -> Result<Destination, AwsError> {
         match self.kind.unwrap_or("cloud-watch-logs") {
-            "cloud-watch-logs" => self.logs(service, caller),
+            "cloud-watch-logs" => self.logs(service),
             "s3" => self.s3(service),
             other => {
                 let text =
@@ -40,7 +40,7 @@ impl Asked<'_> {
         }
     }
 
-    fn logs(&self, service: &Service, caller: &Caller) -> Result<Destination, AwsError> {
+    fn logs(&self, service: &Service) -> Result<Destination, AwsError> {
         let group = match (self.group, self.arn) {
             (Some(_), Some(_)) => {
                 let text = "Please only provide LogGroupName or only provide LogDestination.";
@@ -62,7 +62,9 @@ impl Asked<'_> {
         let role = self.role.ok_or_else(|| {
             wrong("DeliverLogsPermissionArn can't be empty if LogDestinationType is cloud-watch-logs.")
         })?;
-        check_role(service, caller, role)?;
+        if !service.db().read(|c| may_deliver(c, role)).map_err(|e| crate::api::failed(&e))? {
+            return Err(wrong("Unable to assume given IAM role"));
+        }
         Ok(Destination::Logs(group.to_owned()))
     }
 
@@ -104,17 +106,11 @@ fn has_bucket(service: &Service, name: &str) -> Result<bool, AwsError> {
     }
 }
 
-fn check_role(service: &Service, caller: &Caller, arn: &str) -> Result<(), AwsError> {
-    let front = format!("arn:aws:iam::{}:role/", caller.account);
-    let name = arn.strip_prefix(&front).and_then(|path| path.rsplit('/').next());
-    let role = name.map(|name| service.db().read(|c| identity::get_role(c, name)));
-    // The role that delivers needs a trust that lets it.
+/// Whether there is the role that delivers records to groups of logs, and its trust lets those who
+/// do (VPC User Guide, "IAM role for publishing flow logs to CloudWatch Logs").
+pub(crate) fn may_deliver(c: &Connection, arn: &str) -> Result<bool, StoreError> {
     let trusted = |trust: &str| Document::trusts(trust, "vpc-flow-logs.amazonaws.com");
-    match role {
-        Some(Ok(role)) if role.arn == arn && trusted(&role.trust) => Ok(()),
-        Some(Err(identity::IdentityError::Store(e))) => Err(crate::api::failed(&e)),
-        _ => Err(wrong("Unable to assume given IAM role")),
-    }
+    Ok(identity::find_by_arn(c, arn)?.is_some_and(|role| trusted(&role.trust)))
 }
 
 /// The ARN of a group of logs.

@@ -44,6 +44,7 @@ mod vpc_block;
 mod vpn;
 
 use crate::service::table::Entry;
+pub(crate) use flow_log_destination::may_deliver;
 pub(crate) use places::zone_id;
 use request::ec2;
 

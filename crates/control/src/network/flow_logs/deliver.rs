@@ -1,6 +1,6 @@
 //! Brings records to CloudWatch Logs or to S3.
 
-use crate::api::ec2::zone_id;
+use crate::api::ec2::{may_deliver, zone_id};
 use crate::service::Service;
 use belljar_domain::Timestamp;
 use belljar_store::StoreError;
@@ -46,10 +46,7 @@ pub(super) async fn deliver(
     let format: Format = log.format.parse().unwrap_or_default();
     let lines = lines(service, batch, &format);
     match &log.destination {
-        Destination::Logs(group) => {
-            to_logs(service, group, log.traffic, lines).await?;
-            Ok(None)
-        }
+        Destination::Logs(group) => to_logs(service, group, log, lines).await,
         Destination::S3(arn) => to_s3(service, arn, batch, log, &format, &lines).await,
     }
 }
@@ -73,14 +70,20 @@ fn lines(service: &Service, batch: &Batch, format: &Format) -> Vec<Lines> {
 }
 
 /// A stream an interface, `eni-…-all` (VPC User Guide, "Publish flow logs to CloudWatch Logs"),
-/// made with its group where they are not there.
+/// made with its group where they are not there. The role that delivers may be gone by now.
 async fn to_logs(
     service: &Service,
     group: &str,
-    traffic: TrafficType,
+    log: &FlowLog,
     lines: Vec<Lines>,
-) -> Result<(), StoreError> {
-    let kind = match traffic {
+) -> Result<Option<String>, DeliverError> {
+    if let Some(role) = &log.role
+        && !service.db().read(|c| may_deliver(c, role))?
+    {
+        tracing::warn!(group, role, "a flow log's role cannot be assumed");
+        return Ok(Some(format!("Access error: the role {role} cannot be assumed")));
+    }
+    let kind = match log.traffic {
         TrafficType::All => "all",
         TrafficType::Accept => "accept",
         TrafficType::Reject => "reject",
@@ -97,7 +100,8 @@ async fn to_logs(
         }
         Ok::<_, StoreError>(())
     });
-    write.await
+    write.await?;
+    Ok(None)
 }
 
 /// One object a batch, a header and the lines of all interfaces.

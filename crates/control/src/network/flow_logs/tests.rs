@@ -35,6 +35,16 @@ fn batch(flow_log: &str, start: u64) -> Batch {
 
 /// Has the network a flow log of the default VPC.
 async fn flow_log(t: &Tested, id: &str, destination: Destination, format: &str) {
+    flow_log_of(t, id, destination, format, None).await;
+}
+
+async fn flow_log_of(
+    t: &Tested,
+    id: &str,
+    destination: Destination,
+    format: &str,
+    role: Option<&str>,
+) {
     let vpc: VpcId = t.service.network.current().vpcs.keys().next().unwrap().clone();
     let record = FlowLog {
         of: Monitored::Vpc(vpc),
@@ -42,7 +52,7 @@ async fn flow_log(t: &Tested, id: &str, destination: Destination, format: &str) 
         destination,
         format: format.to_owned(),
         interval: 60,
-        role: None,
+        role: role.map(str::to_owned),
     };
     let change = Change::Put(Kind::FlowLog(id.parse().unwrap(), record));
     let edit = t.service.network.edit(move |draft| {
@@ -70,6 +80,27 @@ async fn to_a_group_of_logs_that_is_made() {
     assert_eq!(events(&t.service, "flows", "eni-1-reject"), [(at, line)]);
     // One that is gone says nothing more.
     assert_eq!(deliver::deliver(&t.service, &batch("fl-2", START)).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn to_no_group_without_the_role_that_delivers() {
+    let t = Tested::new().await;
+    let role = "arn:aws:iam::123456789012:role/flows";
+    let trust = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow",
+        "Action": "sts:AssumeRole", "Principal": {"Service": "vpc-flow-logs.amazonaws.com"}}]});
+    let made = json!({"RoleName": "flows", "AssumeRolePolicyDocument": trust.to_string()});
+    t.call(Aws::Iam, "CreateRole", made).await.unwrap();
+    flow_log_of(&t, "fl-1", Destination::Logs("flows".into()), DEFAULT, Some(role)).await;
+    assert_eq!(deliver::deliver(&t.service, &batch("fl-1", START)).await.unwrap(), None);
+    t.call(Aws::Iam, "DeleteRole", json!({"RoleName": "flows"})).await.unwrap();
+    let mark = Mark { fabric: 7, number: 1 };
+    assert_eq!(deliver_all(&t.service, vec![batch("fl-1", START + 60)], mark).await, mark);
+    let described = t.call(Aws::Ec2, "DescribeFlowLogs", json!({})).await.unwrap();
+    let log = &described["FlowLogs"][0];
+    assert_eq!(log["DeliverLogsStatus"], "FAILED");
+    let told = format!("Access error: the role {role} cannot be assumed");
+    assert_eq!(log["DeliverLogsErrorMessage"], told);
+    assert_eq!(events(&t.service, "flows", "eni-1-reject").len(), 1);
 }
 
 #[tokio::test]
