@@ -85,10 +85,7 @@ fn always_tracked(
     direction: Direction,
     header: &Header,
 ) -> bool {
-    let other = match direction {
-        Direction::Egress => header.destination,
-        Direction::Ingress => header.source,
-    };
+    let other = across(direction, header);
     let Some(vpc) = network.vpc_of(interface) else { return false };
     let near = network.vpcs.keys().filter(|v| *v == vpc || network.peering(vpc, v).is_some());
     let mut theirs = near.filter_map(|v| network.interface_at(v, other));
@@ -96,6 +93,14 @@ fn always_tracked(
     network.endpoint_at(interface).is_some()
         || theirs.any(special)
         || (direction == Direction::Egress && by_nat(network, interface, other))
+}
+
+/// Who is at the other end, as seen from an interface.
+fn across(direction: Direction, header: &Header) -> IpAddr {
+    match direction {
+        Direction::Egress => header.destination,
+        Direction::Ingress => header.source,
+    }
 }
 
 /// Whether an interface's subnet sends what is for an address to a NAT gateway.
@@ -134,10 +139,7 @@ fn allows(
     direction: Direction,
     header: &Header,
 ) -> bool {
-    let other = match direction {
-        Direction::Egress => header.destination,
-        Direction::Ingress => header.source,
-    };
+    let other = across(direction, header);
     let Some(vpc) = network.vpc_of(interface) else { return false };
     rules(network, interface).any(|r| {
         r.direction == direction
