@@ -2,6 +2,7 @@
 
 use crate::Outcome;
 use crate::sealed::{flows, send};
+use crate::tunnel::can_be;
 use belljar_linux::netns::NetNs;
 use belljar_linux::outlet::{self, Ends};
 use belljar_linux::privilege::Privilege;
@@ -173,15 +174,15 @@ pub(crate) fn edge(_: Privilege) -> Outcome {
 
 /// Whose way leads on: not that of a neighbour of whom a route alone says so, as with DHCP for IPv6; nor
 /// one to an address that is the host's by a route.
-pub(crate) fn ways(_: Privilege) -> Outcome {
+pub(crate) fn ways(who: Privilege) -> Outcome {
     let host = NetNs::create()?;
-    let _tunnel = Tun::create(&host, "tunnel")?;
+    let tunnel = if can_be(who) { Some(Tun::create(&host, "tunnel")?) } else { None };
     host.run(|| {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let route = Connection::<Route>::new().unwrap();
             route.add_link(VethLink::new("up", "down")).await.unwrap();
-            for name in ["lo", "up", "down", "tunnel"] {
+            for name in ["lo", "up", "down"] {
                 route.set_link_up(name).await.unwrap();
             }
             let at = |text: &str| text.parse::<Ipv4Addr>().unwrap();
@@ -195,7 +196,11 @@ pub(crate) fn ways(_: Privilege) -> Outcome {
                 .add_route(Ipv4Route::default_route().dev("up").gateway(at("198.51.100.1")))
                 .await
                 .unwrap();
-            route.add_route(Ipv4Route::from_addr(at("192.0.2.0"), 24).dev("tunnel")).await.unwrap();
+            let far = Ipv4Route::from_addr(at("192.0.2.0"), 24);
+            if tunnel.is_some() {
+                route.set_link_up("tunnel").await.unwrap();
+                route.add_route(far.dev("tunnel")).await.unwrap();
+            }
             route.add_route(Ipv6Route::from_addr(at_v6("2001:db8::"), 64).dev("up")).await.unwrap();
             let router = at_v6("2001:db8::1");
             route.add_route(Ipv6Route::default_route().dev("up").gateway(router)).await.unwrap();

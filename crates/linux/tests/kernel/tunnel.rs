@@ -21,14 +21,24 @@ struct Instance {
     tun: Tun,
 }
 
-/// The second of three instances. `None` where this user is kept from TUN devices, which is said.
-fn instance(who: Privilege, runtime: &Runtime) -> Option<Instance> {
+/// Whether there can be TUN devices. An ordinary user may be kept from them, which is said.
+pub(crate) fn can_be(who: Privilege) -> bool {
     match tun::check() {
         Err(e) if who != Privilege::Root => {
             assert_eq!(e.to_string(), "open /dev/net/tun");
-            return None;
+            false
         }
-        result => result.unwrap(),
+        result => {
+            result.unwrap();
+            true
+        }
+    }
+}
+
+/// The second of three instances, if there can be one.
+fn instance(who: Privilege, runtime: &Runtime) -> Option<Instance> {
+    if !can_be(who) {
+        return None;
     }
     let (own, others) = (address(2), [address(1), address(3)]);
     let ns = NetNs::create().unwrap();
